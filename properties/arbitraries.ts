@@ -115,13 +115,13 @@ export function seededMatrix(
 }
 
 /**
- * Weights with which tanh is at work but not saturated. Between hidden units they are at most 1.5/H: rows then
- * sum to less than one in magnitude on average, and the bound on rounding errors does not grow with time and
+ * Weights with which tanh is at work but not saturated. Between hidden units they are at most 1/H: the rows
+ * of W_ih and W_hh together then sum to one in magnitude on average, and the bound on rounding errors does not grow with time and
  * depth until it would hide a fault.
  */
 export function seededNetwork(shape: NetworkShape, seedValue: number): Network {
   const { inputSize, hiddenSize: H, outputSize, numLayers } = shape;
-  const hiddenSpan = Math.min(1, 1.5 / H);
+  const hiddenSpan = 1 / H;
   const rnn = Array.from({ length: numLayers }, (_, l) => {
     const inputs = l === 0 ? inputSize : H;
     const inputSpan = l === 0 ? 1 / Math.sqrt(inputs) : hiddenSpan;
@@ -205,18 +205,21 @@ export interface Problem extends Batch {
   point: Point;
 }
 
+export function problemFor(shape: NetworkShape, recipe: BatchRecipe, dtypeOf: Dtype): Problem {
+  const network = seededNetwork(shape, recipe.seed);
+  const built = buildBatch(shape, recipe);
+  const point = { network, x: built.x, h0: built.h0 ?? zeroStates(network, built.x.length) };
+  const { batch: B, time: T, lengths, givesH0, seed: s } = recipe;
+  const text =
+    `{ B: ${B}, T: ${T}, I: ${shape.inputSize}, H: ${shape.hiddenSize}, O: ${shape.outputSize}, ` +
+    `L: ${shape.numLayers}, lengths: ${lengths}, form: ${built.form}, h0: ${givesH0}, ${dtypeOf}, seed: ${s} }`;
+  const printed = { [fc.toStringMethod]: () => text };
+  return { ...built, ...printed, shape, network, point, dtype: dtypeOf, seed: s };
+}
+
 export function problem(limits: Limits = {}, dtypes = dtype()): fc.Arbitrary<Problem> {
-  const recipe = fc.record({ shape: networkShape(limits), batch: batchRecipe(limits), dtype: dtypes });
-  return recipe.map(({ shape, batch: batchOf, dtype: type }) => {
-    const network = seededNetwork(shape, batchOf.seed);
-    const built = buildBatch(shape, batchOf);
-    const point = { network, x: built.x, h0: built.h0 ?? zeroStates(network, built.x.length) };
-    const { batch: B, time: T, lengths, givesH0, seed: s } = batchOf;
-    const text =
-      `{ B: ${B}, T: ${T}, I: ${shape.inputSize}, H: ${shape.hiddenSize}, O: ${shape.outputSize}, ` +
-      `L: ${shape.numLayers}, lengths: ${lengths}, form: ${built.form}, h0: ${givesH0}, ${type}, seed: ${s} }`;
-    return { ...built, shape, network, point, dtype: type, seed: s, [fc.toStringMethod]: () => text };
-  });
+  const recipe = fc.record({ shape: networkShape(limits), batch: batchRecipe(limits), dtypeOf: dtypes });
+  return recipe.map(({ shape, batch: batchOf, dtypeOf }) => problemFor(shape, batchOf, dtypeOf));
 }
 
 export interface SplitRecipe {
