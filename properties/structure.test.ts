@@ -138,7 +138,9 @@ describe('backward', () => {
           labels: q.labels.map((label) => label % outputSize),
           h0:
             q.h0 &&
-            Array.from({ length: numLayers }, (_, l) => resized(q.point.h0[l % q.point.h0.length], hiddenSize)),
+            Array.from({ length: numLayers }, (_, l) =>
+              resized(q.point.h0[l % q.point.h0.length], hiddenSize),
+            ),
         });
         expectSameResults(await runDelta(model, p), fresh);
       });
