@@ -141,8 +141,8 @@ export function seededNetwork(shape: NetworkShape, seedValue: number): Network {
 
 export type Lengths = 'equal' | 'varied';
 
-/** How the batch is handed over: [B,T,I], an array of [T_b,I], or padded to longer than the longest. */
-export type InputForm = 'list' | 'dense' | 'padded';
+/** How the batch is handed over: an array of [T_b,I], [B,T,I], padded to longer than the longest, or so and shared. */
+export type InputForm = 'list' | 'dense' | 'padded' | 'shared';
 
 export interface BatchRecipe {
   batch: number;
@@ -169,7 +169,7 @@ export function batchRecipe({ time = 9, batch: most = 65 }: Limits = {}): fc.Arb
     batch: batchSize(most),
     time: size(time),
     lengths: fc.constantFrom<Lengths>('equal', 'varied'),
-    form: fc.constantFrom<InputForm>('list', 'dense', 'padded'),
+    form: fc.constantFrom<InputForm>('list', 'dense', 'padded', 'shared'),
     givesH0: fc.boolean(),
     seed: seed(),
   });

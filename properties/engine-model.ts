@@ -44,13 +44,13 @@ export async function withModel<R>(
   }
 }
 
-/** Steps behind the longest sample in the padded form: their content must never be read. */
+/** Steps behind the longest sample in the padded forms: their content must never be read. */
 const extraSteps = 2;
 
-/** The steps that the model is told of: the longest sample, and more in the padded form. */
+/** The steps that the model is told of: the longest sample, and more in the padded forms. */
 export function stepsGiven({ x, form }: Batch): number {
   const longest = Math.max(...x.map((sample) => sample.length));
-  return form === 'padded' ? longest + extraSteps : longest;
+  return form === 'padded' || form === 'shared' ? longest + extraSteps : longest;
 }
 
 /** x in the form of the batch; padding is NaN, which spreads wherever it is read. */
@@ -59,7 +59,10 @@ export function inputOf(batch: Batch) {
   if (form === 'list') return x;
   const steps = stepsGiven(batch);
   const inputSize = x[0][0].length;
-  const data = new Float64Array(x.length * steps * inputSize).fill(Number.NaN);
+  const size = x.length * steps * inputSize;
+  // The values are exact in float32; a float32 model takes such an array in shared memory as it is.
+  const data = form === 'shared' ? new Float32Array(new SharedArrayBuffer(4 * size)) : new Float64Array(size);
+  data.fill(Number.NaN);
   x.forEach((sample, b) => {
     data.set(sample.flat(), b * steps * inputSize);
   });
