@@ -1,1 +1,19 @@
-export const placeholder = 1;
+/** The public surface of elman, and nothing else. */
+export type { SequencesLike } from './data/read-sequences.ts';
+export { ElmanError, type ErrorCode } from './errors.ts';
+export type { Dtype } from './kernels/kernels.ts';
+export { type LayerOptions, Linear } from './linear.ts';
+export type { RecurrentInit } from './network/initialise.ts';
+export { RNNCell } from './rnn-cell.ts';
+export {
+  type ClassifierOptions,
+  type Evaluation,
+  type GradientResult,
+  type LabelledSequences,
+  type Optimizer,
+  RNNPhonemeClassifier,
+} from './rnn-classifier.ts';
+export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
+export type { Callbacks, EpochLog, FitOptions, Progress } from './training/fit.ts';
+export type { Adam, OptimizerOptions, RmsProp, Sgd } from './training/optimizers.ts';
+export type { Schedule } from './training/schedules.ts';

@@ -1,6 +1,8 @@
-export function probe(p: usize): real {
-  let a = v128.load(p);
-  a = v128.add<real>(a, v128.splat<real>(<real>1.5));
-  v128.store(p, a);
-  return load<real>(p);
-}
+// The kernels' public face: raw pointers in, nothing allocated, no static data (see layout.ts).
+export { gatherRows, zeroRows, copyRow, scatterRows, sumRows } from './gather';
+export { project, multiply, tanhStep, tanhStepBackward, tanhBackward, outerProduct, bareTile } from './matmul';
+export { packTransposed, packPlain, packBias } from './pack';
+export { softmaxRow } from './loss';
+export { addLanes, average, squaredNorm } from './reduction';
+export { sgd, adam, rmsprop } from './optimizers';
+export { tanhArray, expArray } from './elementary';

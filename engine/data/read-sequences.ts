@@ -1,0 +1,156 @@
+import { badArgument } from '../errors.ts';
+import { type Dtype, realBytes } from '../kernels/kernels.ts';
+import { isShapedData, type RealArray, readTensor, type Tensor, type TensorLike } from '../tensor.ts';
+import { checkInteger } from '../validation.ts';
+import { realArray, type Sequences } from './sequences.ts';
+
+/**
+ * The three forms sequences may come in: [batch, time, input]; an array of [time, input], each of its own length;
+ * or padded, with the length of each row.
+ */
+export type SequencesLike =
+  | TensorLike
+  | readonly TensorLike[]
+  | { readonly data: ArrayLike<number>; readonly shape: readonly number[]; readonly lengths: ArrayLike<number> };
+
+/** Sequences as they were given, checked; nothing is copied yet. */
+export interface SequenceInput {
+  readonly rows: number;
+  /** Steps of the longest sequence. */
+  readonly steps: number;
+  /** Steps a row has, padding included. */
+  readonly time: number;
+  readonly lengths: Int32Array;
+  /** Frames that are copied: the sequences' own, padding not among them. */
+  readonly frames: number;
+  /** Copies the frames of the rows `from` to below `to`, one sequence after the other. */
+  copyTo(values: RealArray, from: number, to: number): void;
+  /** The given array and the first frame of each row in it, where it lies in shared memory already. */
+  readonly shared: { readonly values: RealArray; readonly starts: Uint32Array } | null;
+}
+
+/** Reads sequences in any of the three forms. Throws BAD_ARGUMENT naming the argument and what came. */
+export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
+  if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
+  const lengths = isShapedData(x) && 'lengths' in x ? x.lengths : undefined;
+  const whole = readTensor(name, x, ['batch', 'time', inputSize], dtype);
+  return readPadded(name, whole, lengths);
+}
+
+/** Whether nested arrays form one [B, T, I], so that they need not be read row by row. */
+const isBatchOfEqualRows = (x: readonly unknown[]): boolean =>
+  x.every((row) => Array.isArray(row) && row.length === (x[0] as unknown[]).length);
+
+function readPadded(name: string, x: Tensor, given: unknown): SequenceInput {
+  const [rows, time, inputSize] = x.shape;
+  const lengths = given === undefined ? new Int32Array(rows).fill(time) : readLengths(name, given, rows, time);
+  const starts = new Uint32Array(rows);
+  let frames = 0;
+  for (let i = 0; i < rows; i++) {
+    starts[i] = i * time;
+    frames += lengths[i];
+  }
+  return {
+    ...{ rows, time, lengths, frames },
+    steps: longest(lengths),
+    copyTo: (values, from, to) => {
+      const whole = frames === rows * time;
+      if (whole) values.set(x.data.subarray(from * time * inputSize, to * time * inputSize));
+      else copyRows(x.data, starts, lengths, inputSize, values, from, to);
+    },
+    shared: x.data.buffer instanceof SharedArrayBuffer ? { values: x.data, starts } : null,
+  };
+}
+
+function copyRows(
+  frames: RealArray,
+  starts: Uint32Array,
+  lengths: Int32Array,
+  inputSize: number,
+  values: RealArray,
+  from: number,
+  to: number,
+): void {
+  let at = 0;
+  for (let i = from; i < to; i++) {
+    const first = starts[i] * inputSize;
+    values.set(frames.subarray(first, first + lengths[i] * inputSize), at);
+    at += lengths[i] * inputSize;
+  }
+}
+
+/** Some rows of an input, as an input of their own. */
+export function sliceRows(input: SequenceInput, from: number, to: number): SequenceInput {
+  const lengths = input.lengths.subarray(from, to);
+  const { shared } = input;
+  return {
+    rows: to - from,
+    steps: longest(lengths),
+    time: input.time,
+    lengths,
+    frames: total(lengths),
+    copyTo: (values, first, last) => input.copyTo(values, from + first, from + last),
+    shared: shared && { values: shared.values, starts: shared.starts.subarray(from, to) },
+  };
+}
+
+const longest = (lengths: Int32Array): number => lengths.reduce((a, b) => Math.max(a, b), 0);
+const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a + b, 0);
+
+function readLengths(name: string, given: unknown, rows: number, time: number): Int32Array {
+  const list = given as ArrayLike<unknown> | null;
+  if (typeof list !== 'object' || list === null || list.length !== rows) {
+    throw badArgument(`${name}.lengths`, `${rows} lengths, one a row`, list?.length ?? given);
+  }
+  return Int32Array.from({ length: rows }, (_, i) => {
+    const length = checkInteger(`${name}.lengths[${i}]`, list[i], 1);
+    if (length > time) throw badArgument(`${name}.lengths[${i}]`, `at most ${time}, the padded time`, length);
+    return length;
+  });
+}
+
+function readList(name: string, x: readonly unknown[], inputSize: number, dtype: Dtype): SequenceInput {
+  if (x.length === 0) throw badArgument(name, `[batch, time, ${inputSize}]`, [0]);
+  const sequences = x.map((row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
+  const lengths = Int32Array.from(sequences, (sequence) => sequence.shape[0]);
+  const steps = longest(lengths);
+  return {
+    rows: sequences.length,
+    ...{ steps, time: steps, lengths },
+    frames: total(lengths),
+    copyTo: (values, from, to) => {
+      let at = 0;
+      for (const { data } of sequences.slice(from, to)) {
+        values.set(data, at);
+        at += data.length;
+      }
+    },
+    shared: null,
+  };
+}
+
+/** First frames of sequences that lie one after the other. */
+export function consecutiveStarts(lengths: Int32Array, into: Uint32Array): void {
+  let at = 0;
+  for (let i = 0; i < lengths.length; i++) {
+    into[i] = at;
+    at += lengths[i];
+  }
+}
+
+/** Sequences in shared memory, for calls that visit them many times: held once, however many threads there are. */
+export function shareSequences(input: SequenceInput, inputSize: number, dtype: Dtype): Sequences {
+  const starts = new Uint32Array(new SharedArrayBuffer(4 * input.rows));
+  const lengths = new Int32Array(new SharedArrayBuffer(4 * input.rows));
+  const labels = new Int32Array(new SharedArrayBuffer(4 * input.rows));
+  lengths.set(input.lengths);
+  if (input.shared) {
+    starts.set(input.shared.starts);
+    return { values: input.shared.values, starts, lengths, labels };
+  }
+  const size = input.frames * inputSize;
+  const values = realArray(dtype, new SharedArrayBuffer(size * realBytes(dtype)), 0, size);
+  input.copyTo(values, 0, input.rows);
+  consecutiveStarts(lengths, starts);
+  return { values, starts, lengths, labels };
+}

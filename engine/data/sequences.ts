@@ -1,0 +1,21 @@
+import type { Dtype } from '../kernels/kernels.ts';
+
+/**
+ * Sequences as the engine reads them: one after the other in shared memory, without padding of its own. Row i is
+ * the frames starts[i] … starts[i] + lengths[i] − 1, each of `inputSize` values.
+ */
+export interface Sequences {
+  readonly values: Float32Array | Float64Array;
+  readonly starts: Uint32Array;
+  readonly lengths: Int32Array;
+  /** Class of each row; empty where there are none. */
+  readonly labels: Int32Array;
+}
+
+export const realArray = (
+  dtype: Dtype,
+  buffer: ArrayBufferLike,
+  at: number,
+  size: number,
+): Float32Array | Float64Array =>
+  dtype === 'float32' ? new Float32Array(buffer, at, size) : new Float64Array(buffer, at, size);

@@ -1,0 +1,91 @@
+import { LANES, PANEL, maskHigh, maskLow } from './layout';
+
+/**
+ * Row-major rows → rows of panels.
+ *   src: [count, width], consecutive; up to 32 bytes past its end are read and masked off
+ *   dst: the first row's place in the first panel, the rows `dstStep` bytes apart, the panels `dstStride`
+ */
+export function gatherRows(dst: usize, dstStride: usize, dstStep: usize, src: usize, count: i32, width: i32): void {
+  const tail = width % LANES;
+  const low = maskLow(tail), high = maskHigh(tail);
+  const full = width / LANES;
+  for (let i = 0; i < count; i++, dst += dstStep) {
+    let to = dst;
+    for (let p = 0; p < full; p++, to += dstStride, src += PANEL) {
+      v128.store(to, v128.load(src));
+      v128.store(to, v128.load(src, 16), 16);
+    }
+    if (tail) {
+      v128.store(to, v128.and(v128.load(src), low));
+      v128.store(to, v128.and(v128.load(src, 16), high), 16);
+      src += <usize>tail * sizeof<real>();
+    }
+  }
+}
+
+/** Zeros in `count` rows of panels, `dstStep` bytes apart. */
+export function zeroRows(dst: usize, dstStride: usize, dstStep: usize, count: i32, panels: i32): void {
+  const zero = v128.splat<real>(0);
+  for (let i = 0; i < count; i++, dst += dstStep) {
+    let to = dst;
+    for (let p = 0; p < panels; p++, to += dstStride) {
+      v128.store(to, zero);
+      v128.store(to, zero, 16);
+    }
+  }
+}
+
+/** One row of panels to another. */
+export function copyRow(dst: usize, dstStride: usize, src: usize, srcStride: usize, panels: i32): void {
+  for (let p = 0; p < panels; p++, dst += dstStride, src += srcStride) {
+    v128.store(dst, v128.load(src));
+    v128.store(dst, v128.load(src, 16), 16);
+  }
+}
+
+/** Rows of panels → row-major rows [count, width], each value divided by `divisor`. */
+export function scatterRows(
+  dst: usize, src: usize, srcStride: usize, srcStep: usize, count: i32, width: i32, divisor: real,
+): void {
+  const d = v128.splat<real>(divisor);
+  for (let i = 0; i < count; i++, src += srcStep) {
+    let from = src;
+    for (let left = width; left > 0; left -= LANES, from += srcStride) {
+      if (left >= LANES) {
+        v128.store(dst, v128.div<real>(v128.load(from), d));
+        v128.store(dst, v128.div<real>(v128.load(from, 16), d), 16);
+        dst += PANEL;
+      } else {
+        for (let l = 0; l < left; l++, dst += sizeof<real>()) {
+          store<real>(dst, load<real>(from + <usize>l * sizeof<real>()) / divisor);
+        }
+      }
+    }
+  }
+}
+
+/** sums[j] (+)= Σ_rows src[row, j], for the bias gradients: four rows at a time, `rows` a multiple of 4. */
+export function sumRows(sums: usize, width: i32, src: usize, srcStride: usize, rows: i32, edge: usize, add: bool): void {
+  for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL) {
+    let low0 = v128.splat<real>(0), low1 = low0, low2 = low0, low3 = low0;
+    let high0 = low0, high1 = low0, high2 = low0, high3 = low0;
+    let from = src;
+    for (const end = src + <usize>rows * PANEL; from != end; from += 4 * PANEL) {
+      low0 = v128.add<real>(low0, v128.load(from));
+      high0 = v128.add<real>(high0, v128.load(from, 16));
+      low1 = v128.add<real>(low1, v128.load(from, 32));
+      high1 = v128.add<real>(high1, v128.load(from, 48));
+      low2 = v128.add<real>(low2, v128.load(from, 64));
+      high2 = v128.add<real>(high2, v128.load(from, 80));
+      low3 = v128.add<real>(low3, v128.load(from, 96));
+      high3 = v128.add<real>(high3, v128.load(from, 112));
+    }
+    v128.store(edge, v128.add<real>(v128.add<real>(low0, low1), v128.add<real>(low2, low3)));
+    v128.store(edge, v128.add<real>(v128.add<real>(high0, high1), v128.add<real>(high2, high3)), 16);
+    for (let l = 0; l < min(LANES, left); l++) {
+      const at = sums + <usize>l * sizeof<real>();
+      const value = load<real>(edge + <usize>l * sizeof<real>());
+      store<real>(at, add ? load<real>(at) + value : value);
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import { tanhV } from './elementary';
+import { LANES, PANEL, TILE } from './layout';
+
+/** What becomes of a tile of results, besides being stored. */
+const TANH: i32 = 1;
+const TANH_BACKWARD: i32 = 2;
+
+/** Rows of dzᵀ x summed in one go: 8 KB of either operand's panel, both stay in the first-level cache. */
+const DEPTH: i32 = 256;
+
+/**
+ * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
+ * registers of B and one broadcast of A fill what V8 has to give.
+ *   a: the tile's first row in A's first panel          b: B's packed panel [k, LANES]
+ *   start: what row r begins with lies at start + r · startStep (a bias row: step 0; c itself: step 32)
+ *   c: the tile [4, LANES]
+ */
+function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start: usize, startStep: usize): void {
+  let c00 = v128.load(start), c01 = v128.load(start, 16);
+  start += startStep;
+  let c10 = v128.load(start), c11 = v128.load(start, 16);
+  start += startStep;
+  let c20 = v128.load(start), c21 = v128.load(start, 16);
+  start += startStep;
+  let c30 = v128.load(start), c31 = v128.load(start, 16);
+  const jump = aStride - PANEL;
+  for (let p = 0; p < kPanels; p++) {
+    const end = a + PANEL;
+    do {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      b += PANEL;
+      const a0 = v128.load_splat<real>(a);
+      c00 = v128.add<real>(c00, v128.mul<real>(a0, b0));
+      c01 = v128.add<real>(c01, v128.mul<real>(a0, b1));
+      const a1 = v128.load_splat<real>(a, 32);
+      c10 = v128.add<real>(c10, v128.mul<real>(a1, b0));
+      c11 = v128.add<real>(c11, v128.mul<real>(a1, b1));
+      const a2 = v128.load_splat<real>(a, 64);
+      c20 = v128.add<real>(c20, v128.mul<real>(a2, b0));
+      c21 = v128.add<real>(c21, v128.mul<real>(a2, b1));
+      const a3 = v128.load_splat<real>(a, 96);
+      c30 = v128.add<real>(c30, v128.mul<real>(a3, b0));
+      c31 = v128.add<real>(c31, v128.mul<real>(a3, b1));
+      a += sizeof<real>();
+    } while (a != end);
+    a += jump;
+  }
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  v128.store(c, c10, 32);
+  v128.store(c, c11, 48);
+  v128.store(c, c20, 64);
+  v128.store(c, c21, 80);
+  v128.store(c, c30, 96);
+  v128.store(c, c31, 112);
+}
+
+function tanhTile(c: usize): void {
+  for (const end = c + 4 * PANEL; c != end; c += 16) v128.store(c, tanhV(v128.load(c)));
+}
+
+/** d ← d ∘ (1 − h²): tanh'(z) in terms of h = tanh(z). */
+function tanhBackwardTile(d: usize, h: usize): void {
+  const one = v128.splat<real>(1);
+  for (const end = d + 4 * PANEL; d != end; d += 16, h += 16) {
+    const y = v128.load(h);
+    v128.store(d, v128.mul<real>(v128.load(d), v128.sub<real>(one, v128.mul<real>(y, y))));
+  }
+}
+
+/** The left operand and the result of `matmul` are panels; B is packed (see pack.ts). */
+function matmul(
+  c: usize, cStride: usize, rows: i32, nPanels: i32,
+  a: usize, aStride: usize, kPanels: i32, b: usize,
+  start: usize, startStride: usize, startStep: usize,
+  after: i32, h: usize, hStride: usize,
+): void {
+  const bStep = <usize>kPanels * LANES * PANEL;
+  const end = <usize>rows * PANEL;
+  for (let n = 0; n < nPanels; n++) {
+    for (let r: usize = 0; r < end; r += <usize>TILE * PANEL) {
+      tile(c + r, a + r, aStride, kPanels, b, startStep ? start + r : start, startStep);
+      if (after == TANH) tanhTile(c + r);
+      else if (after == TANH_BACKWARD) tanhBackwardTile(c + r, h + r);
+    }
+    c += cStride;
+    b += bStep;
+    start += startStride;
+    h += hStride;
+  }
+}
+
+/** c = bias + a B, bias a padded row: the input projection of every time step at once, and the output layer. */
+export function project(
+  c: usize, cStride: usize, rows: i32, nPanels: i32,
+  a: usize, aStride: usize, kPanels: i32, b: usize, bias: usize,
+): void {
+  matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, bias, PANEL, 0, 0, 0, 0);
+}
+
+/** c = a B, `zeros` being 32 bytes of zeros: dz W. */
+export function multiply(
+  c: usize, cStride: usize, rows: i32, nPanels: i32,
+  a: usize, aStride: usize, kPanels: i32, b: usize, zeros: usize,
+): void {
+  matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, zeros, 0, 0, 0, 0, 0);
+}
+
+/** c ← tanh(c + a B): one step forward, c holding the step's projected input. */
+export function tanhStep(
+  c: usize, cStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
+): void {
+  matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, c, cStride, PANEL, TANH, 0, 0);
+}
+
+/** d ← (d + a B) ∘ (1 − h²): one step back, a being dz of the step after and d the gradient from above. */
+export function tanhStepBackward(
+  d: usize, dStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
+  h: usize, hStride: usize,
+): void {
+  matmul(d, dStride, rows, nPanels, a, aStride, kPanels, b, d, dStride, PANEL, TANH_BACKWARD, h, hStride);
+}
+
+/** d ← d ∘ (1 − h²), for the last step, which nothing follows. */
+export function tanhBackward(d: usize, dStride: usize, h: usize, hStride: usize, rows: i32, panels: i32): void {
+  for (let p = 0; p < panels; p++) {
+    for (let r: usize = 0; r < <usize>rows * PANEL; r += <usize>TILE * PANEL) tanhBackwardTile(d + r, h + r);
+    d += dStride;
+    h += hStride;
+  }
+}
+
+/** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */
+function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
+  let c00 = v128.splat<real>(0), c01 = v128.splat<real>(0);
+  let c10 = v128.splat<real>(0), c11 = v128.splat<real>(0);
+  let c20 = v128.splat<real>(0), c21 = v128.splat<real>(0);
+  let c30 = v128.splat<real>(0), c31 = v128.splat<real>(0);
+  const end = a + <usize>depth * PANEL;
+  do {
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    b += PANEL;
+    const a0 = v128.load_splat<real>(a);
+    c00 = v128.add<real>(c00, v128.mul<real>(a0, b0));
+    c01 = v128.add<real>(c01, v128.mul<real>(a0, b1));
+    const a1 = v128.load_splat<real>(a, sizeof<real>());
+    c10 = v128.add<real>(c10, v128.mul<real>(a1, b0));
+    c11 = v128.add<real>(c11, v128.mul<real>(a1, b1));
+    const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
+    c20 = v128.add<real>(c20, v128.mul<real>(a2, b0));
+    c21 = v128.add<real>(c21, v128.mul<real>(a2, b1));
+    const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
+    c30 = v128.add<real>(c30, v128.mul<real>(a3, b0));
+    c31 = v128.add<real>(c31, v128.mul<real>(a3, b1));
+    a += PANEL;
+  } while (a != end);
+  storeRow(c, c00, c01, add);
+  storeRow(c + cRow, c10, c11, add);
+  storeRow(c + 2 * cRow, c20, c21, add);
+  storeRow(c + 3 * cRow, c30, c31, add);
+}
+
+function storeRow(c: usize, low: v128, high: v128, add: bool): void {
+  if (add) {
+    low = v128.add<real>(v128.load(c), low);
+    high = v128.add<real>(v128.load(c, 16), high);
+  }
+  v128.store(c, low);
+  v128.store(c, high, 16);
+}
+
+/** The part of a tile that lies inside the matrix: rows × columns values from `edge` [4, LANES] to c. */
+function storeEdge(c: usize, cRow: usize, edge: usize, rows: i32, columns: i32, add: bool): void {
+  for (let r = 0; r < rows; r++) {
+    for (let n = 0; n < columns; n++) {
+      const at = c + <usize>n * sizeof<real>();
+      const value = load<real>(edge + <usize>n * sizeof<real>());
+      store<real>(at, add ? load<real>(at) + value : value);
+    }
+    c += cRow;
+    edge += PANEL;
+  }
+}
+
+/**
+ * c (+)= aᵀ b, summed over all `depth` rows: the weight gradient dzᵀ x of all time steps at once.
+ *   c: row-major [m, n], rows cRow bytes apart     a: panels [depth, m]     b: panels [depth, n]
+ *   edge: 128 bytes of the caller's for tiles that stick out of c          add: onto what c holds
+ */
+export function outerProduct(
+  c: usize, cRow: usize, m: i32, n: i32,
+  a: usize, aStride: usize, b: usize, bStride: usize, depth: i32, edge: usize, add: bool,
+): void {
+  for (let done = 0; done < depth; done += DEPTH) {
+    const now = min(DEPTH, depth - done);
+    for (let j = 0; j < n; j += LANES) {
+      const bPanel = b + <usize>(j / LANES) * bStride;
+      for (let i = 0; i < m; i += TILE) {
+        const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
+        const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
+        if (i + TILE <= m && j + LANES <= n) {
+          outerTile(at, cRow, aTile, bPanel, now, add);
+        } else {
+          outerTile(edge, PANEL, aTile, bPanel, now, false);
+          storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
+        }
+      }
+    }
+    add = true;
+    a += <usize>DEPTH * PANEL;
+    b += <usize>DEPTH * PANEL;
+  }
+}
+
+/** Runs the micro-kernel alone on operands that stay in the first-level cache: the limit the others are held to. */
+export function bareTile(c: usize, a: usize, kPanels: i32, b: usize, times: i32): void {
+  for (let i = 0; i < times; i++) tile(c, a, 4 * PANEL, kPanels, b, c, PANEL);
+}

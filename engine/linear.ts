@@ -1,0 +1,143 @@
+import { noForward } from './errors.ts';
+import { type Dtype, panelsFor, realBytes, tiledRows } from './kernels/kernels.ts';
+import { uniformWeights } from './network/initialise.ts';
+import { Scratchpad } from './network/scratchpad.ts';
+import { Random } from './numeric/random.ts';
+import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { checkInteger, checkKeys } from './validation.ts';
+
+/** Options of a cell or layer that stands by itself. */
+export interface LayerOptions {
+  /** Default float32. */
+  dtype?: Dtype;
+  /** Of the initial weights; default 0. */
+  seed?: number;
+}
+
+/** Arrays a layer works on: its own, or views of a model's. */
+export interface LinearArrays {
+  readonly W: RealArray;
+  readonly b: RealArray;
+  readonly dW: RealArray;
+  readonly db: RealArray;
+}
+
+/**
+ * A linear layer, y = h Wᵀ + b. Synchronous, on the calling thread.
+ * Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
+ */
+export class Linear {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly dtype: Dtype;
+  /** [out, in] */
+  readonly W: Tensor;
+  /** [out] */
+  readonly b: Tensor;
+  /** ∂L/∂W averaged over the batch, accumulated until zeroGrad [out, in] */
+  readonly dW: Tensor;
+  /** [out] */
+  readonly db: Tensor;
+  #h: Tensor | null = null;
+
+  /**
+   * Weights are drawn uniformly from ±1/√inFeatures.
+   * @throws BAD_ARGUMENT
+   */
+  constructor(inFeatures: number, outFeatures: number, options: LayerOptions = {}, arrays?: LinearArrays) {
+    checkKeys('options', options, ['dtype', 'seed']);
+    const { dtype = 'float32', seed = 0 } = options;
+    checkDtype(dtype);
+    this.inFeatures = checkInteger('inFeatures', inFeatures, 1);
+    this.outFeatures = checkInteger('outFeatures', outFeatures, 1);
+    this.dtype = dtype;
+    const { W, b, dW, db } = arrays ?? ownArrays(inFeatures, outFeatures, dtype);
+    this.W = new Tensor(W, [outFeatures, inFeatures]);
+    this.b = new Tensor(b, [outFeatures]);
+    this.dW = new Tensor(dW, [outFeatures, inFeatures]);
+    this.db = new Tensor(db, [outFeatures]);
+    if (!arrays) {
+      const random = new Random(checkInteger('seed', seed, 0));
+      for (const array of [W, b]) uniformWeights(array, inFeatures, random);
+    }
+  }
+
+  /** Sets the weights. @param W [out, in]  @param b [out] or [out, 1] */
+  initWeights(W: TensorLike, b: TensorLike): void {
+    const given = readTensor('W', W, [this.outFeatures, this.inFeatures], this.dtype);
+    const bias = readBias('b', b, this.outFeatures, this.dtype);
+    this.W.data.set(given.data);
+    this.b.data.set(bias.data);
+  }
+
+  /**
+   * y = h Wᵀ + b.
+   * @param h [batch, in], kept for backward
+   * @returns [batch, out]
+   */
+  forward(h: TensorLike): Tensor {
+    const { inFeatures, outFeatures, dtype } = this;
+    const x = readTensor('h', h, ['batch', inFeatures], dtype);
+    const batch = x.shape[0];
+    const pad = new Scratchpad(dtype);
+    const input = pad.panels(x.data, batch, inFeatures);
+    const W = pad.packTransposed(this.W.data, outFeatures, inFeatures);
+    const bias = pad.bias(this.b.data, null);
+    const y = pad.emptyPanels(batch, outFeatures);
+    pad.kernels.project(
+      y.at, y.stride, tiledRows(batch), panelsFor(outFeatures, dtype),
+      input.at, input.stride, panelsFor(inFeatures, dtype), W, bias,
+    );
+    this.#h = new Tensor(x.data.slice(), x.shape);
+    return new Tensor(pad.read(y, 0, batch, outFeatures), [batch, outFeatures]);
+  }
+
+  /**
+   * dW += deltaᵀ h / B, db += Σ_B delta / B.
+   * @param delta ∂L/∂y, per sample [batch, out]
+   * @returns ∂L/∂h = delta W, not averaged [batch, in]
+   * @throws NO_FORWARD; BAD_ARGUMENT
+   */
+  backward(delta: TensorLike): Tensor {
+    const { inFeatures, outFeatures, dtype } = this;
+    const h = this.#h;
+    if (!h) throw noForward();
+    const batch = h.shape[0];
+    const d = readTensor('delta', delta, [batch, outFeatures], dtype);
+    const pad = new Scratchpad(dtype);
+    const k = pad.kernels;
+    const rows = tiledRows(batch);
+    const input = pad.panels(h.data, batch, inFeatures);
+    const dy = pad.panels(d.data, batch, outFeatures);
+    const W = pad.packPlain(this.W.data, outFeatures, inFeatures);
+    const dW = pad.reserve(this.dW.data.byteLength);
+    const db = pad.reserve(this.db.data.byteLength);
+    const dh = pad.emptyPanels(batch, inFeatures);
+    const { edge, zeros } = pad.scratch;
+    const row = inFeatures * realBytes(dtype);
+    k.outerProduct(dW, row, outFeatures, inFeatures, dy.at, dy.stride, input.at, input.stride, rows, edge, 0);
+    k.sumRows(db, outFeatures, dy.at, dy.stride, rows, edge, 0);
+    k.multiply(dh.at, dh.stride, rows, panelsFor(inFeatures, dtype), dy.at, dy.stride, panelsFor(outFeatures, dtype), W, zeros);
+    pad.addAverage(this.dW.data, dW, batch);
+    pad.addAverage(this.db.data, db, batch);
+    return new Tensor(pad.read(dh, 0, batch, inFeatures), [batch, inFeatures]);
+  }
+
+  /** Sets the accumulated gradients to zero. */
+  zeroGrad(): void {
+    this.dW.data.fill(0);
+    this.db.data.fill(0);
+  }
+}
+
+function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): LinearArrays {
+  const weights = () => newReals(dtype, outFeatures * inFeatures);
+  const biases = () => newReals(dtype, outFeatures);
+  return { W: weights(), b: biases(), dW: weights(), db: biases() };
+}
+
+/** A bias, as [size] or as a column [size, 1]. */
+export function readBias(name: string, value: TensorLike, size: number, dtype: Dtype): Tensor {
+  const column = Array.isArray(value) ? Array.isArray(value[0]) : 'shape' in value && value.shape.length === 2;
+  return readTensor(name, value, column ? [size, 1] : [size], dtype);
+}

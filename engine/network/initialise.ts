@@ -1,0 +1,27 @@
+import type { Random } from '../numeric/random.ts';
+import { orthogonal } from '../numeric/orthogonal.ts';
+import type { RealArray } from '../tensor.ts';
+import type { Network } from './network.ts';
+
+/** How W_hh begins. */
+export type RecurrentInit = 'uniform' | 'orthogonal';
+
+/** Fills an array uniformly from ±1/√size, as PyTorch fills nn.RNN (size: hidden) and nn.Linear (size: inputs). */
+export function uniformWeights(array: RealArray, size: number, random: Random): void {
+  const bound = 1 / Math.sqrt(size);
+  for (let i = 0; i < array.length; i++) array[i] = (2 * random.uniform() - 1) * bound;
+}
+
+/**
+ * A network's first parameters: everything uniform from ±1/√H; with 'orthogonal', every W_hh a random orthogonal
+ * matrix (A. Saxe et al., https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
+ */
+export function initialiseNetwork(network: Network, recurrent: RecurrentInit, random: Random): void {
+  const { g } = network;
+  for (const parameter of g.parameters) {
+    const view = network.parameterView(parameter);
+    const isRecurrent = g.cells.some((cell) => cell.W_hh === parameter);
+    if (isRecurrent && recurrent === 'orthogonal') view.set(orthogonal(g.hiddenSize, random));
+    else uniformWeights(view, g.hiddenSize, random);
+  }
+}

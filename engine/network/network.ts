@@ -1,0 +1,132 @@
+import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
+import { realArray } from '../data/sequences.ts';
+import type { Dtype } from '../kernels/kernels.ts';
+import { wasmModule } from '../kernels/wasm-kernels.ts';
+import { type Control, Word } from '../parallel/control.ts';
+import { PAGE_BYTES } from '../parallel/memory-map.ts';
+import { CallingThread, type Team, WorkerTeam } from '../parallel/team.ts';
+import { newReals, type RealArray } from '../tensor.ts';
+import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
+import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
+import { type ModelMemory, planModel } from './model-memory.ts';
+import { type Job, programOf, type Rows } from './programs.ts';
+import { ModelThread, type ThreadSetup } from './thread.ts';
+
+/**
+ * A call engages one thread more for every so many floating-point operations: below that a thread's barriers cost
+ * more than it brings.
+ */
+const FLOPS_PER_THREAD = 1e6;
+
+/** A classifier's memory and threads: calls in, numbers out. It knows no queue; one call at a time is the caller's duty. */
+export class Network {
+  readonly g: Geometry;
+  readonly model: ModelMemory;
+  readonly control: Control;
+  readonly threads: number;
+  readonly team: Team<Job>;
+  /** The main thread's own hold on the model. */
+  readonly thread: ModelThread;
+  readonly #memory: WebAssembly.Memory;
+
+  /** Throws MEMORY_TOO_LARGE before anything is allocated. */
+  constructor(shape: NetworkShape, dtype: Dtype, threads: number) {
+    this.g = geometryOf(shape, dtype);
+    this.model = planModel(this.g, threads);
+    this.threads = threads;
+    const pages = Math.ceil(this.model.end / PAGE_BYTES);
+    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
+    const setup: ThreadSetup = { memory: this.#memory, module: wasmModule(dtype), shape, dtype, threads };
+    const thread = new ModelThread(setup);
+    this.thread = thread;
+    this.control = thread.control;
+    if (threads === 0) {
+      this.team = new CallingThread((job, place) => programOf(thread, job, place));
+    } else {
+      const team = new WorkerTeam<Job>(threads, setup, this.control.words);
+      team.start();
+      this.team = team;
+    }
+  }
+
+  /** Numbers at an address of the memory. A view: valid until the memory grows, and after. */
+  reals(at: number, size: number): RealArray {
+    return realArray(this.g.dtype, this.#memory.buffer, at, size);
+  }
+
+  integers(at: number, size: number): Int32Array {
+    return new Int32Array(this.#memory.buffer, at, size);
+  }
+
+  /** A parameter, or its gradient, as the public views show it. */
+  parameterView({ offset, size }: Parameter): RealArray {
+    return this.reals(this.model.parameters[0] + offset * this.g.realBytes, size);
+  }
+
+  gradientView({ offset, size }: Parameter): RealArray {
+    return this.reals(this.model.gradients[0] + offset * this.g.realBytes, size);
+  }
+
+  /** A whole block of parameters' size. */
+  block(at: number): RealArray {
+    return this.reals(at, this.g.blockSize);
+  }
+
+  /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
+  reserve(spec: BatchSpec): BatchMemory {
+    const plan = planBatch(this.g, spec);
+    const missing = Math.ceil(plan.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
+    if (missing > 0) this.#memory.grow(missing);
+    return plan;
+  }
+
+  /**
+   * Puts a call's sequences into its batch's memory; frames that lie in shared memory already stay where they are.
+   * Returns the rows as the threads are to read them.
+   */
+  writeInput(plan: BatchMemory, input: SequenceInput): Rows {
+    this.integers(plan.lengths, input.rows).set(input.lengths);
+    const starts = new Uint32Array(this.#memory.buffer, plan.starts, input.rows);
+    if (input.shared) {
+      starts.set(input.shared.starts);
+      return { first: 0, data: null, values: input.shared.values };
+    }
+    consecutiveStarts(input.lengths, starts);
+    input.copyTo(this.reals(plan.values, input.frames * this.g.inputSize), 0, input.rows);
+    return { first: 0, data: null, values: null };
+  }
+
+  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
+  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
+    if (this.threads === 0) return 1;
+    const worthwhile = Math.ceil((this.#flops(rows, frames) * passes) / FLOPS_PER_THREAD);
+    return Math.max(1, Math.min(this.threads, lanes, worthwhile));
+  }
+
+  /** Multiplications and additions of a forward pass. */
+  #flops(rows: number, frames: number): number {
+    const { inputSize, hiddenSize, outputSize, numLayers } = this.g;
+    const cells = hiddenSize * (inputSize + hiddenSize) + (numLayers - 1) * 2 * hiddenSize * hiddenSize;
+    return 2 * (frames * cells + rows * hiddenSize * outputSize);
+  }
+
+  run(job: Job, parties: number): Promise<void> {
+    Atomics.store(this.control.words, Word.nextLane, 0);
+    return this.team.run(job, parties);
+  }
+
+  /** Makes the second copy of an array the current one. */
+  takeOver([home, second]: readonly [number, number]): void {
+    this.block(home).set(this.block(second));
+  }
+
+  copy(at: number, size: number): RealArray {
+    const copy = newReals(this.g.dtype, size);
+    copy.set(this.reals(at, size));
+    return copy;
+  }
+
+  close(): Promise<void> {
+    return this.team.close();
+  }
+}

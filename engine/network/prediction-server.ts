@@ -1,0 +1,97 @@
+import { type SequenceInput } from '../data/read-sequences.ts';
+import { Word } from '../parallel/control.ts';
+import { laneCount } from '../parallel/lane-plan.ts';
+import type { RealArray } from '../tensor.ts';
+import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import type { Network } from './network.ts';
+import { writeServeSpec } from './programs.ts';
+
+interface Request {
+  readonly input: SequenceInput;
+  resolve(probabilities: RealArray): void;
+  reject(error: unknown): void;
+}
+
+/** Predictions: computed by a call of their own, or between two steps while training runs. */
+export class PredictionServer {
+  readonly #network: Network;
+  readonly #waiting: Request[] = [];
+  #served: { request: Request; plan: BatchMemory } | null = null;
+
+  constructor(network: Network) {
+    this.#network = network;
+  }
+
+  /** Probabilities of some rows [rows, O], as soon as training lets them in. */
+  ask(input: SequenceInput): Promise<RealArray> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ input, resolve, reject });
+    });
+  }
+
+  /** While an epoch runs: hands out a result that is there, and the next request to the threads. */
+  during(start: number): void {
+    const { words } = this.#network.control;
+    if (this.#served && Atomics.load(words, Word.serve) === 2) this.#handOut();
+    const request = this.#served ? undefined : this.#waiting.shift();
+    if (!request) return;
+    try {
+      const spec = this.#spec(request.input, start, 0);
+      const plan = this.#network.reserve(spec);
+      // The threads read the frames from the batch's memory: there is no message in which a reference could travel.
+      this.#network.writeInput(plan, { ...request.input, shared: null });
+      writeServeSpec(words, spec);
+      this.#served = { request, plan };
+      Atomics.store(words, Word.serve, 1);
+    } catch (error) {
+      request.reject(error);
+    }
+  }
+
+  /** When no epoch runs: answers everything that waits, what was handed to the threads too late included. */
+  async between(start: number): Promise<void> {
+    const { words } = this.#network.control;
+    if (this.#served) {
+      if (Atomics.load(words, Word.serve) === 2) this.#handOut();
+      else this.#waiting.unshift(this.#served.request);
+    }
+    this.#served = null;
+    Atomics.store(words, Word.serve, 0);
+    for (let request = this.#waiting.shift(); request; request = this.#waiting.shift()) {
+      await this.compute(request.input, start).then(request.resolve, request.reject);
+    }
+  }
+
+  /** Probabilities [rows, O] by a call of their own. */
+  async compute(input: SequenceInput, start: number): Promise<RealArray> {
+    const network = this.#network;
+    const { g } = network;
+    const lanes = laneCount(input.rows, g.blockSize * g.realBytes);
+    const parties = network.engaged(input.rows, input.frames, lanes, 1);
+    const spec = this.#spec(input, start, parties);
+    const plan = network.reserve(spec);
+    const rows = network.writeInput(plan, input);
+    await network.run({ kind: 'forward', spec, rows, h0: false, probabilities: true, score: false }, parties);
+    return network.copy(plan.logits, input.rows * g.outputSize);
+  }
+
+  #handOut(): void {
+    if (!this.#served) return;
+    const { request, plan } = this.#served;
+    const size = request.input.rows * this.#network.g.outputSize;
+    request.resolve(this.#network.copy(plan.logits, size));
+    this.#served = null;
+    Atomics.store(this.#network.control.words, Word.serve, 0);
+  }
+
+  /** `threads` 0 stands for those that train. */
+  #spec(input: SequenceInput, start: number, threads: number): BatchSpec {
+    return {
+      start,
+      ...{ rows: input.rows, steps: input.steps, time: input.time },
+      threads: threads || Math.max(1, this.#network.threads),
+      ...{ keep: false, gradients: false, results: true, inputGradient: false },
+      inputFrames: input.shared && threads ? 0 : input.frames,
+    };
+  }
+}

@@ -1,0 +1,49 @@
+import type { Kernels } from '../kernels/kernels.ts';
+import { type Place, share } from '../parallel/program.ts';
+import type { BatchMemory } from './batch-memory.ts';
+import type { Geometry } from './geometry.ts';
+import { BLOCK_PARAMETERS, type ModelMemory } from './model-memory.ts';
+
+/** A run of the parameter block: byte offset, bytes, and which one it is. */
+export interface ParameterRun {
+  readonly number: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** The runs that fall to a thread. They are the same for any number of threads: only who has which differs. */
+export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
+  const { from, to } = share(Math.ceil(g.blockSize / BLOCK_PARAMETERS), place);
+  for (let number = from; number < to; number++) {
+    const first = number * BLOCK_PARAMETERS;
+    const size = Math.min(BLOCK_PARAMETERS, g.blockSize - first);
+    yield { number, offset: first * g.realBytes, bytes: size * g.realBytes };
+  }
+}
+
+/**
+ * The averaged gradient of a run: the lanes' sums added along the tree, then divided by the whole batch, the last
+ * operation of all; onto `old` where there is one. Written to the second copy of the gradients.
+ */
+export function reduceRun(
+  k: Kernels,
+  model: ModelMemory,
+  batch: BatchMemory,
+  run: ParameterRun,
+  rows: number,
+  old: number,
+): void {
+  const sum = batch.laneGradients + run.offset;
+  k.addLanes(sum, batch.gradientBytes, batch.lanes, run.bytes);
+  k.average(model.gradients[1] + run.offset, sum, old && old + run.offset, rows, run.bytes);
+}
+
+/** Σ values[first + i·stride] along the tree the lanes' gradients are added along. */
+export function treeSum(values: Float64Array, first: number, stride: number, count: number): number {
+  if (count === 1) return values[first];
+  let left = 1;
+  while (2 * left < count) left *= 2;
+  return (
+    treeSum(values, first, stride, left) + treeSum(values, first + left * stride, stride, count - left)
+  );
+}

@@ -1,0 +1,143 @@
+import type { Panels, Scratch } from '../cells/elman-cell.ts';
+import { realArray } from '../data/sequences.ts';
+import {
+  type Dtype,
+  type Kernels,
+  PANEL_BYTES,
+  panelColumns,
+  panelsFor,
+  panelStride,
+  realBytes,
+  tiledRows,
+} from '../kernels/kernels.ts';
+import { wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
+import { MemoryMap, PAGE_BYTES } from '../parallel/memory-map.ts';
+import { newReals, type RealArray } from '../tensor.ts';
+import { EDGE_BYTES } from './model-memory.ts';
+
+interface Pad {
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: Kernels;
+}
+
+const pads = new Map<Dtype, Pad>();
+
+/** The process's one scratch memory of a data type, for cells and layers that stand by themselves. */
+function padOf(dtype: Dtype): Pad {
+  let pad = pads.get(dtype);
+  if (!pad) {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+    pad = { memory, kernels: wasmKernels(wasmModule(dtype), memory) };
+    pads.set(dtype, pad);
+  }
+  return pad;
+}
+
+/** One synchronous computation on the scratch memory: put arrays in, run kernels, read results. */
+export class Scratchpad {
+  readonly kernels: Kernels;
+  readonly scratch: Scratch;
+  readonly #dtype: Dtype;
+  readonly #memory: WebAssembly.Memory;
+  readonly #map = new MemoryMap(0);
+
+  constructor(dtype: Dtype) {
+    const { memory, kernels } = padOf(dtype);
+    this.#dtype = dtype;
+    this.#memory = memory;
+    this.kernels = kernels;
+    this.scratch = { edge: this.reserve(EDGE_BYTES), zeros: this.reserve(PANEL_BYTES) };
+    this.view(this.scratch.zeros, PANEL_BYTES / realBytes(dtype)).fill(0);
+  }
+
+  /** Room for so many bytes, and a register of slack. Throws MEMORY_TOO_LARGE. */
+  reserve(bytes: number): number {
+    const at = this.#map.add('scratch', bytes + PANEL_BYTES);
+    const missing = Math.ceil(this.#map.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
+    if (missing > 0) this.#memory.grow(missing);
+    return at;
+  }
+
+  view(at: number, size: number): RealArray {
+    return realArray(this.#dtype, this.#memory.buffer, at, size);
+  }
+
+  /** An array as it is. */
+  put(data: RealArray): number {
+    const at = this.reserve(data.byteLength);
+    this.view(at, data.length).set(data);
+    return at;
+  }
+
+  /** Panels of zeros with `rows` rows, in whole tiles. */
+  emptyPanels(rows: number, width: number): Panels {
+    const stride = panelStride(tiledRows(rows));
+    const panels = panelsFor(width, this.#dtype);
+    const at = this.reserve(panels * stride);
+    this.view(at, (panels * stride) / realBytes(this.#dtype)).fill(0);
+    return { at, stride };
+  }
+
+  /** Writes an array [rows, width] into panels, from row `first` on. */
+  fill(panels: Panels, first: number, data: RealArray, rows: number, width: number): Panels {
+    const at = panels.at + first * PANEL_BYTES;
+    this.kernels.gatherRows(at, panels.stride, PANEL_BYTES, this.put(data), rows, width);
+    return panels;
+  }
+
+  panels(data: RealArray, rows: number, width: number): Panels {
+    return this.fill(this.emptyPanels(rows, width), 0, data, rows, width);
+  }
+
+  /** Reads rows `first` … of panels back into an array [rows, width]. */
+  read(panels: Panels, first: number, rows: number, width: number): RealArray {
+    const at = this.reserve(rows * width * realBytes(this.#dtype));
+    const from = panels.at + first * PANEL_BYTES;
+    this.kernels.scatterRows(at, from, panels.stride, PANEL_BYTES, rows, width, 1);
+    const result = newReals(this.#dtype, rows * width);
+    result.set(this.view(at, rows * width));
+    return result;
+  }
+
+  /** W [n, k] packed for x Wᵀ. */
+  packTransposed(W: RealArray, n: number, k: number): number {
+    const columns = panelColumns(this.#dtype);
+    const padded = panelsFor(k, this.#dtype) * columns;
+    const from = this.put(W);
+    const at = this.reserve(panelsFor(n, this.#dtype) * padded * PANEL_BYTES);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) {
+      this.kernels.packTransposed(at + p * padded * PANEL_BYTES, from, n, k, padded, p * columns);
+    }
+    return at;
+  }
+
+  /** W [k, n] packed for dz W. */
+  packPlain(W: RealArray, k: number, n: number): number {
+    const columns = panelColumns(this.#dtype);
+    const padded = panelsFor(k, this.#dtype) * columns;
+    const from = this.put(W);
+    const at = this.reserve(panelsFor(n, this.#dtype) * padded * PANEL_BYTES);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) {
+      this.kernels.packPlain(at + p * padded * PANEL_BYTES, from, k, n, padded, p * columns);
+    }
+    return at;
+  }
+
+  /** a + b, or a alone, padded to whole panels. */
+  bias(a: RealArray, b: RealArray | null): number {
+    const at = this.reserve(panelsFor(a.length, this.#dtype) * PANEL_BYTES);
+    this.kernels.packBias(at, this.put(a), b ? this.put(b) : 0, a.length);
+    return at;
+  }
+
+  /** Adds sum / batch to a gradient array. */
+  addAverage(gradient: RealArray, sum: number, batch: number): void {
+    const sums = this.view(sum, gradient.length);
+    const scaled = newReals(this.#dtype, 1);
+    for (let i = 0; i < gradient.length; i++) {
+      // Rounded to the data type before it is added, as the engine's reduction does.
+      scaled[0] = sums[i] / batch;
+      gradient[i] += scaled[0];
+    }
+  }
+}

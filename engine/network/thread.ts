@@ -1,0 +1,99 @@
+import { realArray } from '../data/sequences.ts';
+import { type Dtype, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
+import { wasmKernels } from '../kernels/wasm-kernels.ts';
+import { type Control, controlBlock, Word } from '../parallel/control.ts';
+import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
+import { type Place, share } from '../parallel/program.ts';
+import { type BatchMemory, blockWorkspace } from './batch-memory.ts';
+import { type Geometry, geometryOf, type NetworkShape } from './geometry.ts';
+import type { Block, LaneTools } from './lane.ts';
+import { EDGE_BYTES, type ModelMemory, type ModelPackPiece, packPieces, planModel } from './model-memory.ts';
+import type { SortedBatch } from './sorted-batch.ts';
+
+/** What a thread needs to take part in a model: the memory everything lies in, the kernels, and the sizes. */
+export interface ThreadSetup {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly shape: NetworkShape;
+  readonly dtype: Dtype;
+  /** Threads of the model, for the plan of its memory. */
+  readonly threads: number;
+}
+
+/** One thread's hold on a model. */
+export class ModelThread {
+  readonly g: Geometry;
+  readonly model: ModelMemory;
+  readonly kernels: Kernels;
+  readonly control: Control;
+  readonly #memory: WebAssembly.Memory;
+  readonly #packPieces: ModelPackPiece[];
+  #reals: Float32Array | Float64Array;
+  #doubles: Float64Array;
+
+  constructor(setup: ThreadSetup) {
+    this.g = geometryOf(setup.shape, setup.dtype);
+    this.model = planModel(this.g, setup.threads);
+    this.kernels = wasmKernels(setup.module, setup.memory);
+    this.#memory = setup.memory;
+    this.#packPieces = packPieces(this.g, this.model);
+    const { buffer } = setup.memory;
+    this.control = controlBlock(buffer, this.model.control);
+    this.#reals = this.#viewReals();
+    this.#doubles = new Float64Array(buffer);
+  }
+
+  #viewReals(): Float32Array | Float64Array {
+    const { buffer } = this.#memory;
+    return realArray(this.g.dtype, buffer, 0, buffer.byteLength / realBytes(this.g.dtype));
+  }
+
+  /** The memory as numbers; looked at afresh, since the main thread may have made it larger. */
+  tools(place: Place): LaneTools {
+    const { buffer } = this.#memory;
+    if (buffer.byteLength !== this.#reals.byteLength) {
+      this.#reals = this.#viewReals();
+      this.#doubles = new Float64Array(buffer);
+    }
+    return {
+      kernels: this.kernels,
+      g: this.g,
+      model: this.model,
+      scratch: { edge: this.model.edges + place.index * EDGE_BYTES, zeros: this.model.zeros },
+      reals: this.#reals,
+      doubles: this.#doubles,
+    };
+  }
+
+  get buffer(): ArrayBufferLike {
+    return this.#memory.buffer;
+  }
+
+  /** Packs this thread's share of the weights. */
+  pack(place: Place, parity: number): void {
+    const { from, to } = share(this.#packPieces.length, place);
+    for (let i = from; i < to; i++) this.#packPieces[i](this.kernels, this.model.parameters[parity]);
+  }
+
+  /** Claims lanes until none is left: a thread that is slowed down takes fewer. */
+  *claimLanes(lanes: number): Generator<number> {
+    for (;;) {
+      const lane = Atomics.add(this.control.words, Word.nextLane, 1);
+      if (lane >= lanes) return;
+      yield lane;
+    }
+  }
+
+  /** The blocks of a lane in order, with their places in memory. */
+  *blocksOf(lane: number, batch: SortedBatch, memory: BatchMemory, keep: boolean, place: Place): Generator<Block> {
+    const end = laneStart(lane + 1, memory.lanes, batch.rows);
+    let number = keep ? lane * memory.blocksPerLane : place.index;
+    for (let firstRank = laneStart(lane, memory.lanes, batch.rows); firstRank < end; firstRank += BLOCK_ROWS) {
+      const count = Math.min(BLOCK_ROWS, end - firstRank);
+      const at = memory.workspaces + number * memory.workspaceBytes;
+      const workspace = blockWorkspace(this.g, at, tiledRows(count), batch.lengths[firstRank]);
+      yield { batch, firstRank, count, workspace };
+      if (keep) number++;
+    }
+  }
+}

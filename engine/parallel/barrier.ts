@@ -1,0 +1,57 @@
+import { Word } from './control.ts';
+
+/** Looks at the round this often before going to sleep: some 20 µs, more than threads usually differ by. */
+const SPINS = 4_000;
+/** A sleeping thread looks at the abort flag at least this often. */
+const SLEEP_MS = 100;
+
+/** Thrown in a thread whose call was given up, because another thread failed or died. */
+export class Aborted extends Error {}
+
+/**
+ * A meeting point of `parties` threads in shared memory. The last to arrive runs `leader` alone, then all go on.
+ *
+ * Why this is enough: `Atomics.add` on `arrived` orders every thread's writes before the last arrival sees them;
+ * the last one's write to `round` orders its own (and so all) writes before anyone who reads the new round. Only
+ * the last to arrive touches `arrived` again, before it opens the round, so that nobody of the next round can have
+ * counted yet.
+ */
+export class Barrier {
+  readonly #words: Int32Array;
+  readonly #parties: number;
+
+  constructor(words: Int32Array, parties: number) {
+    this.#words = words;
+    this.#parties = parties;
+  }
+
+  /** Waits for all; throws Aborted when the call has been given up. */
+  wait(leader: () => void): void {
+    const words = this.#words;
+    const round = Atomics.load(words, Word.round);
+    if (Atomics.add(words, Word.arrived, 1) + 1 === this.#parties) {
+      leader();
+      Atomics.store(words, Word.arrived, 0);
+      Atomics.add(words, Word.round, 1);
+      Atomics.notify(words, Word.round);
+    } else {
+      this.#waitForRoundAfter(round);
+    }
+    if (Atomics.load(words, Word.abort)) throw new Aborted('the call was given up');
+  }
+
+  #waitForRoundAfter(round: number): void {
+    const words = this.#words;
+    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, Word.round) !== round) return;
+    while (Atomics.load(words, Word.round) === round) {
+      if (Atomics.load(words, Word.abort)) return;
+      Atomics.wait(words, Word.round, round, SLEEP_MS);
+    }
+  }
+}
+
+/** Makes every thread leave its barrier. */
+export function giveUp(words: Int32Array): void {
+  Atomics.store(words, Word.abort, 1);
+  Atomics.notify(words, Word.round);
+}

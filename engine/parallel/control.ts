@@ -1,0 +1,68 @@
+/**
+ * The words the threads of a model talk through. They lie at the start of the model's memory; each is written by
+ * whom its comment says, and nobody else.
+ */
+
+/** 32-bit words. */
+export const Word = {
+  /** Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the last one. */
+  arrived: 0,
+  /** Rounds the barrier has completed; waiting threads sleep on it. Written by the last thread to arrive. */
+  round: 1,
+  /** Not 0: leave every barrier with an error. Written by the main thread or by a thread that failed. */
+  abort: 2,
+  /** The next lane to be claimed. Reset by the last thread at a barrier. */
+  nextLane: 3,
+  /** Not 0: end `fit` after this step. Written by the main thread. */
+  stopRequest: 4,
+  /** 1: a prediction waits to be served between two steps; 2: it has been. Written 1 by the main thread, 2 by a thread. */
+  serve: 5,
+  /** What the threads do after a step (see Command). Written by the last thread at the step's last barrier. */
+  command: 6,
+  /** Which of the two copies of parameters and optimizer state is current. Written as `command` is. */
+  parity: 7,
+  /** Whole steps done in this epoch. Written as `command` is. */
+  step: 8,
+  /** Correctly classified rows of this epoch. Written as `command` is. */
+  correct: 9,
+  /** Rows of this epoch seen so far. Written as `command` is. */
+  seen: 10,
+  /** Steps left out since their loss or gradient was not finite. Written as `command` is. */
+  skipped: 11,
+  /** Memory of the prediction to be served: start in cache lines, rows, steps, frames. Written by the main thread. */
+  serveSpec: 12,
+} as const;
+
+/** 64-bit floats, behind the words. */
+export const Real = {
+  /** Σ of the losses of the rows seen in this epoch. */
+  lossSum: 0,
+  /** Global norm of the gradient of the last step, before clipping. */
+  gradientNorm: 1,
+  /** Largest gradient norm of this epoch. */
+  largestNorm: 2,
+  /** The learning rate of the last step. */
+  learningRate: 3,
+  /** Optimizer state, first copy: steps taken, beta1^t, beta2^t; three more for the second copy. */
+  optimizer: 8,
+} as const;
+
+export const OPTIMIZER_REALS = 3;
+
+export const Command = { next: 0, stop: 1, serve: 2, notFinite: 3 } as const;
+
+/** Bytes of the control block: 32 words, then 24 floats. */
+export const WORD_BYTES = 128;
+export const CONTROL_BYTES = WORD_BYTES + 24 * 8;
+
+export interface Control {
+  readonly words: Int32Array;
+  readonly reals: Float64Array;
+}
+
+export function controlBlock(buffer: ArrayBufferLike, at: number): Control {
+  return {
+    words: new Int32Array(buffer, at, WORD_BYTES / 4),
+    reals: new Float64Array(buffer, at + WORD_BYTES, (CONTROL_BYTES - WORD_BYTES) / 8),
+  };
+}

@@ -1,0 +1,194 @@
+import {
+  cellBackward,
+  type CellBlock,
+  cellForward,
+  cellInitialGradient,
+  cellInputGradient,
+  type CellSizes,
+  cellSizes,
+  cellWeightGradients,
+  type PackedCell,
+} from './cells/elman-cell.ts';
+import { type Dtype, tiledRows } from './kernels/kernels.ts';
+import type { LayerOptions } from './linear.ts';
+import { readBias } from './linear.ts';
+import { uniformWeights } from './network/initialise.ts';
+import { Scratchpad } from './network/scratchpad.ts';
+import { Random } from './numeric/random.ts';
+import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { checkInteger, checkKeys } from './validation.ts';
+
+/** Arrays a cell works on: its own, or views of a model's. */
+export interface CellTensors {
+  readonly W_ih: RealArray;
+  readonly W_hh: RealArray;
+  readonly b_ih: RealArray;
+  readonly b_hh: RealArray;
+  readonly dW_ih: RealArray;
+  readonly dW_hh: RealArray;
+  readonly db_ih: RealArray;
+  readonly db_hh: RealArray;
+}
+
+/**
+ * An Elman cell, one time step at a time. Synchronous, on the calling thread.
+ *
+ *     h_t = tanh(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh)
+ *
+ * Source: J. L. Elman, "Finding Structure in Time", 1990;
+ * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
+ */
+export class RNNCell {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly dtype: Dtype;
+  /** [H, I] */
+  readonly W_ih: Tensor;
+  /** [H, H] */
+  readonly W_hh: Tensor;
+  /** [H] */
+  readonly b_ih: Tensor;
+  /** [H] */
+  readonly b_hh: Tensor;
+  /** Gradients, averaged over the batch and accumulated until zeroGrad; shaped as what they belong to. */
+  readonly dW_ih: Tensor;
+  readonly dW_hh: Tensor;
+  readonly db_ih: Tensor;
+  readonly db_hh: Tensor;
+  readonly #sizes: CellSizes;
+
+  /**
+   * Weights and biases are drawn uniformly from ±1/√hiddenSize.
+   * @throws BAD_ARGUMENT
+   */
+  constructor(inputSize: number, hiddenSize: number, options: LayerOptions = {}, arrays?: CellTensors) {
+    checkKeys('options', options, ['dtype', 'seed']);
+    const { dtype = 'float32', seed = 0 } = options;
+    checkDtype(dtype);
+    this.inputSize = checkInteger('inputSize', inputSize, 1);
+    this.hiddenSize = checkInteger('hiddenSize', hiddenSize, 1);
+    this.dtype = dtype;
+    this.#sizes = cellSizes(inputSize, hiddenSize, dtype);
+    const its = arrays ?? ownArrays(inputSize, hiddenSize, dtype);
+    const input = [hiddenSize, inputSize];
+    const square = [hiddenSize, hiddenSize];
+    this.W_ih = new Tensor(its.W_ih, input);
+    this.W_hh = new Tensor(its.W_hh, square);
+    this.b_ih = new Tensor(its.b_ih, [hiddenSize]);
+    this.b_hh = new Tensor(its.b_hh, [hiddenSize]);
+    this.dW_ih = new Tensor(its.dW_ih, input);
+    this.dW_hh = new Tensor(its.dW_hh, square);
+    this.db_ih = new Tensor(its.db_ih, [hiddenSize]);
+    this.db_hh = new Tensor(its.db_hh, [hiddenSize]);
+    if (arrays) return;
+    const random = new Random(checkInteger('seed', seed, 0));
+    for (const array of [its.W_ih, its.W_hh, its.b_ih, its.b_hh]) uniformWeights(array, hiddenSize, random);
+  }
+
+  /** Sets the weights. @param W_ih [H, I]  @param W_hh [H, H]  @param b_ih [H] or [H, 1]  @param b_hh the same */
+  initWeights(W_ih: TensorLike, W_hh: TensorLike, b_ih: TensorLike, b_hh: TensorLike): void {
+    const { inputSize, hiddenSize, dtype } = this;
+    const given = [
+      readTensor('W_ih', W_ih, [hiddenSize, inputSize], dtype),
+      readTensor('W_hh', W_hh, [hiddenSize, hiddenSize], dtype),
+      readBias('b_ih', b_ih, hiddenSize, dtype),
+      readBias('b_hh', b_hh, hiddenSize, dtype),
+    ];
+    [this.W_ih, this.W_hh, this.b_ih, this.b_hh].forEach((own, i) => {
+      own.data.set(given[i].data);
+    });
+  }
+
+  /**
+   * One step.
+   * @param x [B, I]  @param hPrevT the state before [B, H]
+   * @returns h_t [B, H]
+   * @throws BAD_ARGUMENT
+   */
+  forward(x: TensorLike, hPrevT: TensorLike): Tensor {
+    const { inputSize, hiddenSize, dtype } = this;
+    const input = readTensor('x', x, ['batch', inputSize], dtype);
+    const batch = input.shape[0];
+    const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
+    const pad = new Scratchpad(dtype);
+    const block = this.#block(pad, input, before);
+    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block);
+    return new Tensor(pad.read(block.h, block.rows, batch, hiddenSize), [batch, hiddenSize]);
+  }
+
+  /**
+   * One step back:
+   *
+   *     dz = delta ∘ (1 − h²)        dx = dz W_ih        dh_{t−1} = dz W_hh
+   *     dW_ih += dzᵀ h_{l−1} / B     dW_hh += dzᵀ h_{t−1} / B     db_ih, db_hh += Σ_B dz / B
+   *
+   * @param delta ∂L/∂h_t, per sample [B, H]  @param h what forward returned [B, H]
+   * @param hPrevL the step's input, the layer below's state [B, I]  @param hPrevT the state before [B, H]
+   * @returns dx [B, I] and dh_{t−1} [B, H], neither averaged
+   * @throws BAD_ARGUMENT
+   */
+  backward(delta: TensorLike, h: TensorLike, hPrevL: TensorLike, hPrevT: TensorLike): [dx: Tensor, dhPrevT: Tensor] {
+    const { inputSize, hiddenSize, dtype } = this;
+    const d = readTensor('delta', delta, ['batch', hiddenSize], dtype);
+    const batch = d.shape[0];
+    const state = readTensor('h', h, [batch, hiddenSize], dtype);
+    const input = readTensor('hPrevL', hPrevL, [batch, inputSize], dtype);
+    const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
+    const pad = new Scratchpad(dtype);
+    const k = pad.kernels;
+    const packed = this.#pack(pad);
+    const block = this.#block(pad, input, before);
+    pad.fill(block.h, block.rows, state.data, batch, hiddenSize);
+    const dz = pad.panels(d.data, batch, hiddenSize);
+    cellBackward(k, this.#sizes, packed, block, dz);
+    const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
+    const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
+    const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
+    cellWeightGradients(k, this.#sizes, dtype, block, dz, sums, pad.scratch, false);
+    const dx = pad.emptyPanels(batch, inputSize);
+    const dh = pad.emptyPanels(batch, hiddenSize);
+    cellInputGradient(k, this.#sizes, packed, block, dz, dx, pad.scratch);
+    cellInitialGradient(k, this.#sizes, packed, block, dz, dh, pad.scratch);
+    [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
+      pad.addAverage(gradients[i].data, sum, batch);
+    });
+    return [
+      new Tensor(pad.read(dx, 0, batch, inputSize), [batch, inputSize]),
+      new Tensor(pad.read(dh, 0, batch, hiddenSize), [batch, hiddenSize]),
+    ];
+  }
+
+  /** Sets the accumulated gradients to zero. */
+  zeroGrad(): void {
+    for (const { data } of [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh]) data.fill(0);
+  }
+
+  #block(pad: Scratchpad, x: Tensor, before: Tensor): CellBlock {
+    const batch = x.shape[0];
+    const rows = tiledRows(batch);
+    const h = pad.emptyPanels(2 * rows, this.hiddenSize);
+    pad.fill(h, 0, before.data, batch, this.hiddenSize);
+    return { rows, steps: 1, x: pad.panels(x.data, batch, this.inputSize), h };
+  }
+
+  #pack(pad: Scratchpad): PackedCell {
+    const { inputSize, hiddenSize } = this;
+    return {
+      W_ihT: pad.packTransposed(this.W_ih.data, hiddenSize, inputSize),
+      W_hhT: pad.packTransposed(this.W_hh.data, hiddenSize, hiddenSize),
+      W_ih: pad.packPlain(this.W_ih.data, hiddenSize, inputSize),
+      W_hh: pad.packPlain(this.W_hh.data, hiddenSize, hiddenSize),
+      bias: pad.bias(this.b_ih.data, this.b_hh.data),
+    };
+  }
+}
+
+function ownArrays(inputSize: number, hiddenSize: number, dtype: Dtype): CellTensors {
+  const input = () => newReals(dtype, hiddenSize * inputSize);
+  const square = () => newReals(dtype, hiddenSize * hiddenSize);
+  const bias = () => newReals(dtype, hiddenSize);
+  return {
+    ...{ W_ih: input(), W_hh: square(), b_ih: bias(), b_hh: bias() },
+    ...{ dW_ih: input(), dW_hh: square(), db_ih: bias(), db_hh: bias() },
+  };
+}

@@ -1,0 +1,146 @@
+import { badArgument } from './errors.ts';
+import type { Dtype } from './kernels/kernels.ts';
+
+/** Numbers in arrays of arrays, all of a rank the same length. */
+export type NestedNumbers = number | readonly NestedNumbers[];
+
+export type RealArray = Float32Array | Float64Array;
+
+/** Anything the library takes for a tensor: a Tensor, `{ data, shape }` with any array of numbers, nested arrays. */
+export type TensorLike =
+  | { readonly data: ArrayLike<number>; readonly shape: readonly number[] }
+  | readonly NestedNumbers[];
+
+/** A dense array of numbers with a shape; row-major, as everywhere. */
+export class Tensor {
+  readonly data: RealArray;
+  readonly shape: readonly number[];
+
+  constructor(data: RealArray, shape: readonly number[]) {
+    this.data = data;
+    this.shape = shape;
+  }
+
+  get dtype(): Dtype {
+    return this.data instanceof Float32Array ? 'float32' : 'float64';
+  }
+
+  /** The numbers as nested arrays; a number for a tensor of rank 0. */
+  toArray(): NestedNumbers {
+    const nest = (depth: number, from: number): NestedNumbers => {
+      if (depth === this.shape.length) return this.data[from];
+      const stride = sizeOf(this.shape.slice(depth + 1));
+      return Array.from({ length: this.shape[depth] }, (_, i) => nest(depth + 1, from + i * stride));
+    };
+    return nest(0, 0);
+  }
+}
+
+/** Elements of a shape. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+export const newReals = (dtype: Dtype, size: number): RealArray =>
+  dtype === 'float32' ? new Float32Array(size) : new Float64Array(size);
+
+/**
+ * Makes a tensor from nested numbers or from an array with a shape. The numbers are copied, unless they already are
+ * a typed array of the data type.
+ * @param values nested arrays of equal lengths, or a flat array together with `shape`
+ * @param options `shape`: by default that of the nesting; `dtype`: by default that of a Float64Array, else float32
+ * @throws BAD_ARGUMENT where the arrays are ragged, hold something else than numbers, or do not fit the shape
+ */
+export function tensor(
+  values: ArrayLike<number> | NestedNumbers,
+  options: { shape?: readonly number[]; dtype?: Dtype } = {},
+): Tensor {
+  const dtype = options.dtype ?? (values instanceof Float64Array ? 'float64' : 'float32');
+  checkDtype(dtype);
+  if (typeof values === 'number') return new Tensor(newReals(dtype, 1).fill(values), options.shape ?? []);
+  if (Array.isArray(values)) return shaped(flatten('values', values, dtype), options.shape);
+  const flat = values as ArrayLike<number>;
+  const data = asReals(flat, dtype);
+  return shaped(new Tensor(data, [flat.length]), options.shape);
+}
+
+function shaped(flat: Tensor, shape: readonly number[] | undefined): Tensor {
+  if (shape === undefined) return flat;
+  const whole = Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
+  if (!whole || sizeOf(shape) !== flat.data.length) {
+    throw badArgument('shape', `dimensions whose product is ${flat.data.length}`, shape);
+  }
+  return new Tensor(flat.data, [...shape]);
+}
+
+export function checkDtype(dtype: unknown): asserts dtype is Dtype {
+  if (dtype !== 'float32' && dtype !== 'float64') throw badArgument('dtype', "'float32' or 'float64'", dtype);
+}
+
+const asReals = (values: ArrayLike<number>, dtype: Dtype): RealArray => {
+  if (dtype === 'float32') return values instanceof Float32Array ? values : Float32Array.from(values);
+  return values instanceof Float64Array ? values : Float64Array.from(values);
+};
+
+/** The numbers of nested arrays, and their shape. */
+function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): Tensor {
+  const shape: number[] = [];
+  for (let level: NestedNumbers = values; Array.isArray(level); level = level[0]) shape.push(level.length);
+  const data = newReals(dtype, sizeOf(shape));
+  let at = 0;
+  const fill = (level: NestedNumbers, depth: number): void => {
+    if (depth === shape.length) {
+      if (typeof level !== 'number') throw badArgument(name, `numbers in arrays of shape [${shape}]`, level);
+      data[at++] = level;
+      return;
+    }
+    if (!Array.isArray(level) || level.length !== shape[depth]) {
+      const got = Array.isArray(level) ? `a row of ${level.length}` : level;
+      throw badArgument(name, `rows of equal lengths, shape [${shape.join(', ')}]`, got);
+    }
+    for (const entry of level) fill(entry, depth + 1);
+  };
+  fill(values, 0);
+  return new Tensor(data, shape);
+}
+
+/** A dimension is a number, or the name of one that may be anything. */
+export type ExpectedShape = readonly (number | string)[];
+
+/**
+ * Reads an argument as a tensor of a data type and an expected shape.
+ * @throws BAD_ARGUMENT, e.g. `x: expected [batch, time, 39], got [32, 20, 40]`
+ */
+export function readTensor(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
+  const wanted = `[${expected.join(', ')}]`;
+  const read = readAny(name, value, wanted, dtype);
+  const fits = (n: number, d: number) => (typeof expected[d] === 'number' ? n === expected[d] : n >= 1);
+  if (read.shape.length !== expected.length || !read.shape.every(fits)) {
+    throw badArgument(name, wanted, read.shape);
+  }
+  return read;
+}
+
+function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Tensor {
+  if (Array.isArray(value)) return flatten(name, value, dtype);
+  if (!isShapedData(value)) throw badArgument(name, wanted, value);
+  const { data, shape } = value;
+  if (sizeOf(shape) !== data.length) {
+    throw badArgument(`${name}.data`, `${sizeOf(shape)} numbers for shape [${shape.join(', ')}]`, data.length);
+  }
+  return new Tensor(asReals(data, dtype), shape);
+}
+
+/** Whether a value has the form `{ data, shape }`. */
+export function isShapedData(
+  value: unknown,
+): value is { readonly data: ArrayLike<number>; readonly shape: readonly number[] } {
+  if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) return false;
+  const { data, shape } = value;
+  return (
+    typeof data === 'object' &&
+    data !== null &&
+    'length' in data &&
+    Array.isArray(shape) &&
+    shape.every((n) => Number.isInteger(n) && n >= 0)
+  );
+}
+

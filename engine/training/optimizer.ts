@@ -1,0 +1,65 @@
+import type { Network } from '../network/network.ts';
+import { readCounts, writeCounts } from '../network/programs.ts';
+import { newReals, type RealArray } from '../tensor.ts';
+import { freshCounts, type OptimizerCounts, type OptimizerSpec } from './optimizers.ts';
+
+/** Moments and counts of an optimizer while another one has its place in the model's memory. */
+export interface OptimizerState {
+  readonly first: RealArray;
+  readonly second: RealArray;
+  readonly counts: OptimizerCounts;
+}
+
+/** The model's memory has room for one optimizer's state: who is in it. */
+const residents = new WeakMap<Network, OptimizerSlot>();
+
+/** An optimizer's state, wherever it is: in the model's memory, or put aside. */
+export class OptimizerSlot {
+  readonly spec: OptimizerSpec;
+  readonly #network: Network;
+  #aside: OptimizerState;
+
+  constructor(network: Network, spec: OptimizerSpec) {
+    this.#network = network;
+    this.spec = spec;
+    const zeros = () => newReals(network.g.dtype, network.g.blockSize);
+    this.#aside = { first: zeros(), second: zeros(), counts: freshCounts };
+  }
+
+  belongsTo(network: Network): boolean {
+    return network === this.#network;
+  }
+
+  /** Brings the state into the model's memory; whoever was there is put aside. */
+  moveIn(): void {
+    const resident = residents.get(this.#network);
+    if (resident === this) return;
+    resident?.moveOut();
+    const { model, control } = this.#network;
+    this.#network.block(model.first[0]).set(this.#aside.first);
+    this.#network.block(model.second[0]).set(this.#aside.second);
+    writeCounts(control.reals, 0, this.#aside.counts);
+    residents.set(this.#network, this);
+  }
+
+  moveOut(): void {
+    this.#aside = this.#copy();
+    residents.delete(this.#network);
+  }
+
+  #copy(): OptimizerState {
+    const { model, control, g } = this.#network;
+    return {
+      first: this.#network.copy(model.first[0], g.blockSize),
+      second: this.#network.copy(model.second[0], g.blockSize),
+      counts: readCounts(control.reals, 0),
+    };
+  }
+}
+
+/** After a step: the second copies of parameters and optimizer state become the current ones. */
+export function takeOverStep(network: Network): void {
+  const { model, control } = network;
+  for (const copies of [model.parameters, model.first, model.second]) network.takeOver(copies);
+  writeCounts(control.reals, 0, readCounts(control.reals, 1));
+}

@@ -1,0 +1,165 @@
+import { badArgument } from '../errors.ts';
+import type { Kernels } from '../kernels/kernels.ts';
+import type { ModelMemory } from '../network/model-memory.ts';
+import type { ParameterRun } from '../network/reduce.ts';
+
+/** Stochastic gradient descent, as torch.optim.SGD. */
+export interface Sgd {
+  type: 'sgd';
+  /** Default 0.01. */
+  learningRate?: number;
+  /** Default 0. */
+  momentum?: number;
+  /** Nesterov's momentum; default false. */
+  nesterov?: boolean;
+  /** λ of an L2 penalty λ/2·‖p‖², added to the gradient; default 0. */
+  weightDecay?: number;
+}
+
+/** Adam (https://arxiv.org/abs/1412.6980) and AdamW (https://arxiv.org/abs/1711.05101), as torch.optim's. */
+export interface Adam {
+  type: 'adam' | 'adamw';
+  /** Default 0.001. */
+  learningRate?: number;
+  /** Decay of the first moment; default 0.9. */
+  beta1?: number;
+  /** Decay of the second moment; default 0.999. */
+  beta2?: number;
+  /** Default 1e-8. */
+  epsilon?: number;
+  /** adam: an L2 penalty added to the gradient, default 0; adamw: decoupled from it, default 0.01. */
+  weightDecay?: number;
+}
+
+/** RMSprop, as torch.optim.RMSprop. */
+export interface RmsProp {
+  type: 'rmsprop';
+  /** Default 0.01. */
+  learningRate?: number;
+  /** Decay of the squared gradient; default 0.99. */
+  alpha?: number;
+  /** Default 1e-8. */
+  epsilon?: number;
+  /** Default 0. */
+  momentum?: number;
+  /** Default 0. */
+  weightDecay?: number;
+}
+
+export type OptimizerOptions = Sgd | Adam | RmsProp;
+export type OptimizerType = OptimizerOptions['type'];
+
+/** Options with every default filled in; the type says which of the numbers count. */
+export interface OptimizerSpec {
+  readonly type: OptimizerType;
+  readonly learningRate: number;
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly alpha: number;
+  readonly epsilon: number;
+}
+
+const DEFAULTS: Record<OptimizerType, Partial<OptimizerSpec>> = {
+  sgd: { learningRate: 0.01, momentum: 0, nesterov: false, weightDecay: 0 },
+  adam: { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+  adamw: { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 },
+  rmsprop: { learningRate: 0.01, alpha: 0.99, epsilon: 1e-8, momentum: 0, weightDecay: 0 },
+};
+
+const ABSENT: Omit<OptimizerSpec, 'type'> = {
+  ...{ learningRate: 0, momentum: 0, nesterov: false, weightDecay: 0 },
+  ...{ beta1: 0, beta2: 0, alpha: 0, epsilon: 0 },
+};
+
+/** Checks an optimizer's options and fills the defaults in. Throws BAD_ARGUMENT. */
+export function optimizerSpec(options: OptimizerType | OptimizerOptions): OptimizerSpec {
+  const given: { type: OptimizerType } = typeof options === 'string' ? { type: options } : options;
+  const defaults = DEFAULTS[given?.type];
+  if (!defaults) throw badArgument('optimizer', `one of ${Object.keys(DEFAULTS).join(', ')}`, given?.type ?? given);
+  for (const [name, value] of Object.entries(given)) {
+    if (name === 'type' || value === undefined) continue;
+    if (!(name in defaults)) throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);
+    checkOption(name, value);
+  }
+  const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { ...ABSENT, ...defaults, ...present, type: given.type };
+}
+
+function checkOption(name: string, value: unknown): void {
+  const label = `optimizer.${name}`;
+  if (name === 'nesterov') {
+    if (typeof value !== 'boolean') throw badArgument(label, 'true or false', value);
+  } else if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw badArgument(label, 'a number, 0 or more', value);
+  } else if ((name.startsWith('beta') || name === 'alpha') && value >= 1) {
+    throw badArgument(label, 'a number below 1', value);
+  }
+}
+
+/** What an optimizer has counted: steps, and β₁ and β₂ to that power, multiplied up so that every machine agrees. */
+export interface OptimizerCounts {
+  readonly steps: number;
+  readonly beta1Power: number;
+  readonly beta2Power: number;
+}
+
+export const freshCounts: OptimizerCounts = { steps: 0, beta1Power: 1, beta2Power: 1 };
+
+export const countStep = (spec: OptimizerSpec, counts: OptimizerCounts): OptimizerCounts => ({
+  steps: counts.steps + 1,
+  beta1Power: counts.beta1Power * spec.beta1,
+  beta2Power: counts.beta2Power * spec.beta2,
+});
+
+/** One step on a run of parameters. */
+export interface Update {
+  readonly spec: OptimizerSpec;
+  readonly learningRate: number;
+  /** Counts with this step counted. */
+  readonly counts: OptimizerCounts;
+  /** What the gradient is multiplied with on the way in. */
+  readonly scale: number;
+  /** Address of the gradient block. */
+  readonly gradient: number;
+  /** The copy that is current: the step writes into the other. */
+  readonly parity: number;
+}
+
+export function updateRun(k: Kernels, model: ModelMemory, run: ParameterRun, update: Update): void {
+  const { spec, learningRate: rate, counts, scale, parity } = update;
+  const { offset, bytes } = run;
+  const at = (copies: readonly [number, number], parity: number) => copies[parity] + offset;
+  const now = parity;
+  const next = 1 - parity;
+  const p = at(model.parameters, now);
+  const pNew = at(model.parameters, next);
+  const m = at(model.first, now);
+  const mNew = at(model.first, next);
+  const v = at(model.second, now);
+  const vNew = at(model.second, next);
+  const g = update.gradient + offset;
+  const { momentum, weightDecay, beta1, beta2, epsilon } = spec;
+  if (spec.type === 'sgd') {
+    k.sgd(pNew, p, g, mNew, m, bytes, scale, rate, momentum, weightDecay, spec.nesterov ? 1 : 0);
+  } else if (spec.type === 'rmsprop') {
+    const { alpha } = spec;
+    k.rmsprop(pNew, p, g, mNew, m, vNew, v, bytes, scale, rate, alpha, 1 - alpha, epsilon, momentum, weightDecay);
+  } else {
+    const decoupled = spec.type === 'adamw';
+    const decay = decoupled ? 0 : weightDecay;
+    const shrink = decoupled ? 1 - rate * weightDecay : 1;
+    const rateOverC1 = rate / (1 - counts.beta1Power);
+    const root2 = Math.sqrt(1 - counts.beta2Power);
+    k.adam(pNew, p, g, mNew, m, vNew, v, bytes, scale, rateOverC1, beta1, 1 - beta1, beta2, 1 - beta2, root2, epsilon, decay, shrink);
+  }
+}
+
+/** PyTorch adds this to the norm before it divides (torch.nn.utils.clip_grad_norm_), and so do we. */
+const CLIP_EPSILON = 1e-6;
+
+/** What scales a gradient of this norm down to at most `clipNorm`. */
+export const clipScale = (norm: number, clipNorm: number): number =>
+  Math.min(1, clipNorm / (norm + CLIP_EPSILON));
