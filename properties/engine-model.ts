@@ -120,6 +120,7 @@ export async function runLoss(model: Model, batch: Batch): Promise<Results> {
   model.zeroGrad();
   const options = { h0: batch.h0, inputGradient: true } as const;
   const { loss, logits, dh0, dx } = await model.gradients(inputOf(batch), batch.labels, options);
+  if (dx === undefined) throw new Error('gradients: no dx, although it was asked for');
   const gradients: Named = [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]];
   return { loss, logits: copy(logits), gradients };
 }

@@ -57,7 +57,9 @@ async function loss(model: Model, p: Problem): Promise<number> {
 /** A problem whose arrays may be written into without harm to the original; h0 is always given. */
 function writable(p: Problem): Problem {
   const point = clonePoint(p.point);
-  return { ...p, point, x: point.x, h0: point.h0, network: point.network };
+  // Shared memory holds float32, which is too coarse for small steps.
+  const form = p.form === 'shared' ? 'padded' : p.form;
+  return { ...p, point, x: point.x, h0: point.h0, network: point.network, form };
 }
 
 interface Variable {
