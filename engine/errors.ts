@@ -67,7 +67,8 @@ const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} Mi
 /** A value in a few words: arrays by their shape, strings in quotes. */
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
-  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number')) return `[${value.join(', ')}]`;
+  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number'))
+    return `[${value.join(', ')}]`;
   if (typeof value === 'object' && value !== null) return value.constructor?.name ?? 'an object';
   return String(value);
 }

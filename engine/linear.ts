@@ -85,8 +85,15 @@ export class Linear {
     const bias = pad.bias(this.b.data, null);
     const y = pad.emptyPanels(batch, outFeatures);
     pad.kernels.project(
-      y.at, y.stride, tiledRows(batch), panelsFor(outFeatures, dtype),
-      input.at, input.stride, panelsFor(inFeatures, dtype), W, bias,
+      y.at,
+      y.stride,
+      tiledRows(batch),
+      panelsFor(outFeatures, dtype),
+      input.at,
+      input.stride,
+      panelsFor(inFeatures, dtype),
+      W,
+      bias,
     );
     this.#h = new Tensor(x.data.slice(), x.shape);
     return new Tensor(pad.read(y, 0, batch, outFeatures), [batch, outFeatures]);
@@ -117,7 +124,17 @@ export class Linear {
     const row = inFeatures * realBytes(dtype);
     k.outerProduct(dW, row, outFeatures, inFeatures, dy.at, dy.stride, input.at, input.stride, rows, edge, 0);
     k.sumRows(db, outFeatures, dy.at, dy.stride, rows, edge, 0);
-    k.multiply(dh.at, dh.stride, rows, panelsFor(inFeatures, dtype), dy.at, dy.stride, panelsFor(outFeatures, dtype), W, zeros);
+    k.multiply(
+      dh.at,
+      dh.stride,
+      rows,
+      panelsFor(inFeatures, dtype),
+      dy.at,
+      dy.stride,
+      panelsFor(outFeatures, dtype),
+      W,
+      zeros,
+    );
     pad.addAverage(this.dW.data, dW, batch);
     pad.addAverage(this.db.data, db, batch);
     return new Tensor(pad.read(dh, 0, batch, inFeatures), [batch, inFeatures]);
@@ -138,6 +155,8 @@ function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): Linea
 
 /** A bias, as [size] or as a column [size, 1]. */
 export function readBias(name: string, value: TensorLike, size: number, dtype: Dtype): Tensor {
-  const column = Array.isArray(value) ? Array.isArray(value[0]) : 'shape' in value && value.shape.length === 2;
+  const column = Array.isArray(value)
+    ? Array.isArray(value[0])
+    : 'shape' in value && value.shape.length === 2;
   return readTensor(name, value, column ? [size, 1] : [size], dtype);
 }

@@ -1,10 +1,10 @@
 import {
-  cellBackward,
   type CellBlock,
+  type CellSizes,
+  cellBackward,
   cellForward,
   cellInitialGradient,
   cellInputGradient,
-  type CellSizes,
   cellSizes,
   cellWeightGradients,
   type PackedCell,
@@ -127,7 +127,12 @@ export class RNNCell {
    * @returns dx [B, I] and dh_{t−1} [B, H], neither averaged
    * @throws BAD_ARGUMENT
    */
-  backward(delta: TensorLike, h: TensorLike, hPrevL: TensorLike, hPrevT: TensorLike): [dx: Tensor, dhPrevT: Tensor] {
+  backward(
+    delta: TensorLike,
+    h: TensorLike,
+    hPrevL: TensorLike,
+    hPrevT: TensorLike,
+  ): [dx: Tensor, dhPrevT: Tensor] {
     const { inputSize, hiddenSize, dtype } = this;
     const d = readTensor('delta', delta, ['batch', hiddenSize], dtype);
     const batch = d.shape[0];

@@ -106,7 +106,16 @@ interface Kept {
   hiddens: Tensor[] | null;
 }
 
-const OPTIONS = ['inputSize', 'hiddenSize', 'outputSize', 'numLayers', 'threads', 'dtype', 'seed', 'recurrentInit'];
+const OPTIONS = [
+  'inputSize',
+  'hiddenSize',
+  'outputSize',
+  'numLayers',
+  'threads',
+  'dtype',
+  'seed',
+  'recurrentInit',
+];
 
 /** Rows of one call of predict or evaluate; more are computed one such call after the other. */
 const ROWS_PER_CALL = 1_024;
@@ -276,7 +285,12 @@ export class RNNPhonemeClassifier {
     });
     const plan = network.reserve({ ...spec, inputFrames: 0 });
     network.reals(plan.delta, given.data.length).set(given.data);
-    const job = { kind: 'backward', spec: { ...spec, inputFrames: 0 }, kept: kept.spec, inputGradient } as const;
+    const job = {
+      kind: 'backward',
+      spec: { ...spec, inputFrames: 0 },
+      kept: kept.spec,
+      inputGradient,
+    } as const;
     await network.run(job, parties);
     network.takeOver(network.model.gradients);
     const dh0 = this.#readStates(network, plan, rows);
@@ -363,8 +377,14 @@ export class RNNPhonemeClassifier {
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
     const network = this.#idle('loadStateDict');
     const { parameters } = network.g;
-    checkKeys('stateDict', stateDict, parameters.map(({ name }) => name));
-    const values = parameters.map((parameter) => readParameter(parameter, stateDict[parameter.name], this.dtype));
+    checkKeys(
+      'stateDict',
+      stateDict,
+      parameters.map(({ name }) => name),
+    );
+    const values = parameters.map((parameter) =>
+      readParameter(parameter, stateDict[parameter.name], this.dtype),
+    );
     parameters.forEach((parameter, i) => {
       network.parameterView(parameter).set(values[i].data);
     });
@@ -378,7 +398,8 @@ export class RNNPhonemeClassifier {
       this.#open('step');
       return this.#call(async () => {
         slot.moveIn();
-        const parties = network.threads === 0 ? 1 : Math.min(network.threads, Math.ceil(network.g.blockSize / 1e5));
+        const parties =
+          network.threads === 0 ? 1 : Math.min(network.threads, Math.ceil(network.g.blockSize / 1e5));
         const rate = learningRate ?? slot.spec.learningRate;
         await network.run({ kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm }, parties);
         takeOverStep(network);
@@ -395,12 +416,16 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
    * step); the signal's reason; CLOSED
    */
-  async fit(data: LabelledSequences, options: FitOptions & { validation?: LabelledSequences } = {}): Promise<EpochLog[]> {
+  async fit(
+    data: LabelledSequences,
+    options: FitOptions & { validation?: LabelledSequences } = {},
+  ): Promise<EpochLog[]> {
     const network = this.#open('fit');
     const plan = readFitOptions(options);
     const slot = this.#slotOf(network, options.optimizer ?? 'adam');
     const training = this.#readData('data', data);
-    const validation = options.validation === undefined ? null : this.#readData('validation', options.validation);
+    const validation =
+      options.validation === undefined ? null : this.#readData('validation', options.validation);
     plan.signal?.throwIfAborted();
     this.#training++;
     return this.#call(async () => {
@@ -426,7 +451,8 @@ export class RNNPhonemeClassifier {
       return new OptimizerSlot(network, optimizerSpec(given as OptimizerType | OptimizerOptions));
     }
     const slot = slots.get(given);
-    if (!slot?.belongsTo(network)) throw badArgument('optimizer', 'an optimizer of this model', 'one of another model');
+    if (!slot?.belongsTo(network))
+      throw badArgument('optimizer', 'an optimizer of this model', 'one of another model');
     return slot;
   }
 
@@ -614,7 +640,18 @@ function planCall(
   const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes), passes);
   const inputFrames = input.shared ? 0 : frames;
   return {
-    spec: { start, rows, steps, time, threads: parties, keep, gradients, inputFrames, results: true, inputGradient },
+    spec: {
+      start,
+      rows,
+      steps,
+      time,
+      threads: parties,
+      keep,
+      gradients,
+      inputFrames,
+      results: true,
+      inputGradient,
+    },
     parties,
   };
 }
@@ -642,7 +679,12 @@ function readHiddens(network: Network, kept: Kept): Tensor[] {
   const { g, thread } = network;
   const { rows, time } = kept.spec;
   const states = Array.from({ length: time + 1 }, () => newReals(g.dtype, g.numLayers * rows * g.hiddenSize));
-  const data = { values: newReals(g.dtype, 0), starts: new Uint32Array(0), lengths: kept.lengths, labels: kept.lengths };
+  const data = {
+    values: newReals(g.dtype, 0),
+    starts: new Uint32Array(0),
+    lengths: kept.lengths,
+    labels: kept.lengths,
+  };
   const batch = new SortedBatch(rows).fill(data, 0, null);
   const { reals } = thread.tools({ index: 0, parties: 1 });
   for (let lane = 0; lane < kept.plan.lanes; lane++) {

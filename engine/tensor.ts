@@ -124,7 +124,11 @@ function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Te
   if (!isShapedData(value)) throw badArgument(name, wanted, value);
   const { data, shape } = value;
   if (sizeOf(shape) !== data.length) {
-    throw badArgument(`${name}.data`, `${sizeOf(shape)} numbers for shape [${shape.join(', ')}]`, data.length);
+    throw badArgument(
+      `${name}.data`,
+      `${sizeOf(shape)} numbers for shape [${shape.join(', ')}]`,
+      data.length,
+    );
   }
   return new Tensor(asReals(data, dtype), shape);
 }
@@ -143,4 +147,3 @@ export function isShapedData(
     shape.every((n) => Number.isInteger(n) && n >= 0)
   );
 }
-

@@ -6,7 +6,8 @@ export function checkKeys(name: string, options: unknown, known: readonly string
     throw badArgument(name, `an object with ${known.join(', ')}`, options);
   }
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw badArgument(`${name}.${key}`, `one of the options ${known.join(', ')}`, key);
+    if (!known.includes(key))
+      throw badArgument(`${name}.${key}`, `one of the options ${known.join(', ')}`, key);
   }
 }
 
@@ -25,9 +26,17 @@ export function checkPositive(name: string, value: unknown): number {
 }
 
 /** Class labels, one for each row: integers from 0 to below `classes`. */
-export function readLabels(name: string, value: unknown, rows: number, classes: number, into: Int32Array): void {
-  const list = Array.isArray(value) || ArrayBuffer.isView(value) ? (value as ArrayLike<unknown>) : readData(value);
-  if (!list || list.length !== rows) throw badArgument(name, `${rows} labels, one a row`, list ? list.length : value);
+export function readLabels(
+  name: string,
+  value: unknown,
+  rows: number,
+  classes: number,
+  into: Int32Array,
+): void {
+  const list =
+    Array.isArray(value) || ArrayBuffer.isView(value) ? (value as ArrayLike<unknown>) : readData(value);
+  if (!list || list.length !== rows)
+    throw badArgument(name, `${rows} labels, one a row`, list ? list.length : value);
   for (let i = 0; i < rows; i++) {
     const label = list[i];
     if (typeof label !== 'number' || !Number.isInteger(label) || label < 0 || label >= classes) {

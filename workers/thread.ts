@@ -16,6 +16,10 @@ export default function run({ job, index, parties }: Task<Job>): Reply {
     return { ok: true, threadId };
   } catch (error) {
     giveUp(words);
-    return { ok: false, aborted: error instanceof Aborted, message: String(error instanceof Error ? error.stack : error) };
+    return {
+      ok: false,
+      aborted: error instanceof Aborted,
+      message: String(error instanceof Error ? error.stack : error),
+    };
   }
 }

@@ -1,4 +1,11 @@
-import { type Kernels, PANEL_BYTES, panelColumns, panelsFor, realBytes, type Dtype } from '../kernels/kernels.ts';
+import {
+  type Dtype,
+  type Kernels,
+  PANEL_BYTES,
+  panelColumns,
+  panelsFor,
+  realBytes,
+} from '../kernels/kernels.ts';
 
 /**
  * The Elman cell (J. L. Elman, "Finding Structure in Time", 1990; the equations of
@@ -102,14 +109,30 @@ export function cellForward(k: Kernels, sizes: CellSizes, packed: PackedCell, bl
   const { inputPanels, hiddenPanels } = sizes;
   const { rows, steps, x, h } = block;
   const step = rows * PANEL_BYTES;
-  k.project(h.at + step, h.stride, steps * rows, hiddenPanels, x.at, x.stride, inputPanels, packed.W_ihT, packed.bias);
+  k.project(
+    h.at + step,
+    h.stride,
+    steps * rows,
+    hiddenPanels,
+    x.at,
+    x.stride,
+    inputPanels,
+    packed.W_ihT,
+    packed.bias,
+  );
   for (let t = 0, at = h.at; t < steps; t++, at += step) {
     k.tanhStep(at + step, h.stride, rows, hiddenPanels, at, h.stride, hiddenPanels, packed.W_hhT);
   }
 }
 
 /** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden]. Out: d = dz_t. */
-export function cellBackward(k: Kernels, sizes: CellSizes, packed: PackedCell, block: CellBlock, d: Panels): void {
+export function cellBackward(
+  k: Kernels,
+  sizes: CellSizes,
+  packed: PackedCell,
+  block: CellBlock,
+  d: Panels,
+): void {
   const { hiddenPanels } = sizes;
   const { rows, steps, h } = block;
   const step = rows * PANEL_BYTES;
@@ -117,9 +140,16 @@ export function cellBackward(k: Kernels, sizes: CellSizes, packed: PackedCell, b
   k.tanhBackward(d.at + last, d.stride, h.at + last + step, h.stride, rows, hiddenPanels);
   for (let at = last - step; at >= 0; at -= step) {
     k.tanhStepBackward(
-      d.at + at, d.stride, rows, hiddenPanels,
-      d.at + at + step, d.stride, hiddenPanels, packed.W_hh,
-      h.at + at + step, h.stride,
+      d.at + at,
+      d.stride,
+      rows,
+      hiddenPanels,
+      d.at + at + step,
+      d.stride,
+      hiddenPanels,
+      packed.W_hh,
+      h.at + at + step,
+      h.stride,
     );
   }
 }
@@ -150,12 +180,30 @@ export function cellWeightGradients(
   const { edge } = scratch;
   const onto = add ? 1 : 0;
   k.outerProduct(
-    gradients.W_ih, inputSize * bytes, hiddenSize, inputSize,
-    dz.at, dz.stride, x.at, x.stride, depth, edge, onto,
+    gradients.W_ih,
+    inputSize * bytes,
+    hiddenSize,
+    inputSize,
+    dz.at,
+    dz.stride,
+    x.at,
+    x.stride,
+    depth,
+    edge,
+    onto,
   );
   k.outerProduct(
-    gradients.W_hh, hiddenSize * bytes, hiddenSize, hiddenSize,
-    dz.at, dz.stride, h.at, h.stride, depth, edge, onto,
+    gradients.W_hh,
+    hiddenSize * bytes,
+    hiddenSize,
+    hiddenSize,
+    dz.at,
+    dz.stride,
+    h.at,
+    h.stride,
+    depth,
+    edge,
+    onto,
   );
   k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, depth, edge, onto);
   k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, depth, edge, onto);
@@ -172,7 +220,17 @@ export function cellInputGradient(
   scratch: Scratch,
 ): void {
   const rows = block.rows * block.steps;
-  k.multiply(dx.at, dx.stride, rows, sizes.inputPanels, dz.at, dz.stride, sizes.hiddenPanels, packed.W_ih, scratch.zeros);
+  k.multiply(
+    dx.at,
+    dx.stride,
+    rows,
+    sizes.inputPanels,
+    dz.at,
+    dz.stride,
+    sizes.hiddenPanels,
+    packed.W_ih,
+    scratch.zeros,
+  );
 }
 
 /** dh_{−1} = dz_0 W_hh: the gradient of the initial state. */
@@ -186,5 +244,15 @@ export function cellInitialGradient(
   scratch: Scratch,
 ): void {
   const { hiddenPanels } = sizes;
-  k.multiply(dh.at, dh.stride, block.rows, hiddenPanels, dz.at, dz.stride, hiddenPanels, packed.W_hh, scratch.zeros);
+  k.multiply(
+    dh.at,
+    dh.stride,
+    block.rows,
+    hiddenPanels,
+    dz.at,
+    dz.stride,
+    hiddenPanels,
+    packed.W_hh,
+    scratch.zeros,
+  );
 }

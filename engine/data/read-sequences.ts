@@ -11,7 +11,11 @@ import { realArray, type Sequences } from './sequences.ts';
 export type SequencesLike =
   | TensorLike
   | readonly TensorLike[]
-  | { readonly data: ArrayLike<number>; readonly shape: readonly number[]; readonly lengths: ArrayLike<number> };
+  | {
+      readonly data: ArrayLike<number>;
+      readonly shape: readonly number[];
+      readonly lengths: ArrayLike<number>;
+    };
 
 /** Sequences as they were given, checked; nothing is copied yet. */
 export interface SequenceInput {
@@ -43,7 +47,8 @@ const isBatchOfEqualRows = (x: readonly unknown[]): boolean =>
 
 function readPadded(name: string, x: Tensor, given: unknown): SequenceInput {
   const [rows, time, inputSize] = x.shape;
-  const lengths = given === undefined ? new Int32Array(rows).fill(time) : readLengths(name, given, rows, time);
+  const lengths =
+    given === undefined ? new Int32Array(rows).fill(time) : readLengths(name, given, rows, time);
   const starts = new Uint32Array(rows);
   let frames = 0;
   for (let i = 0; i < rows; i++) {

@@ -1,4 +1,4 @@
-import { type CellBlock, type Panels } from '../cells/elman-cell.ts';
+import type { CellBlock, Panels } from '../cells/elman-cell.ts';
 import { PANEL_BYTES, panelStride } from '../kernels/kernels.ts';
 import { blocksPerLane, laneCount, largestBlock } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';

@@ -40,12 +40,14 @@ export interface Geometry extends NetworkShape {
   readonly b: Parameter;
   /** All parameters in the order of the block. */
   readonly parameters: readonly Parameter[];
-  /** Elements of the block, padding included: a whole number of registers. */
+  /** Elements of all parameters together. */
+  readonly parameterCount: number;
+  /** Elements of the block: the parameters, one after the other, and zeros up to a whole number of registers. */
   readonly blockSize: number;
 }
 
-/** Every array begins on a multiple of this, in elements: a whole panel row in either data type. */
-const PARAMETER_ALIGNMENT = 8;
+/** The block's size is a multiple of this, in elements: whole registers in either data type. */
+const BLOCK_ALIGNMENT = 8;
 
 export function geometryOf(shape: NetworkShape, dtype: Dtype): Geometry {
   const { inputSize, hiddenSize, outputSize, numLayers } = shape;
@@ -55,7 +57,7 @@ export function geometryOf(shape: NetworkShape, dtype: Dtype): Geometry {
     const size = dimensions.reduce((a, b) => a * b, 1);
     const parameter = { name, shape: dimensions, offset, size };
     parameters.push(parameter);
-    offset += Math.ceil(size / PARAMETER_ALIGNMENT) * PARAMETER_ALIGNMENT;
+    offset += size;
     return parameter;
   };
   const cells = Array.from({ length: numLayers }, (_, layer) => ({
@@ -74,6 +76,7 @@ export function geometryOf(shape: NetworkShape, dtype: Dtype): Geometry {
     inputPanels: panelsFor(inputSize, dtype),
     hiddenPanels: panelsFor(hiddenSize, dtype),
     outputPanels: panelsFor(outputSize, dtype),
-    ...{ cells, W, b, parameters, blockSize: offset },
+    ...{ cells, W, b, parameters, parameterCount: offset },
+    blockSize: Math.ceil(offset / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT,
   };
 }

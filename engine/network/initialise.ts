@@ -1,5 +1,5 @@
-import type { Random } from '../numeric/random.ts';
 import { orthogonal } from '../numeric/orthogonal.ts';
+import type { Random } from '../numeric/random.ts';
 import type { RealArray } from '../tensor.ts';
 import type { Network } from './network.ts';
 

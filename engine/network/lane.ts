@@ -38,7 +38,12 @@ const rowsOf = (block: Block): number => block.workspace.layers[0].rows;
 const stepsOf = (block: Block): number => block.workspace.layers[0].steps;
 
 /** The classifier forward on one block: states of every layer, then logits from each row's true last step. */
-export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory | null): void {
+export function forwardBlock(
+  tools: LaneTools,
+  block: Block,
+  data: Sequences,
+  memory: BatchMemory | null,
+): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
   const { kernels: k, g, model } = tools;
@@ -185,18 +190,34 @@ export interface GradientTarget {
 export function backwardBlock(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { kernels: k, g, model, scratch } = tools;
   const { layers, d, dx } = block.workspace;
+  clearPadding(tools, target.block);
   outputBackward(tools, block, target);
   for (let l = g.numLayers - 1; l >= 0; l--) {
     const sizes = model.cells[l];
     const packed = model.packedCells[l];
     const dz = d[l % 2];
     cellBackward(k, sizes, packed, layers[l], dz);
-    cellWeightGradients(k, sizes, g.dtype, layers[l], dz, cellArrays(g, l, target.block), scratch, target.add);
+    cellWeightGradients(
+      k,
+      sizes,
+      g.dtype,
+      layers[l],
+      dz,
+      cellArrays(g, l, target.block),
+      scratch,
+      target.add,
+    );
     if (target.results) writeInitialGradient(tools, block, l, target.results);
     if (l > 0) cellInputGradient(k, sizes, packed, layers[l], dz, d[(l - 1) % 2], scratch);
     else if (target.inputGradient) cellInputGradient(k, sizes, packed, layers[0], dz, dx, scratch);
   }
   if (target.results && target.inputGradient) writeInputGradient(tools, block, target.results);
+}
+
+/** The gradient buffer's end, where no parameter is: it counts in the global norm like the rest. */
+function clearPadding({ g, reals }: LaneTools, gradients: number): void {
+  const first = gradients / g.realBytes;
+  reals.fill(0, first + g.parameterCount, first + g.blockSize);
 }
 
 /** The output layer backward; leaves the gradient of the top layer's states in its d, zero but at the last steps. */
@@ -209,9 +230,31 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
   const db = target.block + g.b.offset * realBytes;
   const add = target.add ? 1 : 0;
   const { edge, zeros } = scratch;
-  k.outerProduct(dW, hiddenSize * realBytes, outputSize, hiddenSize, delta.at, delta.stride, last.at, last.stride, rows, edge, add);
+  k.outerProduct(
+    dW,
+    hiddenSize * realBytes,
+    outputSize,
+    hiddenSize,
+    delta.at,
+    delta.stride,
+    last.at,
+    last.stride,
+    rows,
+    edge,
+    add,
+  );
   k.sumRows(db, outputSize, delta.at, delta.stride, rows, edge, add);
-  k.multiply(dLast.at, dLast.stride, rows, hiddenPanels, delta.at, delta.stride, outputPanels, model.packedOutput.W, zeros);
+  k.multiply(
+    dLast.at,
+    dLast.stride,
+    rows,
+    hiddenPanels,
+    delta.at,
+    delta.stride,
+    outputPanels,
+    model.packedOutput.W,
+    zeros,
+  );
   const top = d[(g.numLayers - 1) % 2];
   k.zeroRows(top.at, top.stride, PANEL_BYTES, rows * stepsOf(block), hiddenPanels);
   for (let i = 0; i < block.count; i++) {
@@ -225,7 +268,15 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
 function writeInitialGradient(tools: LaneTools, block: Block, layer: number, memory: BatchMemory): void {
   const { kernels: k, g, model, scratch } = tools;
   const { layers, d, dh0 } = block.workspace;
-  cellInitialGradient(k, model.cells[layer], model.packedCells[layer], layers[layer], d[layer % 2], dh0, scratch);
+  cellInitialGradient(
+    k,
+    model.cells[layer],
+    model.packedCells[layer],
+    layers[layer],
+    d[layer % 2],
+    dh0,
+    scratch,
+  );
   for (let i = 0; i < block.count; i++) {
     const row = layer * block.batch.rows + block.batch.positions[block.firstRank + i];
     const to = memory.dh0 + row * g.hiddenSize * g.realBytes;

@@ -53,7 +53,10 @@ export const EDGE_BYTES = 128;
 export function planModel(g: Geometry, threads: number): ModelMemory {
   const map = new MemoryMap(0);
   const blockBytes = g.blockSize * g.realBytes;
-  const copies = (name: string): Copies => [map.add(name, blockBytes), map.add(`${name}, second copy`, blockBytes)];
+  const copies = (name: string): Copies => [
+    map.add(name, blockBytes),
+    map.add(`${name}, second copy`, blockBytes),
+  ];
   const control = map.add('control', CONTROL_BYTES);
   const parameters = copies('parameters');
   const gradients = copies('gradients');
@@ -62,11 +65,19 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / BLOCK_PARAMETERS));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
-  const cells = g.cells.map((_, layer) => cellSizes(layer === 0 ? g.inputSize : g.hiddenSize, g.hiddenSize, g.dtype));
+  const cells = g.cells.map((_, layer) =>
+    cellSizes(layer === 0 ? g.inputSize : g.hiddenSize, g.hiddenSize, g.dtype),
+  );
   const packedCells = cells.map((sizes, layer) => {
     const bytes = packedCellBytes(sizes, g.dtype);
     const add = (name: keyof PackedCell) => map.add(`packed ${name} of layer ${layer}`, bytes[name]);
-    return { W_ihT: add('W_ihT'), W_hhT: add('W_hhT'), W_ih: add('W_ih'), W_hh: add('W_hh'), bias: add('bias') };
+    return {
+      W_ihT: add('W_ihT'),
+      W_hhT: add('W_hhT'),
+      W_ih: add('W_ih'),
+      W_hh: add('W_hh'),
+      bias: add('bias'),
+    };
   });
   const { hiddenPanels, outputPanels, columns } = g;
   const outputBytes = hiddenPanels * columns * outputPanels * PANEL_BYTES;
@@ -76,7 +87,19 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
     bias: map.add('packed output bias', outputPanels * PANEL_BYTES),
   };
   return {
-    ...{ control, parameters, gradients, first, second, norms, packedCells, packedOutput, zeros, edges, cells },
+    ...{
+      control,
+      parameters,
+      gradients,
+      first,
+      second,
+      norms,
+      packedCells,
+      packedOutput,
+      zeros,
+      edges,
+      cells,
+    },
     regions: map.regions,
     end: map.end,
   };
@@ -116,7 +139,9 @@ function packOutputPieces(g: Geometry, packed: PackedOutput): ModelPackPiece[] {
   }
   for (let p = 0; p < hiddenPanels; p++) {
     const to = packed.W + p * outputPanels * columns * PANEL_BYTES;
-    pieces.push((k, from) => k.packPlain(to, from + W, outputSize, hiddenSize, outputPanels * columns, p * columns));
+    pieces.push((k, from) =>
+      k.packPlain(to, from + W, outputSize, hiddenSize, outputPanels * columns, p * columns),
+    );
   }
   return pieces;
 }

@@ -1,4 +1,4 @@
-import { type SequenceInput } from '../data/read-sequences.ts';
+import type { SequenceInput } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
 import type { RealArray } from '../tensor.ts';

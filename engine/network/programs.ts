@@ -1,7 +1,7 @@
 import { realArray, type Sequences } from '../data/sequences.ts';
 import { Command, OPTIMIZER_REALS, Real, Word } from '../parallel/control.ts';
-import type { RealArray } from '../tensor.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
+import type { RealArray } from '../tensor.ts';
 import {
   clipScale,
   countStep,
@@ -251,7 +251,13 @@ export function writeCounts(reals: Float64Array, parity: number, counts: Optimiz
 }
 
 /** Each run's squared norm to its slot; the runs are few enough for every thread to add all slots up in order. */
-function storeNorm(thread: ModelThread, tools: LaneTools, gradient: number, number: number, bytes: number): void {
+function storeNorm(
+  thread: ModelThread,
+  tools: LaneTools,
+  gradient: number,
+  number: number,
+  bytes: number,
+): void {
   tools.doubles[thread.model.norms / 8 + number] = thread.kernels.squaredNorm(gradient, bytes);
 }
 
@@ -262,8 +268,7 @@ function globalNorm(thread: ModelThread, tools: LaneTools, runs: number): number
   return Math.sqrt(sum);
 }
 
-const runCount = (thread: ModelThread): number =>
-  [...runsOf(thread.g, { index: 0, parties: 1 })].length;
+const runCount = (thread: ModelThread): number => [...runsOf(thread.g, { index: 0, parties: 1 })].length;
 
 /** One optimizer step from the accumulated gradients, into the second copy of parameters and state. */
 function* update(thread: ModelThread, job: Extract<Job, { kind: 'update' }>, place: Place): Program {
@@ -365,7 +370,13 @@ function* servePredictions(thread: ModelThread, threads: number, place: Place): 
   while (Atomics.load(words, Word.command) === Command.serve) {
     const spec = readServeSpec(words, threads);
     const parity = Atomics.load(words, Word.parity);
-    const call = { spec, rows: { first: 0, data: null, values: null }, h0: false, probabilities: true, score: false };
+    const call = {
+      spec,
+      rows: { first: 0, data: null, values: null },
+      h0: false,
+      probabilities: true,
+      score: false,
+    };
     yield* forward(thread, call, parity, place, () => {
       Atomics.store(words, Word.serve, 2);
       decide(words, true);

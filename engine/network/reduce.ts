@@ -43,7 +43,5 @@ export function treeSum(values: Float64Array, first: number, stride: number, cou
   if (count === 1) return values[first];
   let left = 1;
   while (2 * left < count) left *= 2;
-  return (
-    treeSum(values, first, stride, left) + treeSum(values, first + left * stride, stride, count - left)
-  );
+  return treeSum(values, first, stride, left) + treeSum(values, first + left * stride, stride, count - left);
 }

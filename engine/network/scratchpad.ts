@@ -5,8 +5,8 @@ import {
   type Kernels,
   PANEL_BYTES,
   panelColumns,
-  panelsFor,
   panelStride,
+  panelsFor,
   realBytes,
   tiledRows,
 } from '../kernels/kernels.ts';

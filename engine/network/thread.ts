@@ -85,10 +85,20 @@ export class ModelThread {
   }
 
   /** The blocks of a lane in order, with their places in memory. */
-  *blocksOf(lane: number, batch: SortedBatch, memory: BatchMemory, keep: boolean, place: Place): Generator<Block> {
+  *blocksOf(
+    lane: number,
+    batch: SortedBatch,
+    memory: BatchMemory,
+    keep: boolean,
+    place: Place,
+  ): Generator<Block> {
     const end = laneStart(lane + 1, memory.lanes, batch.rows);
     let number = keep ? lane * memory.blocksPerLane : place.index;
-    for (let firstRank = laneStart(lane, memory.lanes, batch.rows); firstRank < end; firstRank += BLOCK_ROWS) {
+    for (
+      let firstRank = laneStart(lane, memory.lanes, batch.rows);
+      firstRank < end;
+      firstRank += BLOCK_ROWS
+    ) {
       const count = Math.min(BLOCK_ROWS, end - firstRank);
       const at = memory.workspaces + number * memory.workspaceBytes;
       const workspace = blockWorkspace(this.g, at, tiledRows(count), batch.lengths[firstRank]);

@@ -95,7 +95,8 @@ export function readFitOptions(options: FitOptions): FitPlan {
   if (typeof shuffle !== 'boolean') throw badArgument('shuffle', 'true or false', shuffle);
   const { callbacks = {}, signal } = options;
   checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument('signal', 'an AbortSignal', signal);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw badArgument('signal', 'an AbortSignal', signal);
   return {
     epochs: checkInteger('epochs', epochs, 1),
     batchSize: checkInteger('batchSize', batchSize, 1),
@@ -164,13 +165,22 @@ function bringHome(network: Network): void {
   Atomics.store(words, Word.parity, 0);
 }
 
-type EpochJob = Omit<Extract<Parameters<Network['run']>[0], { kind: 'epoch' }>, 'permutation' | 'stepsBefore'> & {
+type EpochJob = Omit<
+  Extract<Parameters<Network['run']>[0], { kind: 'epoch' }>,
+  'permutation' | 'stepsBefore'
+> & {
   parties: number;
   steps: number;
   end: number;
 };
 
-function planEpochs(network: Network, data: Sequences, slot: OptimizerSlot, plan: FitPlan, start: number): EpochJob {
+function planEpochs(
+  network: Network,
+  data: Sequences,
+  slot: OptimizerSlot,
+  plan: FitPlan,
+  start: number,
+): EpochJob {
   const { g } = network;
   const rows = data.lengths.length;
   const batchSize = Math.min(plan.batchSize, rows);

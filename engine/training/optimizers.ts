@@ -78,7 +78,8 @@ const ABSENT: Omit<OptimizerSpec, 'type'> = {
 export function optimizerSpec(options: OptimizerType | OptimizerOptions): OptimizerSpec {
   const given: { type: OptimizerType } = typeof options === 'string' ? { type: options } : options;
   const defaults = DEFAULTS[given?.type];
-  if (!defaults) throw badArgument('optimizer', `one of ${Object.keys(DEFAULTS).join(', ')}`, given?.type ?? given);
+  if (!defaults)
+    throw badArgument('optimizer', `one of ${Object.keys(DEFAULTS).join(', ')}`, given?.type ?? given);
   for (const [name, value] of Object.entries(given)) {
     if (name === 'type' || value === undefined) continue;
     if (!(name in defaults)) throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);
@@ -146,14 +147,49 @@ export function updateRun(k: Kernels, model: ModelMemory, run: ParameterRun, upd
     k.sgd(pNew, p, g, mNew, m, bytes, scale, rate, momentum, weightDecay, spec.nesterov ? 1 : 0);
   } else if (spec.type === 'rmsprop') {
     const { alpha } = spec;
-    k.rmsprop(pNew, p, g, mNew, m, vNew, v, bytes, scale, rate, alpha, 1 - alpha, epsilon, momentum, weightDecay);
+    k.rmsprop(
+      pNew,
+      p,
+      g,
+      mNew,
+      m,
+      vNew,
+      v,
+      bytes,
+      scale,
+      rate,
+      alpha,
+      1 - alpha,
+      epsilon,
+      momentum,
+      weightDecay,
+    );
   } else {
     const decoupled = spec.type === 'adamw';
     const decay = decoupled ? 0 : weightDecay;
     const shrink = decoupled ? 1 - rate * weightDecay : 1;
     const rateOverC1 = rate / (1 - counts.beta1Power);
     const root2 = Math.sqrt(1 - counts.beta2Power);
-    k.adam(pNew, p, g, mNew, m, vNew, v, bytes, scale, rateOverC1, beta1, 1 - beta1, beta2, 1 - beta2, root2, epsilon, decay, shrink);
+    k.adam(
+      pNew,
+      p,
+      g,
+      mNew,
+      m,
+      vNew,
+      v,
+      bytes,
+      scale,
+      rateOverC1,
+      beta1,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      root2,
+      epsilon,
+      decay,
+      shrink,
+    );
   }
 }
 
