@@ -22,7 +22,13 @@ import { Real } from './parallel/control.ts';
 import { laneCount } from './parallel/lane-plan.ts';
 import { RNNCell } from './rnn-cell.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
-import { type EpochLog, type FitOptions, fit, type OptimizerHandle, readFitOptions } from './training/fit.ts';
+import {
+  type EpochLog,
+  type FitOptions,
+  type OptimizerHandle,
+  readFitOptions,
+  train,
+} from './training/fit.ts';
 import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
@@ -431,7 +437,7 @@ export class RNNPhonemeClassifier {
     return this.#call(async () => {
       const start = this.#scratchStart(network);
       try {
-        return await fit(network, training, slot, plan, {
+        return await train(network, training, slot, plan, {
           start,
           validate: validation && (() => this.#evaluate(network, validation)),
           serve: {
