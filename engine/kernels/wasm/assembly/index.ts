@@ -4,3 +4,5 @@ export function probe(p: usize): real {
   v128.store(p, a);
   return load<real>(p);
 }
+
+export { expArray, tanhArray } from './elementary';
