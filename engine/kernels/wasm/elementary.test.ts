@@ -57,7 +57,7 @@ function divide(a: Pair, b: Pair): Pair {
 const INVERSE_FACTORIALS: Pair[] = [[1, 0]];
 for (let n = 1; n <= 26; n++) INVERSE_FACTORIALS.push(divide(INVERSE_FACTORIALS[n - 1] as Pair, [n, 0]));
 
-const LN2 = [0.6931471805599453, 2.3190468138462996e-17, 5.707708438416212e-34];
+const LN2 = [Math.LN2, 2.3190468138462996e-17, 5.707708438416212e-34];
 
 /** e^x = 2^k (1 + m) with |m| < 0.42, m by the Taylor series. */
 function reducedExpm1(x: number): { k: number; m: Pair } {
