@@ -64,9 +64,9 @@ export interface CorpusOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-const defaultTrainSegments = 32_000;
+const defaultTrainSegments = 31_000;
 
-/** A class needs 120 of the 32 000 training segments, and the same share of a shorter corpus. */
+/** A class needs 120 of the 31 000 training segments, and the same share of a shorter corpus. */
 const smallestClassShare = 120 / defaultTrainSegments;
 
 const seed = 'elman speech 1';

@@ -12,10 +12,11 @@ const folded = new Map([
 const silent = new Set(['', 'ʔ']);
 
 /**
- * The class a phoneme event belongs to: its IPA without stress marks, near-identical sounds folded together.
+ * The class a phoneme event belongs to: its IPA without stress marks (and without the control character that
+ * eSpeak NG now and then leaves at the end), near-identical sounds folded together.
  * @returns undefined for pauses and for sounds that are rendered as silence
  */
 export function foldPhoneme(id: string): string | undefined {
-  const plain = id.replace(/[ˈˌ]/gu, '');
+  const plain = id.replace(/[ˈˌ\p{Cc}]/gu, '');
   return silent.has(plain) ? undefined : (folded.get(plain) ?? plain);
 }

@@ -17,7 +17,10 @@ let lexicon: Lexicon | undefined;
 
 /** `JH OY1 # comment` holds JH and OY: digits are stress, a comment tells a foreign word's origin. */
 function phonemesOf(pronunciation: string): string[] {
-  return pronunciation.replace(/#.*|\d/g, '').trim().split(/\s+/);
+  return pronunciation
+    .replace(/#.*|\d/g, '')
+    .trim()
+    .split(/\s+/);
 }
 
 /** Words of letters only: no abbreviations with stops, no alternatives like `read(2)`. */
