@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'BAD_FILE_SIZE_MISMATCH'
   | 'BAD_FILE_TRAILING'
   | 'BAD_FILE_TRUNCATED'
+  | 'BAD_MODEL_FILE'
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
@@ -77,6 +78,9 @@ export function memoryTooLarge(regions: readonly Region[], limit: number): Elman
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 // ---- Files that are not what they should be  ------------------------------------------------------------------------
+
+export const badModelFile = (path: string, fault: string, cause?: unknown): ElmanError =>
+  new ElmanError('BAD_MODEL_FILE', `${path}: ${fault}`, { cause });
 
 export const fileTruncated = (needed: number, got: number): ElmanError =>
   new ElmanError(
