@@ -6,6 +6,7 @@ export default defineConfig({
     // Each test file starts worker threads of its own: more files at once only oversubscribes the cores.
     maxWorkers: 2,
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     globalSetup: ['properties/draw-seed.ts'],
   },
 });

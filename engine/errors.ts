@@ -3,6 +3,19 @@ import type { Region } from './parallel/memory-map.ts';
 /** What went wrong, for programs; the message says it to people. */
 export type ErrorCode =
   | 'BAD_ARGUMENT'
+  | 'BAD_FILE_DTYPE'
+  | 'BAD_FILE_DUPLICATE'
+  | 'BAD_FILE_HEADER'
+  | 'BAD_FILE_HEADER_SIZE'
+  | 'BAD_FILE_HOLE'
+  | 'BAD_FILE_METADATA'
+  | 'BAD_FILE_OFFSETS'
+  | 'BAD_FILE_OVERLAP'
+  | 'BAD_FILE_SHAPE'
+  | 'BAD_FILE_SIZE_MISMATCH'
+  | 'BAD_FILE_TRAILING'
+  | 'BAD_FILE_TRUNCATED'
+  | 'BAD_MODEL_FILE'
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
@@ -64,11 +77,82 @@ export function memoryTooLarge(regions: readonly Region[], limit: number): Elman
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-/** A value in a few words: arrays by their shape, strings in quotes. */
+// ---- Files that are not what they should be  ------------------------------------------------------------------------
+
+export const badModelFile = (path: string, fault: string, cause?: unknown): ElmanError =>
+  new ElmanError('BAD_MODEL_FILE', `${path}: ${fault}`, { cause });
+
+export const fileTruncated = (needed: number, got: number): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_TRUNCATED',
+    `safetensors: the file ends early: it needs ${needed} bytes, got ${got}`,
+  );
+
+export const fileTrailing = (bytes: number): ElmanError =>
+  new ElmanError('BAD_FILE_TRAILING', `safetensors: ${bytes} bytes after the last tensor belong to none`);
+
+export const fileHeaderSize = (size: bigint, limit: number): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_HEADER_SIZE',
+    `safetensors: the header claims ${size} bytes, at most ${limit} are possible`,
+  );
+
+export const fileHeader = (fault: string, cause?: unknown): ElmanError =>
+  new ElmanError('BAD_FILE_HEADER', `safetensors: the header ${fault}`, { cause });
+
+export const fileDuplicate = (name: string): ElmanError =>
+  new ElmanError('BAD_FILE_DUPLICATE', `safetensors: the header has the name ${quote(name)} twice`);
+
+export const fileMetadata = (fault: string): ElmanError =>
+  new ElmanError('BAD_FILE_METADATA', `safetensors: __metadata__ ${fault}`);
+
+export const fileDtype = (tensor: string, dtype: unknown): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_DTYPE',
+    `safetensors: ${quote(tensor)} has dtype ${describe(dtype)}, only F32 and F64 can be read`,
+  );
+
+export const fileShape = (tensor: string, shape: unknown): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_SHAPE',
+    `safetensors: ${quote(tensor)}: expected a shape of integers from 0 of safe product, got ${describe(shape)}`,
+  );
+
+export const fileOffsets = (tensor: string, offsets: unknown): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_OFFSETS',
+    `safetensors: ${quote(tensor)}: expected data_offsets [begin, end], got ${describe(offsets)}`,
+  );
+
+export const fileSizeMismatch = (tensor: string, needed: number, got: number): ElmanError =>
+  new ElmanError(
+    'BAD_FILE_SIZE_MISMATCH',
+    `safetensors: ${quote(tensor)}: its shape takes ${needed} bytes, its data_offsets span ${got}`,
+  );
+
+export const fileOverlap = (tensor: string): ElmanError =>
+  new ElmanError('BAD_FILE_OVERLAP', `safetensors: ${quote(tensor)} overlaps the tensor before it`);
+
+export const fileHole = (tensor: string, bytes: number): ElmanError =>
+  new ElmanError('BAD_FILE_HOLE', `safetensors: ${bytes} bytes before ${quote(tensor)} belong to no tensor`);
+
+/** What a hostile file says is shown up to this length. */
+const MAX_SHOWN = 80;
+
+function quote(name: string): string {
+  return JSON.stringify(shorten(name));
+}
+
+function shorten(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+/** A value in a few words: arrays by their numbers, strings in quotes. */
 function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number'))
-    return `[${value.join(', ')}]`;
+  if (typeof value === 'string') return quote(value);
+  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number')) {
+    return `[${shorten(value.join(', '))}]`;
+  }
   if (typeof value === 'object' && value !== null) return value.constructor?.name ?? 'an object';
   return String(value);
 }

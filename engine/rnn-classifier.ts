@@ -8,6 +8,7 @@ import {
 } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, busy, closed, noForward } from './errors.ts';
+import { readModelFile, writeModelFile } from './io/model-file.ts';
 import { type Dtype, PANEL_BYTES } from './kernels/kernels.ts';
 import { Linear } from './linear.ts';
 import type { BatchMemory, BatchSpec } from './network/batch-memory.ts';
@@ -22,7 +23,13 @@ import { Real } from './parallel/control.ts';
 import { laneCount } from './parallel/lane-plan.ts';
 import { RNNCell } from './rnn-cell.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
-import { type EpochLog, type FitOptions, fit, type OptimizerHandle, readFitOptions } from './training/fit.ts';
+import {
+  type EpochLog,
+  type FitOptions,
+  type OptimizerHandle,
+  readFitOptions,
+  train,
+} from './training/fit.ts';
 import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
@@ -143,6 +150,7 @@ export class RNNPhonemeClassifier {
   #cells: readonly RNNCell[];
   #outputLayer: Linear;
   readonly #server: PredictionServer;
+  #metadata: Readonly<Record<string, string>> = {};
   #kept: Kept | null = null;
   #inFlight = 0;
   #training = 0;
@@ -184,6 +192,29 @@ export class RNNPhonemeClassifier {
     const network = new Network(shape, dtype, threads);
     initialiseNetwork(network, recurrentInit, new Random(seed));
     return new RNNPhonemeClassifier(shape, dtype, network);
+  }
+
+  /**
+   * Makes a model from a file that `save` wrote, in the file's data type.
+   * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; what create throws
+   */
+  static async load(path: string, options: { threads?: number } = {}): Promise<RNNPhonemeClassifier> {
+    checkKeys('options', options, ['threads']);
+    const { shape, dtype, parameters, metadata } = await readModelFile(path);
+    const model = await RNNPhonemeClassifier.create({ ...shape, dtype, ...options });
+    try {
+      model.loadStateDict(parameters);
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
+    model.#metadata = metadata;
+    return model;
+  }
+
+  /** What the model was saved with, besides its parameters. */
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#metadata;
   }
 
   /** Worker threads of this model; 0 where the calling thread computes. */
@@ -390,6 +421,19 @@ export class RNNPhonemeClassifier {
     });
   }
 
+  /**
+   * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole.
+   * @param options `metadata`: strings that travel with the model, such as its classes
+   * @throws BUSY, CLOSED; the file system's errors
+   */
+  async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
+    checkKeys('options', options, ['metadata']);
+    this.#metadata = { ...this.#metadata, ...options.metadata };
+    const { inputSize, hiddenSize, outputSize, numLayers } = this;
+    const shape = { inputSize, hiddenSize, outputSize, numLayers };
+    await writeModelFile(path, shape, this.stateDict(), this.#metadata);
+  }
+
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
     const network = this.#open('optimizer');
@@ -431,7 +475,7 @@ export class RNNPhonemeClassifier {
     return this.#call(async () => {
       const start = this.#scratchStart(network);
       try {
-        return await fit(network, training, slot, plan, {
+        return await train(network, training, slot, plan, {
           start,
           validate: validation && (() => this.#evaluate(network, validation)),
           serve: {

@@ -121,7 +121,7 @@ export interface FitSurroundings {
 }
 
 /** Trains for whole epochs; each runs in the threads without coming back between steps. */
-export async function fit(
+export async function train(
   network: Network,
   data: Sequences,
   slot: OptimizerSlot,

@@ -1,0 +1,27 @@
+import type { WriteStream } from 'node:tty';
+
+/** One line on a terminal that is written over and over; elsewhere (a file, a log) only lines that stay. */
+export class ProgressLine {
+  readonly #stream: NodeJS.WriteStream | WriteStream;
+
+  constructor(stream: NodeJS.WriteStream | WriteStream = process.stderr) {
+    this.#stream = stream;
+  }
+
+  /** Shows where things stand; gone with the next call. */
+  show(text: string): void {
+    if (!this.#stream.isTTY) return;
+    this.#stream.cursorTo(0);
+    this.#stream.write(text.slice(0, this.#stream.columns - 1));
+    this.#stream.clearLine(1);
+  }
+
+  /** Writes a line that stays. */
+  keep(text: string): void {
+    if (this.#stream.isTTY) {
+      this.#stream.cursorTo(0);
+      this.#stream.clearLine(1);
+    }
+    this.#stream.write(`${text}\n`);
+  }
+}

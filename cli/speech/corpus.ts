@@ -1,0 +1,299 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { hashCorpus, readCachedCorpus, type StoredCorpus, writeCachedCorpus } from './corpus-cache.ts';
+import { featureSettings, featureSize } from './features.ts';
+import { contextMs, longestMs, shortestMs } from './segments.ts';
+import { rarePhonemes, sentenceWords } from './sentences.ts';
+import { pitchRange, rateRange, type SpeakerResult, type SpeakerTask } from './speaker.ts';
+import { bundledVariants, sampleRate } from './synthesizer.ts';
+import {
+  chooseVoices,
+  type Part,
+  plainVoiceName,
+  type Voice,
+  type VoiceChoice,
+  voiceRule,
+} from './voices.ts';
+
+/** Segments one after the other. */
+export interface Split {
+  /** Packed frames, [sum of lengths, featureSize]. */
+  frames: Float32Array;
+  /** Frames of each segment. */
+  lengths: Int32Array;
+  /** Index into `classes`. */
+  labels: Int32Array;
+  /** Index into `voices`. */
+  speakers: Int32Array;
+}
+
+export interface Corpus {
+  /** IPA, sorted by code unit. */
+  classes: string[];
+  featureSize: number;
+  /** Every speaker, of all three splits. A speaker occurs in one split only. */
+  voices: string[];
+  train: Split;
+  validation: Split;
+  test: Split;
+  /** Already applied to the frames, [featureSize] each: (cepstrum - mean) / std, from the training frames. */
+  normalisation: { mean: Float32Array; std: Float32Array };
+  /** Phonemes with too few training segments, with that number. Their segments are in no split. */
+  droppedClasses: { label: string; count: number }[];
+  leftOutVoices: { name: string; reason: string }[];
+  /** Seconds of speech the segments were cut from. */
+  speechSeconds: number;
+  /** SHA-256 over everything above. */
+  hash: string;
+  fromCache: boolean;
+}
+
+export interface CorpusOptions {
+  /** Threads that speak at the same time. The corpus does not depend on it. */
+  threads: number;
+  cacheDir: string;
+  /** How many speakers, for a short form; all by default. At least one of each split is kept. */
+  speakers?: number;
+  /** Training segments before rare classes are left out. */
+  trainSegments?: number;
+  /** Called after each speaker. Not called if the corpus comes from the cache. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+const defaultTrainSegments = 31_000;
+
+/** A class needs 120 of the 31 000 training segments, and the same share of a shorter corpus. */
+const smallestClassShare = 120 / defaultTrainSegments;
+
+const seed = 'elman speech 1';
+
+/** To be raised with every change to the code that changes the corpus but no setting below. */
+const recipeVersion = 1;
+
+/**
+ * Speaks the phoneme corpus with eSpeak NG, or reads it from the cache. For given settings and package
+ * versions it is the same to the bit, whatever the number of threads.
+ *
+ * @throws RangeError if an option is out of range; Error if the synthesizer misbehaves or the cache directory
+ *   cannot be written
+ */
+export async function loadCorpus(options: CorpusOptions): Promise<Corpus> {
+  const { threads, cacheDir, speakers, trainSegments = defaultTrainSegments, onProgress } = options;
+  requireInteger('threads', threads, 1);
+  requireInteger('trainSegments', trainSegments, 1);
+  if (speakers !== undefined) requireInteger('speakers', speakers, 3);
+  const key = cacheKey(speakers, trainSegments);
+  const cached = await readCachedCorpus(cacheDir, key);
+  if (cached !== undefined) return { ...cached.corpus, hash: cached.hash, fromCache: true };
+
+  const choice = chooseVoices(await bundledVariants());
+  const voices = speakers === undefined ? choice.voices : shortForm(choice.voices, speakers);
+  const trainVoices = voices.filter(({ part }) => part === 'train').length;
+  const tasks = voices.map(({ variant }) => ({
+    variant,
+    seed,
+    segments: Math.ceil(trainSegments / trainVoices),
+  }));
+  const results = await recordSpeakers(tasks, threads, onProgress);
+  requireDistinctVoices(voices, results);
+  const corpus = assemble(voices, results, choice.leftOut, Math.round(trainSegments * smallestClassShare));
+  await writeCachedCorpus(cacheDir, key, corpus);
+  return { ...corpus, hash: hashCorpus(corpus), fromCache: false };
+}
+
+function requireInteger(name: string, value: number, smallest: number): void {
+  if (!Number.isSafeInteger(value) || value < smallest) {
+    throw new RangeError(`${name} must be an integer of at least ${smallest}, not ${value}.`);
+  }
+}
+
+/** Everything that decides what is in the corpus, hashed. */
+function cacheKey(speakers: number | undefined, trainSegments: number): string {
+  const packages = ['@echogarden/espeak-ng-emscripten', 'cmu-pronouncing-dictionary', 'fft.js'];
+  const settings = {
+    recipeVersion,
+    seed,
+    speakers: speakers ?? 'all',
+    trainSegments,
+    smallestClassShare,
+    cutting: { contextMs, shortestMs, longestMs },
+    speech: { sampleRate, sentenceWords, rarePhonemes, rateRange, pitchRange },
+    voiceRule,
+    featureSettings,
+    packages: packages.map((name) => [name, packageVersion(name)]),
+  };
+  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
+}
+
+/** Not by `import`: a package need not export its package.json. */
+function packageVersion(name: string): string {
+  const searched = createRequire(import.meta.url).resolve.paths(name) ?? [];
+  for (const directory of searched) {
+    try {
+      return JSON.parse(readFileSync(join(directory, name, 'package.json'), 'utf8')).version;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  throw new Error(`The package ${name} is not installed; run npm ci.`);
+}
+
+/** The first voices of each part, the parts in proportion. */
+function shortForm(voices: Voice[], speakers: number): Voice[] {
+  if (speakers > voices.length) {
+    throw new RangeError(`speakers must be at most ${voices.length}, not ${speakers}.`);
+  }
+  const share = (fraction: number) => Math.max(1, Math.round(speakers * fraction));
+  const test = share(voiceRule.testShare);
+  const validation = share(voiceRule.validationShare);
+  const room: Record<Part, number> = { test, validation, train: speakers - test - validation };
+  return voices.filter(({ part }) => room[part]-- > 0);
+}
+
+async function recordSpeakers(
+  tasks: SpeakerTask[],
+  threads: number,
+  onProgress: CorpusOptions['onProgress'],
+): Promise<SpeakerResult[]> {
+  const pool = new Piscina<SpeakerTask, SpeakerResult>({
+    filename: workerPath(),
+    minThreads: Math.min(threads, tasks.length),
+    maxThreads: threads,
+    maxQueue: tasks.length,
+    execArgv: [],
+  });
+  let done = 0;
+  try {
+    return await Promise.all(
+      tasks.map(async (task) => {
+        const result = await pool.run(task);
+        done++;
+        onProgress?.(done, tasks.length);
+        return result;
+      }),
+    );
+  } finally {
+    await pool.destroy();
+  }
+}
+
+/** Threads run compiled code, even where this file is run from its TypeScript source. */
+function workerPath(): string {
+  const here = fileURLToPath(import.meta.url);
+  const compiled = here.endsWith('.ts') ? join(here, '../../../dist/cli/speech') : dirname(here);
+  return join(compiled, 'speaker-worker.js');
+}
+
+/** The synthesizer keeps its old voice where a new one does not work, so sounding alike is a fault. */
+function requireDistinctVoices(voices: Voice[], results: SpeakerResult[]): void {
+  const heard = new Map<string, string>();
+  for (const [index, { voiceprint }] of results.entries()) {
+    const name = displayName(voices[index]);
+    const twin = heard.get(voiceprint);
+    if (twin !== undefined) throw new Error(`The voices "${twin}" and "${name}" sound exactly alike.`);
+    heard.set(voiceprint, name);
+  }
+}
+
+const displayName = ({ variant }: Voice) => (variant === '' ? plainVoiceName : variant);
+
+function assemble(
+  voices: Voice[],
+  results: SpeakerResult[],
+  leftOutVoices: VoiceChoice['leftOut'],
+  smallestClass: number,
+): StoredCorpus {
+  const counts = countTrainingLabels(voices, results);
+  const labels = [...counts.keys()].sort();
+  const classes = labels.filter((label) => (counts.get(label) ?? 0) >= smallestClass);
+  const droppedClasses = labels
+    .filter((label) => !classes.includes(label))
+    .map((label) => ({ label, count: counts.get(label) ?? 0 }));
+  const collect = (part: Part) => collectSplit(voices, results, classes, part);
+  const [train, validation, test] = [collect('train'), collect('validation'), collect('test')];
+  const normalisation = measureFrames(train.frames);
+  for (const { frames } of [train, validation, test]) normalise(frames, normalisation);
+  return {
+    classes,
+    featureSize,
+    voices: voices.map(displayName),
+    train,
+    validation,
+    test,
+    normalisation,
+    droppedClasses,
+    leftOutVoices,
+    speechSeconds: results.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
+}
+
+/** Training segments of each phoneme; phonemes that only held-out speakers say are there with 0. */
+function countTrainingLabels(voices: Voice[], results: SpeakerResult[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [index, { labels }] of results.entries()) {
+    const weight = voices[index].part === 'train' ? 1 : 0;
+    for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + weight);
+  }
+  return counts;
+}
+
+function collectSplit(voices: Voice[], results: SpeakerResult[], classes: string[], part: Part): Split {
+  const classIndex = new Map(classes.map((label, index) => [label, index]));
+  const frames: Float32Array[] = [];
+  const lengths: number[] = [];
+  const labels: number[] = [];
+  const speakers: number[] = [];
+  for (const [speaker, result] of results.entries()) {
+    if (voices[speaker].part !== part) continue;
+    let offset = 0;
+    for (const [segment, label] of result.labels.entries()) {
+      const start = offset;
+      offset += result.lengths[segment] * featureSize;
+      const index = classIndex.get(label);
+      if (index === undefined) continue;
+      frames.push(result.frames.subarray(start, offset));
+      lengths.push(result.lengths[segment]);
+      labels.push(index);
+      speakers.push(speaker);
+    }
+  }
+  return {
+    frames: concatenate(frames),
+    lengths: Int32Array.from(lengths),
+    labels: Int32Array.from(labels),
+    speakers: Int32Array.from(speakers),
+  };
+}
+
+function concatenate(pieces: Float32Array[]): Float32Array {
+  const whole = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.length;
+  }
+  return whole;
+}
+
+/** Mean and standard deviation of each feature over frames [count, featureSize]. */
+function measureFrames(frames: Float32Array): Corpus['normalisation'] {
+  const count = frames.length / featureSize;
+  const mean = new Float64Array(featureSize);
+  for (let i = 0; i < frames.length; i++) mean[i % featureSize] += frames[i] / count;
+  const variance = new Float64Array(featureSize);
+  for (let i = 0; i < frames.length; i++) {
+    variance[i % featureSize] += (frames[i] - mean[i % featureSize]) ** 2 / count;
+  }
+  return { mean: Float32Array.from(mean), std: Float32Array.from(variance, Math.sqrt) };
+}
+
+/** In place. */
+function normalise(frames: Float32Array, { mean, std }: Corpus['normalisation']): void {
+  for (let i = 0; i < frames.length; i++) {
+    frames[i] = (frames[i] - mean[i % featureSize]) / std[i % featureSize];
+  }
+}

@@ -1,0 +1,365 @@
+import { fc, test } from '@fast-check/vitest';
+import { describe, expect } from 'vitest';
+import {
+  type Dtype,
+  type Kernels,
+  PANEL_BYTES,
+  panelColumns,
+  panelStride,
+  panelsFor,
+  realBytes,
+  tiledRows,
+} from '../engine/kernels/kernels.ts';
+import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { Random } from '../engine/numeric/random.ts';
+
+/**
+ * Every kernel against the loop that defines it, on a memory full of guard values: outside of its output, nothing
+ * may change. Sums of k products are held to the bound γ_k = k·u / (1 − k·u) on Σ|a·b| (N. Higham, Accuracy and
+ * Stability of Numerical Algorithms, 2nd ed., §3.1), u being the unit roundoff.
+ */
+const GUARD = 1234.5;
+const SIZE = 1 << 19;
+
+class Bench {
+  readonly dtype: Dtype;
+  readonly kernels: Kernels;
+  readonly reals: Float32Array | Float64Array;
+  readonly random: Random;
+  #end = 64;
+  #before: Float32Array | Float64Array | null = null;
+
+  constructor(dtype: Dtype, seed: number) {
+    const memory = memories[dtype];
+    this.dtype = dtype;
+    this.kernels = kernelsOf[dtype];
+    this.reals = dtype === 'float32' ? new Float32Array(memory.buffer) : new Float64Array(memory.buffer);
+    this.reals.fill(GUARD);
+    this.random = new Random(seed);
+  }
+
+  /** Room for `count` values, with guards on either side. */
+  take(count: number): number {
+    const at = this.#end;
+    this.#end = Math.ceil((at + (count + 16) * realBytes(this.dtype)) / 64) * 64;
+    if (this.#end > SIZE) throw new Error('the bench is too small');
+    return at;
+  }
+
+  value(): number {
+    return (this.random.integer(2049) - 1024) / 256;
+  }
+
+  /** A row-major matrix of values. */
+  matrix(rows: number, width: number): { at: number; values: number[][] } {
+    const at = this.take(rows * width);
+    const values = Array.from({ length: rows }, () => Array.from({ length: width }, () => this.value()));
+    values.flat().forEach((value, i) => {
+      this.reals[at / realBytes(this.dtype) + i] = value;
+    });
+    return { at, values };
+  }
+
+  /** Panels with so many rows in whole tiles; zero where there is no value, guards between panels. */
+  panels(rows: number, width: number): { at: number; stride: number; values: number[][] } {
+    const stride = panelStride(tiledRows(rows));
+    const panels = panelsFor(width, this.dtype);
+    const at = this.take((panels * stride) / realBytes(this.dtype));
+    const values = Array.from({ length: rows }, () => Array.from({ length: width }, () => this.value()));
+    for (let r = 0; r < tiledRows(rows); r++) {
+      for (let j = 0; j < panels * panelColumns(this.dtype); j++) {
+        this.reals[this.index(at, stride, r, j)] = values[r]?.[j] ?? 0;
+      }
+    }
+    return { at, stride, values };
+  }
+
+  /** Where an element of panels lies among the reals. */
+  index(at: number, stride: number, row: number, column: number): number {
+    const columns = panelColumns(this.dtype);
+    const panel = Math.floor(column / columns);
+    return (at + panel * stride + row * PANEL_BYTES) / realBytes(this.dtype) + (column % columns);
+  }
+
+  /** Remembers the memory; after the kernel has run, `unchanged` holds everything but `written` to it. */
+  watch(): void {
+    this.#before = this.reals.slice();
+  }
+
+  unchanged(written: (index: number) => boolean): void {
+    const before = this.#before;
+    if (!before) throw new Error('nothing was watched');
+    const touched = this.reals.findIndex((value, i) => !Object.is(value, before[i]) && !written(i));
+    expect(touched, `the value at ${touched} was overwritten`).toBe(-1);
+  }
+}
+
+const memories = {
+  float32: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
+  float64: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
+};
+const kernelsOf = {
+  float32: wasmKernels(wasmModule('float32'), memories.float32),
+  float64: wasmKernels(wasmModule('float64'), memories.float64),
+};
+
+const unitRoundoff = { float32: 2 ** -24, float64: 2 ** -53 };
+const gamma = (k: number, dtype: Dtype): number => (k * unitRoundoff[dtype]) / (1 - k * unitRoundoff[dtype]);
+
+/** Σ terms, and how far a computed sum may be from it. */
+function expectSum(name: string, got: number, terms: number[], dtype: Dtype): void {
+  const exact = terms.reduce((a, b) => a + b, 0);
+  const magnitude = terms.reduce((a, b) => a + Math.abs(b), 0);
+  const bound = gamma(terms.length + 2, dtype) * magnitude;
+  expect(Math.abs(got - exact), `${name}: got ${got}, exactly ${exact}`).toBeLessThanOrEqual(bound);
+}
+
+const dtype = fc.constantFrom<Dtype>('float32', 'float64');
+const size = fc.oneof(fc.constantFrom(1, 3, 4, 5, 7, 8, 9, 16, 17), fc.integer({ min: 1, max: 40 }));
+const seed = fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 }));
+const shape = fc.record({ dtype, rows: size, k: size, n: size, seed });
+
+/** Packs every panel of W [n, k], for x Wᵀ, or of W [k, n], for dz W. */
+function pack(bench: Bench, how: 'packTransposed' | 'packPlain', W: number, n: number, k: number): number {
+  const columns = panelColumns(bench.dtype);
+  const padded = panelsFor(k, bench.dtype) * columns;
+  const panels = panelsFor(n, bench.dtype);
+  const b = bench.take(panels * padded * columns);
+  for (let p = 0; p < panels; p++) {
+    const to = b + p * padded * PANEL_BYTES;
+    if (how === 'packTransposed') bench.kernels.packTransposed(to, W, n, k, padded, p * columns);
+    else bench.kernels.packPlain(to, W, k, n, padded, p * columns);
+  }
+  return b;
+}
+
+describe('kernels', () => {
+  test.prop([shape])(
+    'project is x Wᵀ + b, in whole tiles and nowhere else',
+    ({ dtype, rows, k, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const x = bench.panels(rows, k);
+      const W = bench.matrix(n, k);
+      const b = bench.matrix(1, n);
+      const packed = pack(bench, 'packTransposed', W.at, n, k);
+      const bias = bench.take(panelsFor(n, dtype) * panelColumns(dtype));
+      bench.kernels.packBias(bias, b.at, 0, n);
+      const y = bench.panels(rows, n);
+      bench.watch();
+      bench.kernels.project(
+        ...([y.at, y.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+        ...([x.at, x.stride, panelsFor(k, dtype), packed, bias] as const),
+      );
+      expectOnlyPanelsWritten(bench, y, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const terms = [b.values[0][j], ...x.values[r].map((value, i) => value * W.values[j][i])];
+          expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y.at, y.stride, r, j)], terms, dtype);
+        }
+      }
+    },
+  );
+
+  test.prop([shape])('multiply is dz W, in whole tiles and nowhere else', ({ dtype, rows, k, n, seed }) => {
+    const bench = new Bench(dtype, seed);
+    const dz = bench.panels(rows, k);
+    const W = bench.matrix(k, n);
+    const packed = pack(bench, 'packPlain', W.at, n, k);
+    const zeros = bench.take(PANEL_BYTES / realBytes(dtype));
+    bench.reals.fill(0, zeros / realBytes(dtype), zeros / realBytes(dtype) + panelColumns(dtype));
+    const dx = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.multiply(
+      ...([dx.at, dx.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+      ...([dz.at, dz.stride, panelsFor(k, dtype), packed, zeros] as const),
+    );
+    expectOnlyPanelsWritten(bench, dx, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) {
+        const terms = dz.values[r].map((value, i) => value * W.values[i][j]);
+        expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx.at, dx.stride, r, j)], terms, dtype);
+      }
+    }
+  });
+
+  test.prop([shape, fc.boolean()])('outerProduct is dzᵀ x, onto what is there or not', (input, add) => {
+    const { dtype, rows, k: m, n, seed } = input;
+    const bench = new Bench(dtype, seed);
+    // More rows than are summed in one go, now and then.
+    const depth = tiledRows(rows * (seed % 7 === 0 ? 12 : 1));
+    const dz = bench.panels(depth, m);
+    const x = bench.panels(depth, n);
+    const dW = bench.matrix(m, n);
+    const edge = bench.take(128 / realBytes(dtype));
+    bench.watch();
+    bench.kernels.outerProduct(
+      ...([dW.at, n * realBytes(dtype), m, n, dz.at, dz.stride, x.at, x.stride, depth, edge] as const),
+      add ? 1 : 0,
+    );
+    const first = dW.at / realBytes(dtype);
+    const edgeFirst = edge / realBytes(dtype);
+    bench.unchanged(
+      (i) => (i >= first && i < first + m * n) || (i >= edgeFirst && i < edgeFirst + 128 / realBytes(dtype)),
+    );
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        const terms = dz.values.map((row, r) => row[i] * x.values[r][j]);
+        if (add) terms.push(dW.values[i][j]);
+        expectSum(`dW[${i}, ${j}]`, bench.reals[first + i * n + j], terms, dtype);
+      }
+    }
+  });
+
+  test.prop([shape, fc.boolean()])('sumRows adds the rows up, onto what is there or not', (input, add) => {
+    const { dtype, rows, n, seed } = input;
+    const bench = new Bench(dtype, seed);
+    const dz = bench.panels(rows, n);
+    const db = bench.matrix(1, n);
+    const edge = bench.take(128 / realBytes(dtype));
+    bench.watch();
+    bench.kernels.sumRows(db.at, n, dz.at, dz.stride, tiledRows(rows), edge, add ? 1 : 0);
+    const first = db.at / realBytes(dtype);
+    const edgeFirst = edge / realBytes(dtype);
+    bench.unchanged(
+      (i) => (i >= first && i < first + n) || (i >= edgeFirst && i < edgeFirst + panelColumns(dtype)),
+    );
+    for (let j = 0; j < n; j++) {
+      const terms = [...dz.values.map((row) => row[j]), ...(add ? [db.values[0][j]] : [])];
+      expectSum(`db[${j}]`, bench.reals[first + j], terms, dtype);
+    }
+  });
+
+  test.prop([shape])('one step forward is tanh(c + h Wᵀ), one back is (d + dz W) ∘ (1 − h²)', (input) => {
+    const { dtype, rows, k, n, seed } = input;
+    const bench = new Bench(dtype, seed);
+    const a = bench.panels(rows, k);
+    const W = bench.matrix(n, k);
+    const packed = pack(bench, 'packTransposed', W.at, n, k);
+    const c = bench.panels(rows, n);
+    const h = bench.panels(rows, n);
+    const d = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.tanhStep(
+      ...([c.at, c.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+      ...([a.at, a.stride, panelsFor(k, dtype), packed] as const),
+    );
+    expectOnlyPanelsWritten(bench, c, rows, n);
+    bench.watch();
+    bench.kernels.tanhStepBackward(
+      ...([d.at, d.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+      ...([a.at, a.stride, panelsFor(k, dtype), packed, h.at, h.stride] as const),
+    );
+    expectOnlyPanelsWritten(bench, d, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) {
+        const products = a.values[r].map((value, i) => value * W.values[j][i]);
+        const sum = products.reduce((x, y) => x + y, 0);
+        const magnitude = products.reduce((x, y) => x + Math.abs(y), 0);
+        const bound = gamma(k + 3, dtype) * (magnitude + 4);
+        const z = c.values[r][j] + sum;
+        // |tanh'| ≤ 1: an error in z is at most as large in tanh z; two units in the last place are tanh's own.
+        const step = Math.abs(bench.reals[bench.index(c.at, c.stride, r, j)] - Math.tanh(z));
+        expect(step).toBeLessThanOrEqual(bound + 4 * unitRoundoff[dtype]);
+        const slope = 1 - h.values[r][j] ** 2;
+        const back = bench.reals[bench.index(d.at, d.stride, r, j)];
+        const backBound =
+          (bound + gamma(4, dtype) * Math.abs(d.values[r][j] + sum)) * (1 + h.values[r][j] ** 2);
+        expect(Math.abs(back - (d.values[r][j] + sum) * slope)).toBeLessThanOrEqual(backBound);
+      }
+    }
+  });
+
+  test.prop([shape])('gathered rows come back when they are scattered, and padding is zero', (input) => {
+    const { dtype, rows, n, seed } = input;
+    const bench = new Bench(dtype, seed);
+    const from = bench.matrix(rows, n);
+    const panels = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.gatherRows(panels.at, panels.stride, PANEL_BYTES, from.at, rows, n);
+    expectOnlyPanelsWritten(bench, panels, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < panelsFor(n, dtype) * panelColumns(dtype); j++) {
+        const got = bench.reals[bench.index(panels.at, panels.stride, r, j)];
+        expect(got).toBe(j < n ? from.values[r][j] : 0);
+      }
+    }
+    const to = bench.matrix(rows, n);
+    bench.watch();
+    bench.kernels.scatterRows(to.at, panels.at, panels.stride, PANEL_BYTES, rows, n, 2);
+    const first = to.at / realBytes(dtype);
+    bench.unchanged((i) => i >= first && i < first + rows * n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) expect(bench.reals[first + r * n + j]).toBe(from.values[r][j] / 2);
+    }
+  });
+
+  test.prop([dtype, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 8 }), seed])(
+    'lanes are added along the binary tree over their numbers, bit for bit',
+    (dtype, lanes, registers, seed) => {
+      const bench = new Bench(dtype, seed);
+      const count = (registers * 16) / realBytes(dtype);
+      const sums = Array.from({ length: lanes }, () =>
+        Array.from({ length: count }, () => bench.random.normal()),
+      );
+      const at = bench.take(lanes * count);
+      sums.flat().forEach((value, i) => {
+        bench.reals[at / realBytes(dtype) + i] = value;
+      });
+      const round = dtype === 'float32' ? Math.fround : (x: number) => x;
+      const tree = (from: number, to: number, j: number): number => {
+        if (to - from === 1) return round(sums[from][j]);
+        let left = 1;
+        while (2 * left < to - from) left *= 2;
+        return round(tree(from, from + left, j) + tree(from + left, to, j));
+      };
+      bench.watch();
+      bench.kernels.addLanes(at, registers * 16, lanes, registers * 16);
+      const first = at / realBytes(dtype);
+      bench.unchanged((i) => i >= first && i < first + lanes * count);
+      for (let j = 0; j < count; j++) expect(bench.reals[first + j]).toBe(tree(0, lanes, j));
+    },
+  );
+
+  test.prop([dtype, fc.integer({ min: 1, max: 70 }), seed])(
+    'softmax rows sum to 1, and return the largest logit and Σ exp',
+    (dtype, width, seed) => {
+      const bench = new Bench(dtype, seed);
+      const padded = panelsFor(width, dtype) * panelColumns(dtype);
+      const row = bench.take(padded);
+      const sums = bench.take(16 / realBytes(dtype));
+      const z = Array.from({ length: width }, () => bench.value());
+      const first = row / realBytes(dtype);
+      bench.reals.set(z, first);
+      bench.watch();
+      bench.kernels.softmaxRow(row, width, sums);
+      const sumsFirst = sums / realBytes(dtype);
+      const inSums = (i: number) => i >= sumsFirst && i < sumsFirst + 16 / realBytes(dtype);
+      bench.unchanged((i) => (i >= first && i < first + padded) || inSums(i));
+      const most = Math.max(...z);
+      const total = z.map((value) => Math.exp(value - most)).reduce((a, b) => a + b, 0);
+      const doubles = new Float64Array(bench.reals.buffer, sums, 2);
+      expect(doubles[0]).toBe(most);
+      const u = unitRoundoff[dtype];
+      expect(Math.abs(doubles[1] / total - 1)).toBeLessThanOrEqual(gamma(width + 4, dtype));
+      z.forEach((value, j) => {
+        const p = Math.exp(value - most) / total;
+        expect(Math.abs(bench.reals[first + j] - p)).toBeLessThanOrEqual((width + 8) * 2 * u * p);
+      });
+      for (let j = width; j < padded; j++) expect(bench.reals[first + j]).toBe(0);
+    },
+  );
+});
+
+/** Panels may be written in all their rows and columns, padding included; what lies between panels may not. */
+function expectOnlyPanelsWritten(
+  bench: Bench,
+  { at, stride }: { at: number; stride: number },
+  rows: number,
+  width: number,
+): void {
+  const first = at / realBytes(bench.dtype);
+  const panels = panelsFor(width, bench.dtype);
+  const perPanel = stride / realBytes(bench.dtype);
+  const used = tiledRows(rows) * panelColumns(bench.dtype);
+  bench.unchanged((i) => i >= first && i < first + panels * perPanel && (i - first) % perPanel < used);
+}
