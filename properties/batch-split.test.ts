@@ -108,7 +108,7 @@ describe('a batch', () => {
   law(
     'has the gradient of its parts on a model with threads',
     { p: problem({ width: 33 }), split: splitRecipe(), threads: fc.integer({ min: 1, max: 4 }) },
-    { cases: 6 },
+    { cases: 8 },
     async ({ p, split, threads }) => {
       const parts = splitOf(p.x.length, split);
       await withModel(p, (model) => checkSplit(model, p, parts, runLoss), threads);
@@ -176,7 +176,7 @@ describe.each(sharedModels)('any number of threads, $shape in $dtype,', (setting
   law(
     'gives the same bits: logits, gradients, and parameters after training',
     { recipe: batchRecipe({ time: 17, batch: 130 }) },
-    { cases: 6 },
+    { cases: 10 },
     async ({ recipe }) => {
       await expectSameOnAll(models, problemFor(settings.shape, recipe, settings.dtype));
     },

@@ -146,18 +146,18 @@ async function checkDirections(
 }
 
 describe('the gradients', () => {
-  law('equal the reference from a given delta', { p: problem() }, { cases: 80 }, async ({ p }) => {
+  law('equal the reference from a given delta', { p: problem() }, { cases: 160 }, async ({ p }) => {
     await withModel(p, async (model) => expectResults(await runDelta(model, p), expectedDelta(p)));
   });
 
-  law('equal the reference from the loss', { p: problem() }, { cases: 80 }, async ({ p }) => {
+  law('equal the reference from the loss', { p: problem() }, { cases: 160 }, async ({ p }) => {
     await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
   });
 
   law(
     'equal the reference on networks wider than every tile',
     { p: problem({ width: 33, layers: 2, time: 5, batch: 33 }) },
-    { cases: 15 },
+    { cases: 30 },
     async ({ p }) => {
       await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
     },
@@ -166,7 +166,7 @@ describe('the gradients', () => {
   law(
     'equal the reference on long sequences',
     { p: problem({ width: 5, layers: 3, time: 33, batch: 7 }) },
-    { cases: 25 },
+    { cases: 50 },
     async ({ p }) => {
       await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
     },
@@ -175,7 +175,7 @@ describe('the gradients', () => {
   law(
     'equal extrapolated central differences in every parameter, input and initial state',
     { p: problem({ width: 4, layers: 3, time: 4, batch: 4 }, float64) },
-    { cases: 20 },
+    { cases: 40 },
     async ({ p: original }) => {
       const p = writable(original);
       await withModel(p, async (model) => {
@@ -198,7 +198,7 @@ describe('the gradients', () => {
   law(
     'equal extrapolated central differences along random directions, tensor by tensor',
     { p: problem({}, float64), direction: seed() },
-    { cases: 20 },
+    { cases: 40 },
     async ({ p: original, direction }) => {
       const p = writable(original);
       await withModel(p, (model) =>
@@ -210,7 +210,7 @@ describe('the gradients', () => {
   law(
     'equal extrapolated central differences of the loss',
     { p: problem({ width: 9, layers: 3, time: 7, batch: 17 }, float64), direction: seed() },
-    { cases: 20 },
+    { cases: 40 },
     async ({ p: original, direction }) => {
       const p = writable(original);
       const bounds = gradientBounds(p.point, gradientsOf(p.point, p.labels), p.labels, u);
@@ -221,7 +221,7 @@ describe('the gradients', () => {
   law(
     'of a cell by itself equal the reference',
     { p: problem({ layers: 1, time: 1 }), other: seed() },
-    { cases: 60 },
+    { cases: 120 },
     ({ p, other }) => {
       const { inputSize, hiddenSize } = p.shape;
       // The reference's gradient of a state needs an output layer that hands delta through.
@@ -268,7 +268,7 @@ describe('the gradients', () => {
   law(
     'of a linear layer by itself equal the sums that define them',
     { p: problem({ layers: 1, time: 1 }) },
-    { cases: 60 },
+    { cases: 120 },
     ({ p }) => {
       const { hiddenSize, outputSize } = p.shape;
       const { W, b } = p.network.output;

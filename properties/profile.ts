@@ -22,8 +22,7 @@ const profiles: Record<string, Profile> = {
   deep: { name: 'deep', casesFactor: 25, lawMs: 3_600_000 },
 };
 
-function chosenProfile(): Profile {
-  const name = process.env.ELMAN_PROFILE ?? 'quick';
+export function profileOf(name: string): Profile {
   const profile = profiles[name];
   if (profile === undefined) {
     throw new Error(`ELMAN_PROFILE: expected ${Object.keys(profiles).join(' or ')}, got ${name}`);
@@ -31,7 +30,7 @@ function chosenProfile(): Profile {
   return profile;
 }
 
-export const profile = chosenProfile();
+export const profile = profileOf(process.env.ELMAN_PROFILE ?? 'quick');
 
 /** A case that takes longer is taken for a deadlock. Far above what the slowest takes on a loaded machine. */
 const caseMs = 20_000;

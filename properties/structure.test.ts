@@ -66,7 +66,7 @@ describe('a batch', () => {
   law(
     'permuted permutes logits, dh0 and dx, and keeps the weight gradients',
     { p: problem(midSize), order: seed() },
-    { cases: 50 },
+    { cases: 100 },
     async ({ p, order }) => {
       const rows = permutation(p.x.length, order);
       await withModel(p, async (model) => {
@@ -83,7 +83,7 @@ describe('a batch', () => {
   law(
     'repeated keeps the loss and the averaged gradients',
     { p: problem({ time: 7, batch: 17 }), times: fc.integer({ min: 2, max: 4 }) },
-    { cases: 50 },
+    { cases: 100 },
     async ({ p, times }) => {
       const rows = Array.from({ length: times }, () => p.x.map((_, b) => b)).flat();
       await withModel(p, async (model) => {
@@ -106,7 +106,7 @@ describe('backward', () => {
   law(
     'twice without zeroGrad doubles the weight gradients, and gives the same dh0 and dx',
     { p: problem(midSize) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p }) => {
       await withModel(p, async (model) => {
         const once = await runDelta(model, p);
@@ -124,7 +124,7 @@ describe('backward', () => {
   law(
     'after zeroGrad does not depend on what came before',
     { p: problem(midSize), q: problem(midSize) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p, q }) => {
       const other = { ...q, shape: p.shape, network: p.network };
       const fresh = await withModel(p, (model) => runDelta(model, p));
@@ -150,7 +150,7 @@ describe('backward', () => {
   law(
     'is not disturbed by gradients, predict and evaluate in between',
     { p: problem(midSize) },
-    { cases: 25 },
+    { cases: 50 },
     async ({ p }) => {
       await withModel(p, async (model) => {
         const plain = await runDelta(model, p);
@@ -168,7 +168,7 @@ describe('backward', () => {
 });
 
 describe('forward', () => {
-  law('does not change what it is given', { p: problem(midSize) }, { cases: 25 }, async ({ p }) => {
+  law('does not change what it is given', { p: problem(midSize) }, { cases: 50 }, async ({ p }) => {
     const input = inputOf(p);
     // A clone of shared memory would be the same memory.
     const snapshot = () => [Array.isArray(input) ? input.flat(2) : Array.from(input.data), p];
@@ -181,7 +181,7 @@ describe('forward', () => {
     expect(JSON.stringify(snapshot())).toBe(before);
   });
 
-  law('called again gives the same bits', { p: problem(midSize) }, { cases: 25 }, async ({ p }) => {
+  law('called again gives the same bits', { p: problem(midSize) }, { cases: 50 }, async ({ p }) => {
     await withModel(p, async (model) => {
       const first: Results = await runLoss(model, p);
       expectSameResults(await runLoss(model, p), first);
@@ -191,7 +191,7 @@ describe('forward', () => {
   law(
     'keeps every state within [−1, 1], however large the inputs and the weights',
     { p: problem(midSize), scale: fc.constantFrom(1, 30, 1e3, 1e6) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p, scale }) => {
       const x = p.x.map((sample) => sample.map((row) => row.map((value) => value * scale)));
       await withModel({ ...p, network: scaled(p.network, scale) }, async (model) => {
@@ -206,7 +206,7 @@ describe('forward', () => {
   law(
     'keeps the states of every step and layer',
     { p: problem({ time: 7, batch: 17 }) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p }) => {
       const run = forward(p.point);
       const bounds = forwardBounds(p.point, run, unitRoundoff(p.dtype));
@@ -251,7 +251,7 @@ describe('a sample', () => {
       row: fc.nat({ max: 1000 }),
       value: fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38),
     },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p, row, value }) => {
       const poisoned = row % p.x.length;
       const others = p.x.map((_, b) => b).filter((b) => b !== poisoned);
@@ -270,7 +270,7 @@ describe('a sample', () => {
   law(
     'with a label that is none of the classes is refused by name, and changes nothing',
     { p: problem(midSize), label: fc.double(), row: fc.nat({ max: 1000 }) },
-    { cases: 60 },
+    { cases: 120 },
     async ({ p, label, row }) => {
       const wrong = row % p.x.length;
       const labels = p.labels.map((right, b) => (b === wrong ? label : right));
@@ -288,7 +288,7 @@ describe('a sample', () => {
 });
 
 describe('the loss', () => {
-  law('is ln O at zero logits', { p: problem(midSize) }, { cases: 30 }, async ({ p }) => {
+  law('is ln O at zero logits', { p: problem(midSize) }, { cases: 60 }, async ({ p }) => {
     const zeroed = {
       W: p.network.output.W.map((row) => row.map(() => 0)),
       b: p.network.output.b.map(() => 0),
@@ -305,7 +305,7 @@ describe('the loss', () => {
   law(
     'and the gradients do not see a shift of all logits by the same amount',
     { p: problem(midSize), shift: fc.integer({ min: -64, max: 64 }) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p, shift }) => {
       const output = { W: p.network.output.W, b: p.network.output.b.map((value) => value + shift) };
       const network = { ...p.network, output };
@@ -324,7 +324,7 @@ describe('the loss', () => {
     },
   );
 
-  law('is the one that evaluate reports', { p: problem(midSize) }, { cases: 25 }, async ({ p }) => {
+  law('is the one that evaluate reports', { p: problem(midSize) }, { cases: 50 }, async ({ p }) => {
     const started = { ...p, h0: undefined, point: withoutH0(p.point) };
     await withModel(p, async (model) => {
       const { loss } = await model.evaluate({ x: inputOf(p), labels: p.labels });
@@ -342,7 +342,7 @@ describe('predict', () => {
   law(
     'gives rows of probabilities that sum to one',
     { p: problem(midSize), scale: fc.constantFrom(1, 100, 1e4) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p, scale }) => {
       const W = p.network.output.W.map((row) => row.map((value) => value * scale));
       await withModel(
@@ -367,7 +367,7 @@ describe('the classifier', () => {
   law(
     'of L layers equals L cells stepped by hand, forward and backward',
     { p: problem({ layers: 4, time: 6, batch: 17 }).map(equalLengths) },
-    { cases: 40 },
+    { cases: 80 },
     async ({ p }) => {
       const byHand = stepByHand(p);
       const bounds = expectedDelta(p);
@@ -382,7 +382,7 @@ describe('the classifier', () => {
   law(
     'reads weights written into its views between calls',
     { p: problem(midSize) },
-    { cases: 15 },
+    { cases: 30 },
     async ({ p }) => {
       const expected = await withModel(p, (model) => runDelta(model, p));
       await withModel({ ...p, network: scaled(p.network, 0.5) }, async (model) => {
