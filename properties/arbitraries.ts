@@ -21,10 +21,14 @@ export function size(most = 17): fc.Arbitrary<number> {
   return oneOf(sizes.filter((n) => n <= most));
 }
 
-/** Both sides of one lane, of a few lanes and of the largest number of lanes a small batch has. */
-export function batchSize(most = 65): fc.Arbitrary<number> {
-  const sizes = [1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33, 64, 65, 127, 130];
-  return oneOf(sizes.filter((n) => n <= most));
+/**
+ * Both sides of a tile of 4 rows, of 16 lanes of one tile and of a block of 16 rows; above 256 a lane has several
+ * tiles, above 1024 several blocks.
+ */
+export function batchSize(most = 65, least = 1): fc.Arbitrary<number> {
+  const small = [1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 33, 64, 65, 127, 130];
+  const large = [255, 257, 301, 512, 1021, 1024, 1025, 1100, 2049];
+  return oneOf([...small, ...large].filter((n) => n >= least && n <= most));
 }
 
 export interface NetworkShape {
@@ -39,7 +43,9 @@ export interface Limits {
   width?: number;
   layers?: number;
   time?: number;
+  /** Largest and smallest number of rows. */
   batch?: number;
+  leastBatch?: number;
 }
 
 export function networkShape({ width = 17, layers = 4 }: Limits = {}): fc.Arbitrary<NetworkShape> {
@@ -164,9 +170,13 @@ export interface Batch {
   form: InputForm;
 }
 
-export function batchRecipe({ time = 9, batch: most = 65 }: Limits = {}): fc.Arbitrary<BatchRecipe> {
+export function batchRecipe({
+  time = 9,
+  batch: most = 65,
+  leastBatch = 1,
+}: Limits = {}): fc.Arbitrary<BatchRecipe> {
   return fc.record({
-    batch: batchSize(most),
+    batch: batchSize(most, leastBatch),
     time: size(time),
     lengths: fc.constantFrom<Lengths>('equal', 'varied'),
     form: fc.constantFrom<InputForm>('list', 'dense', 'padded', 'shared'),
@@ -194,6 +204,9 @@ function buildBatch(shape: NetworkShape, recipe: BatchRecipe): Batch {
 export function batch(shape: NetworkShape, limits: Limits = {}): fc.Arbitrary<Batch> {
   return batchRecipe(limits).map((recipe) => buildBatch(shape, recipe));
 }
+
+/** Small networks on batches that fill every lane with several blocks of rows. */
+export const largeBatches: Limits = { width: 4, layers: 2, time: 3, batch: 2049, leastBatch: 255 };
 
 /** A network, a batch and a data type: what most laws are about. */
 export interface Problem extends Batch {

@@ -1,7 +1,15 @@
 import { fc } from '@fast-check/vitest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkShape, Problem } from './arbitraries.ts';
-import { batchRecipe, problem, problemFor, seededNetwork, splitOf, splitRecipe } from './arbitraries.ts';
+import {
+  batchRecipe,
+  largeBatches,
+  problem,
+  problemFor,
+  seededNetwork,
+  splitOf,
+  splitRecipe,
+} from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
 import { expectClose, expectSameBits } from './compare.ts';
 import type { Model, Named, Results } from './engine-model.ts';
@@ -106,6 +114,16 @@ describe('a batch', () => {
   );
 
   law(
+    'has the gradient of its parts where lanes have many blocks',
+    { p: problem(largeBatches), split: splitRecipe() },
+    { cases: 12 },
+    async ({ p, split }) => {
+      const parts = splitOf(p.x.length, split);
+      await withModel(p, (model) => checkSplit(model, p, parts, runLoss));
+    },
+  );
+
+  law(
     'has the gradient of its parts on a model with threads',
     { p: problem({ width: 33 }), split: splitRecipe(), threads: fc.integer({ min: 1, max: 4 }) },
     { cases: 8 },
@@ -188,6 +206,15 @@ describe('any number of threads', () => {
     'gives the same bits for a network of any shape, with more threads than rows as well',
     { p: problem({ width: 33, batch: 130 }), threads: fc.integer({ min: 1, max: 8 }) },
     { cases: 10 },
+    async ({ p, threads }) => {
+      await withModel(p, (alone) => withModel(p, (many) => expectSameOnAll([alone, many], p), threads));
+    },
+  );
+
+  law(
+    'gives the same bits where lanes have many blocks',
+    { p: problem(largeBatches), threads: fc.integer({ min: 1, max: 4 }) },
+    { cases: 6 },
     async ({ p, threads }) => {
       await withModel(p, (alone) => withModel(p, (many) => expectSameOnAll([alone, many], p), threads));
     },

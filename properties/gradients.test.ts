@@ -2,7 +2,7 @@ import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
 import { Linear, RNNCell } from '../engine/index.ts';
 import type { Problem } from './arbitraries.ts';
-import { hash, problem, seed, seededVector } from './arbitraries.ts';
+import { hash, largeBatches, problem, seed, seededVector } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { differenceRounding, richardson } from './differences.ts';
@@ -160,6 +160,18 @@ describe('the gradients', () => {
     { cases: 30 },
     async ({ p }) => {
       await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
+    },
+  );
+
+  law(
+    'equal the reference on batches of many blocks a lane, from a given delta and from the loss',
+    { p: problem(largeBatches) },
+    { cases: 20 },
+    async ({ p }) => {
+      await withModel(p, async (model) => {
+        expectResults(await runDelta(model, p), expectedDelta(p));
+        expectResults(await runLoss(model, p), expectedLoss(p));
+      });
     },
   );
 
