@@ -1,0 +1,53 @@
+/** Holding the engine against one case that PyTorch computed. */
+import type { Batch, NetworkShape } from './arbitraries.ts';
+import { gradientBounds } from './bounds.ts';
+import type { Dtype } from './compare.ts';
+import { unitRoundoff } from './compare.ts';
+import { expectResults, named, runLoss, withModel } from './engine-model.ts';
+import type { ClassifierFixture } from './fixtures.ts';
+import type { Network } from './reference.ts';
+import { gradientsOf } from './reference.ts';
+
+export function shapeOf(network: Network): NetworkShape {
+  const [first] = network.rnn;
+  return {
+    inputSize: first.W_ih[0].length,
+    hiddenSize: first.b_hh.length,
+    outputSize: network.output.b.length,
+    numLayers: network.rnn.length,
+  };
+}
+
+/** The model takes PyTorch's weights by PyTorch's names and gives PyTorch's numbers, within rounding. */
+export async function expectFixture(
+  fixture: ClassifierFixture,
+  dtype: Dtype,
+  threads: number,
+): Promise<void> {
+  const { point, labels, givesH0 } = fixture;
+  const isRagged = point.x.some((sample) => sample.length !== point.x[0].length);
+  const batch: Batch = {
+    x: point.x,
+    labels,
+    h0: givesH0 ? point.h0 : undefined,
+    delta: [],
+    form: isRagged ? 'padded' : 'dense',
+  };
+  const settings = { shape: shapeOf(point.network), dtype, network: point.network };
+  const bounds = gradientBounds(point, gradientsOf(point, labels), labels, unitRoundoff(dtype));
+  await withModel(
+    settings,
+    async (model) => {
+      model.loadStateDict(fixture.weights);
+      expectResults(await runLoss(model, batch), {
+        loss: fixture.loss,
+        lossBound: bounds.loss,
+        logits: fixture.logits,
+        logitBounds: bounds.logits,
+        gradients: named(fixture.gradients, batch),
+        gradientBounds: named(bounds, batch),
+      });
+    },
+    threads,
+  );
+}

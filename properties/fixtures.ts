@@ -1,0 +1,180 @@
+/** What PyTorch computed, read from properties/fixtures (see make-fixtures.py there for how and in what form). */
+import { readFileSync } from 'node:fs';
+import type { TensorLike } from './compare.ts';
+import type { Gradients, Nested, Network, Point } from './reference.ts';
+import { zeroStates } from './reference.ts';
+
+interface PackedTensor {
+  shape: number[];
+  f4?: string;
+  f8?: string;
+}
+
+export interface PackedCase {
+  name: string;
+  lengths: number[];
+  x: PackedTensor;
+  h0: PackedTensor | null;
+  labels: number[];
+  weights: Record<string, PackedTensor>;
+  logits: PackedTensor;
+  loss: number;
+  gradients: Record<string, PackedTensor>;
+  dh0: PackedTensor;
+  dx: PackedTensor;
+}
+
+export interface ClassifierFixture {
+  name: string;
+  point: Point;
+  givesH0: boolean;
+  labels: number[];
+  /** PyTorch's names to weights. */
+  weights: Record<string, TensorLike>;
+  loss: number;
+  logits: number[][];
+  gradients: Gradients;
+}
+
+export interface OptimizerFixtures {
+  /** [18]: the parameters before the first step */
+  start: number[];
+  /** [20][18]: the gradients given to each step */
+  gradients: number[][];
+  /** parameters: [20][18], after each step; options by PyTorch's names */
+  cases: Array<{
+    kind: string;
+    options: Record<string, number | boolean | number[]>;
+    parameters: number[][];
+  }>;
+}
+
+export interface ClippingFixture {
+  limit: number;
+  norm: number;
+  gradient: number[];
+  clipped: number[];
+}
+
+export interface CosineFixture {
+  rate: number;
+  smallest: number;
+  steps: number;
+  /** [steps + 1] */
+  rates: number[];
+}
+
+function unpack({ shape, f4, f8 }: PackedTensor): TensorLike {
+  const bytes = Buffer.from(f4 ?? f8 ?? '', 'base64');
+  const width = f4 === undefined ? 8 : 4;
+  const length = shape.reduce((product, extent) => product * extent, 1);
+  if (bytes.length !== length * width) throw new Error(`fixture: ${bytes.length} bytes for [${shape}]`);
+  const data = Float64Array.from({ length }, (_, k) =>
+    width === 4 ? bytes.readFloatLE(4 * k) : bytes.readDoubleLE(8 * k),
+  );
+  return { data, shape };
+}
+
+function vector(tensor: PackedTensor): number[] {
+  return Array.from(unpack(tensor).data);
+}
+
+function matrix(tensor: PackedTensor): number[][] {
+  return nest(vector(tensor), tensor.shape) as number[][];
+}
+
+function cube(tensor: PackedTensor): number[][][] {
+  return nest(vector(tensor), tensor.shape) as number[][][];
+}
+
+function nest(values: number[], shape: readonly number[]): Nested {
+  if (shape.length <= 1) return values;
+  const [rows, ...rest] = shape;
+  const width = values.length / rows;
+  return Array.from({ length: rows }, (_, r) => nest(values.slice(r * width, (r + 1) * width), rest));
+}
+
+function trim(padded: number[][][], lengths: number[]): number[][][] {
+  return padded.map((sample, b) => sample.slice(0, lengths[b]));
+}
+
+function networkOf(weights: Record<string, PackedTensor>): Network {
+  const layers = Object.keys(weights).filter((key) => key.startsWith('rnn.weight_hh_l')).length;
+  const rnn = Array.from({ length: layers }, (_, l) => ({
+    W_ih: matrix(weights[`rnn.weight_ih_l${l}`]),
+    W_hh: matrix(weights[`rnn.weight_hh_l${l}`]),
+    b_ih: vector(weights[`rnn.bias_ih_l${l}`]),
+    b_hh: vector(weights[`rnn.bias_hh_l${l}`]),
+  }));
+  return { rnn, output: { W: matrix(weights['output.weight']), b: vector(weights['output.bias']) } };
+}
+
+export function unpackCase(packed: PackedCase): ClassifierFixture {
+  const network = networkOf(packed.weights);
+  const gradient = networkOf(packed.gradients);
+  const h0 = packed.h0 === null ? zeroStates(network, packed.lengths.length) : cube(packed.h0);
+  const weights = Object.entries(packed.weights).map(([key, tensor]) => [key, unpack(tensor)] as const);
+  return {
+    name: packed.name,
+    point: { network, x: trim(cube(packed.x), packed.lengths), h0 },
+    givesH0: packed.h0 !== null,
+    labels: packed.labels,
+    weights: Object.fromEntries(weights),
+    loss: packed.loss,
+    logits: matrix(packed.logits),
+    gradients: {
+      rnn: gradient.rnn.map(({ W_ih, W_hh, b_ih, b_hh }) => ({
+        dW_ih: W_ih,
+        dW_hh: W_hh,
+        db_ih: b_ih,
+        db_hh: b_hh,
+      })),
+      output: { dW: gradient.output.W, db: gradient.output.b },
+      dh0: cube(packed.dh0),
+      dx: trim(cube(packed.dx), packed.lengths),
+    },
+  };
+}
+
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8'));
+}
+
+export function classifierFixtures(): ClassifierFixture[] {
+  const files = ['classifier-short.json', 'classifier-long.json'];
+  return files.flatMap((name) => (read(name) as { cases: PackedCase[] }).cases.map(unpackCase));
+}
+
+interface PackedOptimizers {
+  optimizers: {
+    start: PackedTensor;
+    gradients: PackedTensor;
+    cases: Array<{
+      kind: string;
+      options: Record<string, number | boolean | number[]>;
+      parameters: PackedTensor;
+    }>;
+  };
+  clipping: Array<{ limit: number; norm: number; gradient: PackedTensor; clipped: PackedTensor }>;
+  cosine: Array<{ rate: number; smallest: number; steps: number; rates: PackedTensor }>;
+}
+
+export function optimizerFixtures(): OptimizerFixtures {
+  const { optimizers } = read('optimizers.json') as PackedOptimizers;
+  const cases = optimizers.cases.map((entry) => ({ ...entry, parameters: matrix(entry.parameters) }));
+  return { start: vector(optimizers.start), gradients: matrix(optimizers.gradients), cases };
+}
+
+export function clippingFixtures(): ClippingFixture[] {
+  const { clipping } = read('optimizers.json') as PackedOptimizers;
+  return clipping.map((entry) => ({
+    ...entry,
+    gradient: vector(entry.gradient),
+    clipped: vector(entry.clipped),
+  }));
+}
+
+export function cosineFixtures(): CosineFixture[] {
+  const { cosine } = read('optimizers.json') as PackedOptimizers;
+  return cosine.map((entry) => ({ ...entry, rates: vector(entry.rates) }));
+}

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import type { OptimizerOptions } from '../engine/training/optimizers.ts';
+import { scheduleFactor } from '../engine/training/schedules.ts';
+import { seededNetwork } from './arbitraries.ts';
+import type { Dtype } from './compare.ts';
+import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
+import type { Model } from './engine-model.ts';
+import { withModel } from './engine-model.ts';
+import { clippingFixtures, cosineFixtures, optimizerFixtures } from './fixtures.ts';
+
+/** The smallest network that has as many parameters as the fixtures: 18. */
+const shape = { inputSize: 2, hiddenSize: 2, outputSize: 2, numLayers: 1 };
+
+interface Writable {
+  readonly data: Float32Array | Float64Array;
+}
+
+function parametersOf({ rnn: [cell], outputLayer }: Model): Writable[] {
+  return [cell.W_ih, cell.W_hh, cell.b_ih, cell.b_hh, outputLayer.W, outputLayer.b];
+}
+
+function gradientsOf({ rnn: [cell], outputLayer }: Model): Writable[] {
+  return [cell.dW_ih, cell.dW_hh, cell.db_ih, cell.db_hh, outputLayer.dW, outputLayer.db];
+}
+
+function write(tensors: Writable[], values: number[]): void {
+  let offset = 0;
+  for (const { data } of tensors) {
+    data.set(values.slice(offset, offset + data.length));
+    offset += data.length;
+  }
+}
+
+function read(tensors: Writable[]): number[] {
+  return tensors.flatMap(({ data }) => Array.from(data));
+}
+
+type Settings = Record<string, number | boolean | number[]>;
+
+/** PyTorch's option names to the library's. */
+function optionsOf(kind: string, { lr, betas, eps, weight_decay, ...same }: Settings): OptimizerOptions {
+  const [beta1, beta2] = (betas as number[] | undefined) ?? [];
+  const renamed = { learningRate: lr, beta1, beta2, epsilon: eps, weightDecay: weight_decay };
+  const given = Object.entries(renamed).filter(([, value]) => value !== undefined);
+  return { type: kind, ...same, ...Object.fromEntries(given) } as OptimizerOptions;
+}
+
+const fixtures = optimizerFixtures();
+
+describe.each<[Dtype, number]>([
+  ['float64', 0],
+  ['float32', 0],
+  ['float64', 2],
+])('an optimizer in %s on %d threads', (dtype, threads) => {
+  const settings = { shape, dtype, network: seededNetwork(shape, 1) };
+
+  it.each(fixtures.cases)('takes the same twenty steps as PyTorch: $kind $options', async (fixture) => {
+    await withModel(
+      settings,
+      async (model) => {
+        const optimizer = model.optimizer(optionsOf(fixture.kind, fixture.options));
+        write(parametersOf(model), fixtures.start);
+        for (const [step, gradient] of fixtures.gradients.entries()) {
+          write(gradientsOf(model), gradient);
+          await optimizer.step();
+          // A step is at most 25 roundings from the state before it, and all steps so far add up.
+          const magnitude = largestMagnitude(fixture.parameters.slice(0, step + 1)) + 1;
+          const atol = gamma(25 * (step + 1), unitRoundoff(dtype) + 2 ** -53) * magnitude;
+          expectClose(
+            `parameters after step ${step + 1}`,
+            read(parametersOf(model)),
+            fixture.parameters[step],
+            {
+              atol,
+            },
+          );
+        }
+      },
+      threads,
+    );
+  });
+
+  it.each(clippingFixtures())('clips a norm of $norm to $limit as PyTorch does', async (fixture) => {
+    await withModel(
+      settings,
+      async (model) => {
+        const optimizer = model.optimizer({ type: 'sgd', learningRate: 1 });
+        const zeros = fixture.gradient.map(() => 0);
+        write(parametersOf(model), zeros);
+        write(gradientsOf(model), fixture.gradient);
+        await optimizer.step({ clipNorm: fixture.limit });
+        const taken = read(parametersOf(model)).map((value) => -value);
+        // The norm is a sum of 18 squares and a root; the scale and its product come after.
+        const rtol = gamma(18 + 6, unitRoundoff(dtype) + 2 ** -53);
+        expectClose('clipped gradient', taken, fixture.clipped, { atol: 0, rtol });
+      },
+      threads,
+    );
+  });
+});
+
+describe('the cosine schedule', () => {
+  it.each(cosineFixtures().filter(({ smallest }) => smallest === 0))(
+    'gives the rates of PyTorch over $steps steps',
+    ({ rate, steps, rates }) => {
+      const actual = rates.map((_, step) => rate * scheduleFactor('cosine', step, steps));
+      // PyTorch goes from one rate to the next by a quotient: its roundings add up over the steps.
+      expectClose('rates', actual, rates, { atol: gamma(10 * steps, unitRoundoff('float64')) * rate });
+      expect(actual[0]).toBe(rate);
+    },
+  );
+});

@@ -1,0 +1,164 @@
+import { fc } from '@fast-check/vitest';
+import { describe, expect, it } from 'vitest';
+import type { Problem } from './arbitraries.ts';
+import { problem, seed, seededVector } from './arbitraries.ts';
+import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
+import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
+import { complexStep } from './complex-step.ts';
+import { differenceRounding, richardson } from './differences.ts';
+import { classifierFixtures } from './fixtures.ts';
+import { law } from './profile.ts';
+import type { Nested, Point } from './reference.ts';
+import {
+  backward,
+  clonePoint,
+  crossEntropy,
+  flatten,
+  forward,
+  gradientsOf,
+  lossOf,
+  namedGradients,
+  namedVariables,
+  rowsOf,
+} from './reference.ts';
+
+const u = unitRoundoff('float64');
+const small = { width: 5, layers: 3, time: 5, batch: 5 };
+
+/** A random direction of length 1 over all variables of a point, in the shape of the point. */
+function unitDirection(point: Point, seedValue: number): Point {
+  const direction = clonePoint(point);
+  const rows = namedVariables(direction).flatMap(([, values]) => rowsOf(values));
+  rows.forEach((row, r) => {
+    row.splice(0, row.length, ...seededVector(row.length, 1, seedValue, 'direction', r));
+  });
+  const norm = Math.hypot(...rows.flat());
+  for (const row of rows) for (let k = 0; k < row.length; k++) row[k] /= norm;
+  return direction;
+}
+
+function moved(point: Point, direction: Point, distance: number): Point {
+  const result = clonePoint(point);
+  const steps = namedVariables(direction).flatMap(([, values]) => rowsOf(values));
+  namedVariables(result)
+    .flatMap(([, values]) => rowsOf(values))
+    .forEach((row, r) => {
+      for (let k = 0; k < row.length; k++) row[k] += distance * steps[r][k];
+    });
+  return result;
+}
+
+/**
+ * The gradient of the mean loss by every variable, h0 included. The contract's dx is not divided by B, so it
+ * is here.
+ */
+function lossGradient(point: Point, gradients: ReturnType<typeof gradientsOf>): Array<[string, Nested]> {
+  const B = point.x.length;
+  const dx = gradients.dx.map((sample) => sample.map((row) => row.map((value) => value / B)));
+  return namedGradients({ ...gradients, dx });
+}
+
+function dot(a: number[], b: number[]): number {
+  return a.reduce((sum, value, k) => sum + value * b[k], 0);
+}
+
+/** What rounding may do to the loss and to any one gradient: the largest bound of all. */
+function errorBounds({ point, labels }: Problem) {
+  const run = gradientsOf(point, labels);
+  const bounds = gradientBounds(point, run, labels, u);
+  const largest = Math.max(...namedGradients(bounds).map(([, values]) => largestMagnitude(values)));
+  const count = namedVariables(point).reduce((sum, [, values]) => sum + flatten(values).length, 0);
+  // Along a unit vector the errors of n elements add up to at most √n of them.
+  return { loss: bounds.loss, gradient: largest * Math.sqrt(count) + gamma(count, u) };
+}
+
+describe('the reference', () => {
+  it.each(classifierFixtures())('equals PyTorch: $name', (fixture) => {
+    const { point, labels } = fixture;
+    const run = gradientsOf(point, labels);
+    const bounds = gradientBounds(point, run, labels, u);
+    expectClose('loss', run.loss, fixture.loss, { atol: bounds.loss });
+    expectClose('logits', run.logits, fixture.logits, { atol: bounds.logits });
+    const expected = namedGradients(fixture.gradients);
+    const allowed = namedGradients(bounds);
+    namedGradients(run).forEach(([name, values], k) => {
+      expectClose(name, values, expected[k][1], { atol: allowed[k][1] });
+      // A bound that has grown past a millionth of the gradient would prove little.
+      expect(largestMagnitude(allowed[k][1])).toBeLessThan(1e-6 * largestMagnitude(values) + 1e-12);
+    });
+  });
+
+  law(
+    'gradient equals the complex step in every variable',
+    { p: problem({ ...small, width: 3, batch: 3 }, fc.constant('float64')) },
+    { cases: 15 },
+    ({ p }) => {
+      const run = gradientsOf(p.point, p.labels);
+      const { gradient } = errorBounds(p);
+      const zero = moved(p.point, p.point, -1);
+      const gradients = lossGradient(p.point, run);
+      namedVariables(zero).forEach(([name, values], k) => {
+        const derivatives = rowsOf(values).map((row) =>
+          row.map((_, i) => {
+            row[i] = 1;
+            const { loss, derivative } = complexStep(p.point, p.labels, zero);
+            row[i] = 0;
+            expectClose('loss', loss, run.loss, { atol: 2 * errorBounds(p).loss });
+            return derivative;
+          }),
+        );
+        expectClose(name, flatten(gradients[k][1]), derivatives.flat(), { atol: 2 * gradient });
+      });
+    },
+  );
+
+  law(
+    'gradient equals the complex step along random directions',
+    { p: problem({}, fc.constant('float64')), direction: seed() },
+    { cases: 40 },
+    ({ p, direction }) => {
+      const run = gradientsOf(p.point, p.labels);
+      const d = unitDirection(p.point, direction);
+      const gradient = lossGradient(p.point, run).flatMap(([, values]) => flatten(values));
+      const steps = namedVariables(d).flatMap(([, values]) => flatten(values));
+      const { derivative } = complexStep(p.point, p.labels, d);
+      expectClose('∇loss · d', dot(gradient, steps), derivative, { atol: 2 * errorBounds(p).gradient });
+    },
+  );
+
+  law(
+    'gradient equals extrapolated central differences along random directions',
+    { p: problem(small, fc.constant('float64')), direction: seed() },
+    { cases: 60 },
+    async ({ p, direction }) => {
+      const run = gradientsOf(p.point, p.labels);
+      const d = unitDirection(p.point, direction);
+      const gradient = lossGradient(p.point, run).flatMap(([, values]) => flatten(values));
+      const steps = namedVariables(d).flatMap(([, values]) => flatten(values));
+      const numeric = await richardson((distance) => lossOf(moved(p.point, d, distance), p.labels));
+      const rounding = differenceRounding(errorBounds(p).loss);
+      expectClose('∇loss · d', dot(gradient, steps), numeric, {
+        atol: 1e-8 * Math.hypot(...gradient) + rounding,
+      });
+    },
+  );
+
+  law(
+    'is known to a hundredth of each tensor in float32, so that the bounds hide nothing',
+    { p: problem({}, fc.constant('float32')) },
+    { cases: 40 },
+    ({ p }) => {
+      const run = forward(p.point);
+      const bounds = namedGradients(fixedDeltaBounds(p.point, run, p.delta, unitRoundoff('float32')));
+      namedGradients(backward(p.point, run, p.delta)).forEach(([name, values], k) => {
+        const [bound, most] = [largestMagnitude(bounds[k][1]), largestMagnitude(values)];
+        if (bound > 1e-2 * most + 1e-4) throw new Error(`${name}: bound ${bound}, largest value ${most}`);
+      });
+    },
+  );
+
+  it('has a loss of ln O at equal logits', () => {
+    expect(crossEntropy([[0, 0, 0, 0]], [2])).toBe(Math.log(4));
+    expectClose('loss', crossEntropy([[7, 7, 7]], [0]), Math.log(3), { atol: gamma(4, u) * 7 });
+  });
+});

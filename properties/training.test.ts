@@ -1,0 +1,162 @@
+import { fc } from '@fast-check/vitest';
+import { describe, it } from 'vitest';
+import type { Problem } from './arbitraries.ts';
+import { problem, seededNetwork } from './arbitraries.ts';
+import type { TensorLike } from './compare.ts';
+import { expectClose, gamma, unitRoundoff } from './compare.ts';
+import type { Model, Named } from './engine-model.ts';
+import {
+  expectAllClose,
+  expectAllSameBits,
+  expectedLoss,
+  inputOf,
+  problemRows,
+  runLoss,
+  setWeights,
+  weightGradients,
+  withModel,
+} from './engine-model.ts';
+import { law } from './profile.ts';
+
+const small = { width: 9, layers: 3, time: 5, batch: 33 };
+const learningRate = 0.125;
+
+/** fit has no h0: every sequence starts from zeros. */
+function withoutH0(p: Problem): Problem {
+  const h0 = p.point.h0.map((layer) => layer.map((row) => row.map(() => 0)));
+  return { ...p, h0: undefined, point: { ...p.point, h0 } };
+}
+
+function parameters(model: Model): Named {
+  const tensors: Array<[string, TensorLike]> = Object.entries(model.stateDict());
+  return tensors.map(([name, { data, shape }]) => [name, { data: Float64Array.from(data), shape }]);
+}
+
+/** The rows 0 … B − 1 in batches of `size`, the last one as large as is left. */
+function inOrder(p: Problem, size: number): Problem[] {
+  const starts = Array.from({ length: Math.ceil(p.x.length / size) }, (_, k) => k * size);
+  return starts.map((start) => {
+    const rows = p.x.map((_, b) => b).slice(start, start + size);
+    return problemRows(p, rows);
+  });
+}
+
+interface ByHand {
+  /** Mean over the rows, each loss taken before its step. */
+  loss: number;
+  largestNorm: number;
+}
+
+async function trainByHand(model: Model, p: Problem, size: number, type: 'sgd' | 'adam', clipNorm?: number) {
+  const optimizer = model.optimizer({ type, learningRate });
+  const result: ByHand = { loss: 0, largestNorm: 0 };
+  for (const part of inOrder(p, size)) {
+    model.zeroGrad();
+    const { loss } = await model.gradients(inputOf(part), part.labels);
+    result.loss += (loss * part.x.length) / p.x.length;
+    const values = weightGradients(model).flatMap(([, tensor]) => Array.from((tensor as TensorLike).data));
+    result.largestNorm = Math.max(result.largestNorm, Math.hypot(...values));
+    await optimizer.step(clipNorm === undefined ? {} : { clipNorm });
+  }
+  model.zeroGrad();
+  return result;
+}
+
+describe('fit', () => {
+  law(
+    'without shuffling takes the very steps that one takes by hand, the last and smaller batch included',
+    {
+      p: problem(small).map(withoutH0),
+      size: fc.constantFrom(1, 2, 3, 5, 8, 16, 40),
+      type: fc.constantFrom('sgd' as const, 'adam' as const),
+      clipNorm: fc.constantFrom(undefined, 0.5, 1e6),
+    },
+    { cases: 40 },
+    async ({ p, size, type, clipNorm }) => {
+      await withModel(p, async (model) => {
+        const byHand = await trainByHand(model, p, size, type, clipNorm);
+        const expected = parameters(model);
+        setWeights(model, p.network);
+        const data = { x: inputOf(p), labels: p.labels };
+        const options = { batchSize: size, shuffle: false, optimizer: { type, learningRate } };
+        const [log] = await model.fit(data, clipNorm === undefined ? options : { ...options, clipNorm });
+        expectAllSameBits(parameters(model), expected);
+        // Each step's loss is the same; the means are added up in another order.
+        const atol = gamma(2 * p.x.length + 4, unitRoundoff(p.dtype)) * (byHand.loss + 1);
+        expectClose('loss of the epoch', log.loss, byHand.loss, { atol });
+        const count = expected.reduce((sum, [, values]) => sum + (values as TensorLike).data.length, 0);
+        expectClose('gradient norm', log.gradientNorm, byHand.largestNorm, {
+          atol: 0,
+          rtol: gamma(count + 4, unitRoundoff('float64')) + 2 * unitRoundoff(p.dtype),
+        });
+      });
+    },
+  );
+
+  law(
+    'on the whole batch takes the same step in whatever order the rows are shuffled',
+    { p: problem(small).map(withoutH0), seed: fc.nat({ max: 1000 }) },
+    { cases: 30 },
+    async ({ p, seed }) => {
+      const data = { x: inputOf(p), labels: p.labels };
+      const options = { batchSize: p.x.length, optimizer: { type: 'sgd', learningRate } } as const;
+      await withModel(p, async (model) => {
+        await model.fit(data, { ...options, shuffle: false });
+        const expected = parameters(model);
+        setWeights(model, p.network);
+        await model.fit(data, { ...options, seed });
+        const { gradientBounds } = expectedLoss(p);
+        const u = unitRoundoff(p.dtype);
+        // Two rounded gradients, times the rate, and the rounding of the product and of the difference.
+        const bounds = expected.map(([name, values], k): Named[number] => {
+          const gradient = (gradientBounds[k][1] as number[] | number[][]).flat();
+          const { data: numbers, shape } = values as TensorLike;
+          const allowed = gradient.map((e, i) => 2 * learningRate * e + 4 * u * (Math.abs(numbers[i]) + 1));
+          return [name, { data: allowed, shape }];
+        });
+        expectAllClose(parameters(model), expected, bounds);
+      });
+    },
+  );
+
+  law(
+    'leaves the gradients at zero, and starts with fresh moments',
+    { p: problem(small).map(withoutH0), size: fc.constantFrom(2, 5, 16) },
+    { cases: 25 },
+    async ({ p, size }) => {
+      const data = { x: inputOf(p), labels: p.labels };
+      const options = { epochs: 2, batchSize: size, optimizer: 'adam', seed: 5 } as const;
+      await withModel(p, async (model) => {
+        await runLoss(model, p);
+        await model.fit(data, options);
+        for (const [name, values] of weightGradients(model)) {
+          const zeros = Array.from((values as TensorLike).data, () => 0);
+          expectClose(name, values, { ...(values as TensorLike), data: zeros }, { atol: 0 });
+        }
+        const expected = parameters(model);
+        setWeights(model, p.network);
+        await model.fit(data, options);
+        expectAllSameBits(parameters(model), expected);
+      });
+    },
+  );
+
+  it('learns to tell rising from falling sequences', async () => {
+    const rows = Array.from({ length: 64 }, (_, b) => ({
+      slope: b % 2 === 0 ? 0.125 : -0.125,
+      start: b / 64,
+    }));
+    const x = rows.map(({ slope, start }) => Array.from({ length: 8 }, (_, t) => [start + slope * t - 0.5]));
+    const labels = rows.map(({ slope }) => (slope > 0 ? 1 : 0));
+    const shape = { inputSize: 1, hiddenSize: 8, outputSize: 2, numLayers: 1 };
+    const settings = { shape, dtype: 'float32' as const, network: seededNetwork(shape, 1) };
+    await withModel(settings, async (model) => {
+      await model.fit(
+        { x, labels },
+        { epochs: 60, batchSize: 16, optimizer: { type: 'adam', learningRate: 0.02 } },
+      );
+      const { loss } = await model.evaluate({ x, labels });
+      if (!(loss < 0.1)) throw new Error(`a loss of ${loss} after training; ln 2 is guessing`);
+    });
+  });
+});
