@@ -20,7 +20,7 @@ async function cacheFile(): Promise<string> {
 beforeAll(async () => {
   cacheDir = await mkdtemp(join(tmpdir(), 'elman-speech-'));
   corpus = await loadCorpus({ ...short, threads: 2, cacheDir });
-});
+}, 60_000);
 
 afterAll(() => rm(cacheDir, { recursive: true, force: true }));
 

@@ -4,11 +4,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { concatenate } from './concatenate.ts';
 import { hashCorpus, readCachedCorpus, type StoredCorpus, writeCachedCorpus } from './corpus-cache.ts';
 import { featureSettings, featureSize } from './features.ts';
 import { contextMs, longestMs, shortestMs } from './segments.ts';
-import { rarePhonemes, sentenceWords } from './sentences.ts';
-import { pitchRange, rateRange, type SpeakerResult, type SpeakerTask } from './speaker.ts';
+import type { SpeakerResult, SpeakerTask } from './speaker.ts';
+import { speechSettings } from './speech-settings.ts';
 import { bundledVariants, sampleRate } from './synthesizer.ts';
 import {
   chooseVoices,
@@ -121,7 +122,8 @@ function cacheKey(speakers: number | undefined, trainSegments: number): string {
     trainSegments,
     smallestClassShare,
     cutting: { contextMs, shortestMs, longestMs },
-    speech: { sampleRate, sentenceWords, rarePhonemes, rateRange, pitchRange },
+    sampleRate,
+    speechSettings,
     voiceRule,
     featureSettings,
     packages: packages.map((name) => [name, packageVersion(name)]),
@@ -267,16 +269,6 @@ function collectSplit(voices: Voice[], results: SpeakerResult[], classes: string
     labels: Int32Array.from(labels),
     speakers: Int32Array.from(speakers),
   };
-}
-
-function concatenate(pieces: Float32Array[]): Float32Array {
-  const whole = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    whole.set(piece, offset);
-    offset += piece.length;
-  }
-  return whole;
 }
 
 /** Mean and standard deviation of each feature over frames [count, featureSize]. */

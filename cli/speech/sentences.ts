@@ -1,11 +1,8 @@
 import { dictionary } from 'cmu-pronouncing-dictionary';
 import type { RandomInteger } from './random.ts';
+import { speechSettings } from './speech-settings.ts';
 
-/** Words a sentence. */
-export const sentenceWords = 8;
-
-/** How many of the dictionary's 39 phonemes count as rare. */
-export const rarePhonemes = 12;
+const { sentenceWords, rarePhonemes } = speechSettings;
 
 interface Lexicon {
   words: string[];

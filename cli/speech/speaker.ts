@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { concatenate } from './concatenate.ts';
 import { CepstrumExtractor, featureSize } from './features.ts';
 import { type RandomInteger, randomIntegers } from './random.ts';
 import { cutSegments } from './segments.ts';
 import { randomSentence } from './sentences.ts';
-import { Synthesizer, sampleRate } from './synthesizer.ts';
+import { speechSettings } from './speech-settings.ts';
+import { Synthesizer, sampleRate, type Utterance } from './synthesizer.ts';
 
 /** What one speaker is asked for. */
 export interface SpeakerTask {
@@ -28,18 +30,13 @@ export interface SpeakerResult {
   seconds: number;
 }
 
-/** Ranges the rate (words a minute) and the pitch of each utterance are drawn from, both ends included. */
-export const rateRange = [140, 220] as const;
-export const pitchRange = [20, 80] as const;
-
 const voiceprintSentence = 'She had your dark suit in greasy wash water.';
-
-/** Sentences in a row without a single segment, after which something is wrong with the voice. */
-const patience = 10;
 
 /**
  * Lets one speaker talk until enough segments are cut. A function of the task alone: each call starts a
  * synthesizer of its own and draws from a stream of its own.
+ *
+ * @throws Error if the synthesizer has no such voice, or the voice utters no phonemes
  */
 export async function recordSpeaker(task: SpeakerTask): Promise<SpeakerResult> {
   const synthesizer = await Synthesizer.forVariant(task.variant);
@@ -48,43 +45,43 @@ export async function recordSpeaker(task: SpeakerTask): Promise<SpeakerResult> {
     .digest('hex');
   const random = randomIntegers(`${task.seed}/${task.variant}`);
   const extractor = new CepstrumExtractor(sampleRate);
-  const frames: Float32Array[] = [];
-  const labels: string[] = [];
+  const recorded: LabelledCepstra[] = [];
   let samplesSpoken = 0;
-  let fruitless = 0;
-  while (labels.length < task.segments) {
+  while (recorded.length < task.segments) {
     const utterance = synthesizer.speak(randomSentence(random), {
-      rate: integerWithin(rateRange, random),
-      pitch: integerWithin(pitchRange, random),
+      rate: integerWithin(speechSettings.rate, random),
+      pitch: integerWithin(speechSettings.pitch, random),
     });
+    const segments = describeSegments(utterance, extractor);
+    if (segments.length === 0) throw new Error(`The voice "${task.variant}" uttered no phonemes.`);
+    recorded.push(...segments);
     samplesSpoken += utterance.samples.length;
-    const before = labels.length;
-    const spoken: Float32Array[] = [];
-    for (const { label, start, end } of cutSegments(
-      utterance.phonemes,
-      utterance.samples.length,
-      sampleRate,
-    )) {
-      const cepstra = extractor.extract(utterance.samples, start, end);
-      if (cepstra.length === 0) continue;
-      spoken.push(cepstra);
-      labels.push(label);
-    }
-    subtractMean(spoken);
-    frames.push(...spoken);
-    fruitless = labels.length === before ? fruitless + 1 : 0;
-    if (fruitless === patience) throw new Error(`The voice "${task.variant}" gives no phonemes.`);
   }
-  // The last sentence is heard to its end, for its mean, though only its first segments may be needed.
-  frames.length = task.segments;
-  labels.length = task.segments;
+  // The last sentence was heard to its end, for its mean, though only its first segments are needed.
+  recorded.length = task.segments;
   return {
-    frames: concatenate(frames),
-    lengths: Int32Array.from(frames, (segment) => segment.length / featureSize),
-    labels,
+    frames: concatenate(recorded.map(({ cepstra }) => cepstra)),
+    lengths: Int32Array.from(recorded, ({ cepstra }) => cepstra.length / featureSize),
+    labels: recorded.map(({ label }) => label),
     voiceprint,
     seconds: samplesSpoken / sampleRate,
   };
+}
+
+interface LabelledCepstra {
+  label: string;
+  /** [frames, 20] */
+  cepstra: Float32Array;
+}
+
+/** The segments of an utterance that hold at least one frame, less the mean of all their frames. */
+function describeSegments(utterance: Utterance, extractor: CepstrumExtractor): LabelledCepstra[] {
+  const { samples, phonemes } = utterance;
+  const segments = cutSegments(phonemes, samples.length, sampleRate)
+    .map(({ label, start, end }) => ({ label, cepstra: extractor.extract(samples, start, end) }))
+    .filter(({ cepstra }) => cepstra.length > 0);
+  subtractMean(segments.map(({ cepstra }) => cepstra));
+  return segments;
 }
 
 function integerWithin([lowest, highest]: readonly [number, number], random: RandomInteger): number {
@@ -103,14 +100,4 @@ function subtractMean(segments: Float32Array[]): void {
   for (const segment of segments) {
     for (let i = 0; i < segment.length; i++) segment[i] -= mean[i % featureSize];
   }
-}
-
-function concatenate(segments: Float32Array[]): Float32Array {
-  const packed = new Float32Array(segments.reduce((sum, segment) => sum + segment.length, 0));
-  let offset = 0;
-  for (const segment of segments) {
-    packed.set(segment, offset);
-    offset += segment.length;
-  }
-  return packed;
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { bundledVariants, Synthesizer, sampleRate } from './synthesizer.ts';
 
 const ordinary = { rate: 175, pitch: 50 };
@@ -10,6 +10,19 @@ describe('Synthesizer', () => {
     const [first, again, other] = [await say('m3'), await say('m3'), await say('f3')];
     expect(again).toEqual(first);
     expect(other.samples).not.toEqual(first.samples);
+  });
+
+  it('breathes the same at any time of the day', async () => {
+    const sayAt = async (time: number) => {
+      const clock = vi.spyOn(Date, 'now').mockReturnValue(time);
+      try {
+        // The definition of f2 has a breath in it, which is noise.
+        return (await Synthesizer.forVariant('f2')).speak('A measure of joy.', ordinary);
+      } finally {
+        clock.mockRestore();
+      }
+    };
+    expect(await sayAt(86_400_000)).toEqual(await sayAt(0));
   });
 
   it('reports phonemes in order, inside the audio', async () => {

@@ -56,6 +56,7 @@ export class WorkerTeam<Job> implements Team<Job> {
   readonly #workerData: unknown;
   readonly #words: Int32Array;
   #pool: Piscina<Task<Job>, Reply> | null = null;
+  #ranOn: readonly number[] = [];
 
   /** `words` is the control block, which must outlive the team at the same place. */
   constructor(size: number, workerData: unknown, words: Int32Array) {
@@ -67,6 +68,11 @@ export class WorkerTeam<Job> implements Team<Job> {
   /** The worker threads' pool, for tests that kill one. */
   get pool(): Piscina<Task<Job>, Reply> | null {
     return this.#pool;
+  }
+
+  /** The ids of the threads that ran the last call, by their places. */
+  get ranOn(): readonly number[] {
+    return this.#ranOn;
   }
 
   async run(job: Job, parties: number): Promise<void> {
@@ -85,6 +91,7 @@ export class WorkerTeam<Job> implements Team<Job> {
       await Promise.all([pool.destroy(), Promise.allSettled(tasks)]);
       throw workerLost(cause);
     }
+    this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
     // A thread that failed makes the others give up: what is told is the failure, not its consequences.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     if (failure && !failure.ok) throw workerFailed(failure.message);

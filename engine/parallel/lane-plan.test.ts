@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { laneCount, laneStart, largestBlock, orderByLength } from './lane-plan.ts';
+
+const KILOBYTE = 1024;
+
+describe('lane plan', () => {
+  it('makes a lane of every tile of four rows, up to 64', () => {
+    const counts = [1, 4, 5, 32, 64, 256, 1000].map((rows) => laneCount(rows, KILOBYTE));
+    expect(counts).toEqual([1, 1, 2, 8, 16, 64, 64]);
+  });
+
+  it('makes fewer lanes where their gradient buffers would take more than 64 MiB together', () => {
+    expect(laneCount(256, 4 * 2 ** 20)).toBe(16);
+    expect(laneCount(256, 2 ** 30)).toBe(1);
+  });
+
+  it('cuts between tiles and leaves the odd rows to the last lane', () => {
+    expect([0, 1, 2, 3].map((lane) => laneStart(lane, 3, 21))).toEqual([0, 8, 16, 21]);
+  });
+
+  it('gives the rows of the largest block in whole tiles, sixteen at most', () => {
+    expect([largestBlock(5, 2), largestBlock(100, 4), largestBlock(2000, 64)]).toEqual([4, 16, 16]);
+  });
+
+  it('orders rows from the longest to the shortest and keeps equal ones in order', () => {
+    const order = new Int32Array(6);
+    orderByLength(Int32Array.of(2, 7, 2, 1, 7, 3), 6, 7, order);
+    expect([...order]).toEqual([1, 4, 5, 0, 2, 3]);
+  });
+});

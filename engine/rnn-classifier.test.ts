@@ -1,0 +1,386 @@
+import { describe, expect, it } from 'vitest';
+import { type ClassifierOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { bitsOf, labelled, small, withModel } from './test-models.ts';
+
+const zeros = (...shape: number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b)), shape });
+
+describe('create', () => {
+  const bad: [string, Partial<Record<keyof ClassifierOptions | 'layers', unknown>>, string][] = [
+    ['a size of 0', { inputSize: 0 }, 'inputSize: expected an integer, 1 or more, got 0'],
+    ['a fractional size', { hiddenSize: 2.5 }, 'hiddenSize: expected an integer, 1 or more, got 2.5'],
+    [
+      'a missing size',
+      { outputSize: undefined },
+      'outputSize: expected an integer, 1 or more, got undefined',
+    ],
+    ['negative threads', { threads: -1 }, 'threads: expected an integer, 0 or more, got -1'],
+    ['a wrong dtype', { dtype: 'float16' }, `dtype: expected 'float32' or 'float64', got "float16"`],
+    ['a misspelt option', { layers: 3 }, 'options.layers: expected one of the options inputSize'],
+    [
+      'an unknown initialisation',
+      { recurrentInit: 'zeros' },
+      `recurrentInit: expected 'uniform' or 'orthogonal'`,
+    ],
+  ];
+  for (const [what, options, message] of bad) {
+    it(`refuses ${what}`, async () => {
+      const given = { ...small, ...options } as unknown as ClassifierOptions;
+      await expect(RNNPhonemeClassifier.create(given)).rejects.toThrow(message);
+    });
+  }
+
+  it('refuses a model larger than 4 GiB before it allocates anything, with the sizes', async () => {
+    const huge = { inputSize: 10, hiddenSize: 20_000, outputSize: 10, threads: 0 };
+    await expect(RNNPhonemeClassifier.create(huge)).rejects.toMatchObject({
+      code: 'MEMORY_TOO_LARGE',
+      message: expect.stringMatching(/must fit into 4096.0 MiB, this one needs more than .*parameters \d+/),
+    });
+  });
+
+  it('draws the same weights from the same seed, others from another', async () => {
+    const bits = (seed: number) => withModel({ threads: 0, seed }, async (model) => bitsOf(model));
+    expect(await bits(3)).toBe(await bits(3));
+    expect(await bits(3)).not.toBe(await bits(4));
+  });
+
+  it('draws uniformly from ±1/√H, or an orthogonal W_hh', async () => {
+    await withModel(
+      { threads: 0, hiddenSize: 64, recurrentInit: 'orthogonal', dtype: 'float64' },
+      async (model) => {
+        const W_ih = model.rnn[0].W_ih.data;
+        expect(Math.max(...W_ih.map(Math.abs))).toBeLessThanOrEqual(1 / 8);
+        expect(Array.from(W_ih).reduce((a, b) => a + b ** 2, 0) / W_ih.length).toBeCloseTo(1 / 64 / 3, 3);
+        const W_hh = model.rnn[1].W_hh.data;
+        const dot = (i: number, j: number) =>
+          Array.from({ length: 64 }, (_, k) => W_hh[i * 64 + k] * W_hh[j * 64 + k]).reduce((a, b) => a + b);
+        expect(dot(3, 3)).toBeCloseTo(1, 12);
+        expect(dot(3, 9)).toBeCloseTo(0, 12);
+      },
+    );
+  });
+});
+
+describe('arguments', () => {
+  const model = () => RNNPhonemeClassifier.create({ ...small, threads: 0 });
+  const x = labelled(3, 6).x;
+  const refused: [string, (m: RNNPhonemeClassifier) => Promise<unknown>, string][] = [
+    ['x of a wrong width', (m) => m.forward(zeros(2, 3, 4)), 'x: expected [batch, time, 5], got [2, 3, 4]'],
+    ['x of a wrong rank', (m) => m.forward(zeros(2, 5)), 'x: expected [batch, time, 5], got [2, 5]'],
+    ['x without rows', (m) => m.forward([]), 'x: expected [batch, time, 5], got [0]'],
+    ['x that is no tensor', (m) => m.forward('x' as never), 'x: expected [batch, time, 5], got "x"'],
+    [
+      'ragged frames',
+      (m) =>
+        m.forward([
+          [
+            [1, 2, 3, 4, 5],
+            [1, 2],
+          ],
+        ]),
+      'x: expected rows of equal lengths',
+    ],
+    ['an empty sequence', (m) => m.forward([[[1, 2, 3, 4, 5]], []]), 'x[1]: expected [time, 5], got [0]'],
+    ['too little data', (m) => m.forward({ data: [1, 2], shape: [1, 1, 5] }), 'x.data: expected 5 numbers'],
+    [
+      'a length beyond the padding',
+      (m) => m.forward({ ...x, lengths: [6, 7, 1] }),
+      'x.lengths[1]: expected at most 6',
+    ],
+    [
+      'a length of 0',
+      (m) => m.forward({ ...x, lengths: [6, 0, 1] }),
+      'x.lengths[1]: expected an integer, 1 or more',
+    ],
+    [
+      'too few lengths',
+      (m) => m.forward({ ...x, lengths: [6] }),
+      'x.lengths: expected 3 lengths, one a row, got 1',
+    ],
+    ['h0 of a wrong shape', (m) => m.forward(x, zeros(1, 3, 11)), 'h0: expected [2, 3, 11], got [1, 3, 11]'],
+    [
+      'a label out of range',
+      (m) => m.gradients(x, [0, 4, 1]),
+      'labels[1]: expected an integer from 0 to 3, got 4',
+    ],
+    [
+      'a fractional label',
+      (m) => m.gradients(x, [0, 1.5, 1]),
+      'labels[1]: expected an integer from 0 to 3, got 1.5',
+    ],
+    ['too few labels', (m) => m.gradients(x, [0]), 'labels: expected 3 labels, one a row, got 1'],
+    [
+      'an unknown option',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { epoch: 3 } as never),
+      'options.epoch: expected one of',
+    ],
+    [
+      'an unknown optimizer',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { optimizer: 'lion' as never }),
+      'optimizer: expected one of sgd',
+    ],
+    [
+      'a clip norm of 0',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { clipNorm: 0 }),
+      'clipNorm: expected a number above 0, got 0',
+    ],
+    ['delta before forward', (m) => m.backward(zeros(3, 4)), 'backward: there has been no forward before it'],
+  ];
+  for (const [what, call, message] of refused) {
+    it(`refuses ${what}`, async () => {
+      const m = await model();
+      await expect(call(m)).rejects.toThrow(message);
+      await m.close();
+    });
+  }
+
+  it('refuses a delta that does not fit the last forward', async () => {
+    await withModel({ threads: 0 }, async (m) => {
+      await m.forward(x);
+      await expect(m.backward(zeros(2, 4))).rejects.toThrow('delta: expected [3, 4], got [2, 4]');
+    });
+  });
+
+  it('refuses a state dict with a missing, unknown, misshapen or non-finite entry, and loads nothing of it', async () => {
+    await withModel({ threads: 0 }, async (m) => {
+      const bits = bitsOf(m);
+      const good = m.stateDict();
+      const { 'rnn.bias_hh_l1': _, ...missing } = good;
+      expect(() => m.loadStateDict(missing)).toThrow(
+        'stateDict.rnn.bias_hh_l1: expected [11], got "nothing"',
+      );
+      expect(() => m.loadStateDict({ ...good, extra: zeros(1) })).toThrow('stateDict.extra: expected one of');
+      expect(() => m.loadStateDict({ ...good, 'output.bias': zeros(5) })).toThrow(
+        'stateDict.output.bias: expected [4], got [5]',
+      );
+      const bad = { data: [0, 0, Number.NaN, 0], shape: [4] };
+      expect(() => m.loadStateDict({ ...good, 'output.bias': bad })).toThrow(
+        'expected finite numbers, got "NaN at 2"',
+      );
+      expect(bitsOf(m)).toBe(bits);
+    });
+  });
+
+  it('are the same in all three forms of x, whatever stands in the padding', async () => {
+    await withModel({ threads: 2, dtype: 'float64' }, async (m) => {
+      const lengths = [6, 2, 4];
+      const rows = lengths.map((length, i) => ({
+        data: x.data.slice(i * 30, i * 30 + length * 5),
+        shape: [length, 5],
+      }));
+      const nested = rows.map(({ data, shape: [length] }) =>
+        Array.from({ length }, (_, t) => [...data.subarray(5 * t, 5 * t + 5)]),
+      );
+      const padded = new Float64Array(90).fill(Number.NaN);
+      rows.forEach(({ data }, i) => {
+        padded.set(data, i * 30);
+      });
+      const expected = await m.forward(rows);
+      expect(expected.data.every(Number.isFinite)).toBe(true);
+      expect(await m.forward(nested)).toEqual(expected);
+      expect(await m.forward({ data: padded, shape: [3, 6, 5], lengths })).toEqual(expected);
+      const shared = new Float64Array(new SharedArrayBuffer(90 * 8));
+      shared.set(padded);
+      expect(await m.forward({ data: shared, shape: [3, 6, 5], lengths })).toEqual(expected);
+      const alone = await Promise.all(rows.map((row) => m.forward([row])));
+      expect(alone.flatMap(({ data }) => [...data])).toEqual([...expected.data]);
+    });
+  });
+});
+
+describe('calls', () => {
+  const data = labelled(40, 12);
+
+  it('queue up in the order they were made', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const ended: string[] = [];
+      const note = (name: string) => () => ended.push(name);
+      const forward = model.forward(data.x).then(note('forward'));
+      const backward = model.backward(zeros(40, 4)).then(note('backward'));
+      const gradients = model.gradients(data.x, data.labels).then(note('gradients'));
+      await Promise.all([gradients, backward, forward]);
+      expect(ended).toEqual(['forward', 'backward', 'gradients']);
+    });
+  });
+
+  it('make synchronous writers throw BUSY while they are in flight, and not after', async () => {
+    await withModel({ threads: 1 }, async (model) => {
+      const call = model.gradients(data.x, data.labels);
+      for (const write of [() => model.zeroGrad(), () => model.loadStateDict({}), () => model.stateDict()]) {
+        expect(write).toThrow(expect.objectContaining({ code: 'BUSY' }));
+      }
+      await call;
+      model.zeroGrad();
+      expect(model.rnn[0].dW_ih.data.every((value) => value === 0)).toBe(true);
+    });
+  });
+
+  it('other than forward leave alone what backward needs', async () => {
+    await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
+      const delta = await model.forward(data.x);
+      await model.backward(delta);
+      const expected = model.rnn[1].dW_hh.data.slice();
+      const hiddens = model.hiddens[12].data.slice();
+      model.zeroGrad();
+      const other = labelled(77, 5);
+      await model.gradients(other.x, other.labels);
+      await model.predict(other.x);
+      await model.evaluate(other);
+      model.zeroGrad();
+      await model.backward(delta);
+      expect(model.rnn[1].dW_hh.data).toEqual(expected);
+      expect(model.hiddens[12].data).toEqual(hiddens);
+    });
+  });
+
+  it('made before close end well, those made after are refused', async () => {
+    const model = await RNNPhonemeClassifier.create({ ...small, threads: 2 });
+    const call = model.forward(data.x);
+    const closing = model.close();
+    await expect(model.predict(data.x)).rejects.toMatchObject({ code: 'CLOSED' });
+    expect((await call).shape).toEqual([40, 4]);
+    await closing;
+    expect(() => model.rnn).toThrow('rnn: the model is closed');
+  });
+
+  it('may be given an initial state, which they do not write into', async () => {
+    await withModel({ threads: 0, dtype: 'float64' }, async (model) => {
+      const h0 = { data: new Float64Array(2 * 40 * 11).fill(0.5), shape: [2, 40, 11] };
+      await model.forward(data.x, h0);
+      expect(model.hiddens[0].data).toEqual(h0.data);
+      expect(h0.data.every((value) => value === 0.5)).toBe(true);
+      expect(model.hiddens).toHaveLength(13);
+      expect(model.hiddens[12].data).not.toEqual(model.hiddens[11].data);
+    });
+  });
+});
+
+describe('fit', () => {
+  const data = labelled(50, 8);
+
+  it('leaves the gradients at zero, and the same bits for any number of threads', async () => {
+    const options = { epochs: 3, batchSize: 8, seed: 5, clipNorm: 1, schedule: 'cosine' } as const;
+    const trained = (threads: number) =>
+      withModel({ threads, hiddenSize: 40 }, async (model) => {
+        await model.fit(data, options);
+        expect(model.rnn[0].dW_ih.data.every((value) => value === 0)).toBe(true);
+        return bitsOf(model);
+      });
+    const expected = await trained(0);
+    for (const threads of [1, 2, 5]) expect(await trained(threads)).toBe(expected);
+  });
+
+  it('serves predictions between its steps, with the parameters of that moment', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        let ended = false;
+        const fit = model.fit(data, { epochs: 200, batchSize: 4 }).then(() => {
+          ended = true;
+        });
+        const first = await model.predict(data.x);
+        const second = await model.predict(data.x);
+        expect(ended).toBe(false);
+        expect(first).not.toEqual(second);
+        for (let row = 0; row < 50; row++) {
+          const sum = Array.from(first.data.subarray(row * 4, row * 4 + 4)).reduce((a, b) => a + b);
+          expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
+        }
+        await fit;
+        expect((await model.predict(data.x)).shape).toEqual([50, 4]);
+      });
+    }
+  });
+
+  it('ends after the current step when its signal is aborted, with the signal’s reason', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        const before = bitsOf(model);
+        const controller = new AbortController();
+        const fit = model.fit(data, { epochs: 100_000, signal: controller.signal });
+        setTimeout(() => controller.abort(new Error('enough')), 150);
+        await expect(fit).rejects.toThrow('enough');
+        expect(bitsOf(model)).not.toBe(before);
+        expect((await model.forward(data.x)).data.every(Number.isFinite)).toBe(true);
+      });
+    }
+  });
+
+  it('stops before the step whose loss is not finite, and says where', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const x = { ...data.x, data: data.x.data.slice() };
+      x.data[20 * 40] = Number.NaN;
+      const options = { batchSize: 10, shuffle: false, optimizer: 'sgd' } as const;
+      const expected = await withModel({ threads: 0 }, async (other) => {
+        const rows = { data: data.x.data.subarray(0, 20 * 40), shape: [20, 8, 5] };
+        await other.fit({ x: rows, labels: data.labels.subarray(0, 20) }, options);
+        return bitsOf(other);
+      });
+      const fit = model.fit({ x, labels: data.labels }, options);
+      await expect(fit).rejects.toMatchObject({
+        code: 'NOT_FINITE',
+        message: expect.stringContaining('epoch 0, step 2'),
+      });
+      expect(bitsOf(model)).toBe(expected);
+    });
+  });
+
+  it('reports progress and every epoch, and keeps the event loop free', async () => {
+    await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
+      const many = labelled(2_000, 20);
+      const epochs: number[] = [];
+      let progress = 0;
+      const history = await model.fit(many, {
+        epochs: 4,
+        batchSize: 50,
+        validation: labelled(30, 20),
+        callbacks: {
+          onProgress: () => {
+            progress++;
+          },
+          onEpochEnd: (epoch) => {
+            epochs.push(epoch);
+          },
+        },
+      });
+      expect(epochs).toEqual([0, 1, 2, 3]);
+      expect(progress).toBeGreaterThan(0);
+      expect(history[3].loss).toBeLessThan(history[0].loss);
+      expect(history[3].validationAccuracy).toBeGreaterThanOrEqual(0);
+    });
+  });
+
+  it('goes on with an optimizer made before, as one long run', async () => {
+    const options = { batchSize: 10, shuffle: false } as const;
+    const run = (epochs: number[]) =>
+      withModel({ threads: 0 }, async (model) => {
+        const optimizer = model.optimizer({ type: 'adam', learningRate: 0.01 });
+        for (const n of epochs) {
+          await model.fit(data, { ...options, epochs: n, optimizer });
+          // Another optimizer in between takes the place in memory for a while.
+          await model.optimizer('sgd').step();
+        }
+        return bitsOf(model);
+      });
+    expect(await run([1, 2])).toBe(await run([3]));
+  });
+});
+
+describe('evaluate', () => {
+  it('agrees with the logits, over more rows than fit into one call', async () => {
+    await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
+      const data = labelled(2_500, 3);
+      const { loss, accuracy, confusion, recall } = await model.evaluate(data);
+      const { data: z } = await model.forward(data.x);
+      let sum = 0;
+      let hits = 0;
+      data.labels.forEach((label, row) => {
+        const logits = [...z.subarray(row * 4, row * 4 + 4)];
+        sum += Math.log(logits.reduce((total, value) => total + Math.exp(value), 0)) - logits[label];
+        if (logits.indexOf(Math.max(...logits)) === label) hits++;
+      });
+      expect(loss).toBeCloseTo(sum / 2_500, 12);
+      expect(accuracy).toBe(hits / 2_500);
+      expect(confusion.flat().reduce((a, b) => a + b)).toBe(2_500);
+      expect(recall[2]).toBe(confusion[2][2] / data.labels.filter((label) => label === 2).length);
+    });
+  });
+});

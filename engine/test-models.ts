@@ -1,0 +1,49 @@
+import type { Job } from './network/programs.ts';
+import { Random } from './numeric/random.ts';
+import { WorkerTeam } from './parallel/team.ts';
+import { type ClassifierOptions, networkOf, RNNPhonemeClassifier } from './rnn-classifier.ts';
+
+/** Small models and data for unit tests. */
+export const small = { inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2 } as const;
+
+/** Makes a model, hands it over, and closes it whatever happens. */
+export async function withModel<T>(
+  options: Partial<ClassifierOptions>,
+  use: (model: RNNPhonemeClassifier) => Promise<T>,
+): Promise<T> {
+  const model = await RNNPhonemeClassifier.create({ ...small, seed: 7, ...options });
+  try {
+    return await use(model);
+  } finally {
+    await model.close();
+  }
+}
+
+/** Sequences [rows, steps, inputSize] with values around 0, and a label each. */
+export function labelled(rows: number, steps: number, inputSize = 5, classes = 4, seed = 1) {
+  const random = new Random(seed);
+  const data = Float64Array.from({ length: rows * steps * inputSize }, () => random.normal());
+  return {
+    x: { data, shape: [rows, steps, inputSize] },
+    labels: Int32Array.from({ length: rows }, () => random.integer(classes)),
+  };
+}
+
+/** The worker threads of a model. */
+export function teamOf(model: RNNPhonemeClassifier): WorkerTeam<Job> {
+  const team = networkOf(model)?.team;
+  if (!(team instanceof WorkerTeam)) throw new Error('this model has no worker threads');
+  return team;
+}
+
+/** Kills one of a model's worker threads. */
+export async function killWorker(model: RNNPhonemeClassifier, which = 0): Promise<void> {
+  await teamOf(model).pool?.threads[which].terminate();
+}
+
+/** Every number of a model, as bytes in hexadecimal: equal strings, equal bits. */
+export function bitsOf(model: RNNPhonemeClassifier): string {
+  return Object.values(model.stateDict())
+    .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex'))
+    .join();
+}

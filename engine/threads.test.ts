@@ -1,0 +1,52 @@
+import { threadId } from 'node:worker_threads';
+import { describe, expect, it } from 'vitest';
+import { networkOf } from './rnn-classifier.ts';
+import { labelled, teamOf, withModel } from './test-models.ts';
+
+describe('worker threads', () => {
+  it('really run, as many as were asked for, none of them the main thread', async () => {
+    await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
+      const { x, labels } = labelled(64, 40);
+      await model.gradients(x, labels);
+      const ids = teamOf(model).ranOn;
+      expect(new Set(ids).size).toBe(3);
+      expect(ids).not.toContain(threadId);
+      expect(teamOf(model).pool?.threads.map((worker) => worker.threadId)).toEqual(
+        expect.arrayContaining([...ids]),
+      );
+    });
+  });
+
+  it('share one memory with the main thread: what is written into a view is what they compute with', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const { W, b } = model.outputLayer;
+      expect(W.data.buffer).toBeInstanceOf(SharedArrayBuffer);
+      expect(model.rnn[1].dW_hh.data.buffer).toBe(W.data.buffer);
+      W.data.fill(0);
+      b.data.set([1, 2, 3, 4]);
+      const logits = await model.forward(labelled(9, 3).x);
+      expect(logits.toArray()).toEqual(Array.from({ length: 9 }, () => [1, 2, 3, 4]));
+    });
+  });
+
+  it('are not engaged for less work than they cost', async () => {
+    await withModel({ threads: 4 }, async (model) => {
+      await model.forward(labelled(1, 1).x);
+      expect(teamOf(model).ranOn).toHaveLength(1);
+    });
+  });
+
+  it('end with close, so that a thousand models fit into one process', { timeout: 120_000 }, async () => {
+    for (let i = 0; i < 1_000; i++)
+      await withModel({ threads: 0 }, async (model) => model.forward(labelled(2, 2).x));
+    for (let i = 0; i < 10; i++)
+      await withModel({ threads: 2 }, async (model) => model.forward(labelled(2, 2).x));
+  });
+
+  it('leave nothing behind when the model is closed', async () => {
+    const model = await withModel({ threads: 2 }, async (model) => model);
+    expect(networkOf(model)).toBeUndefined();
+    await expect(model.forward(labelled(1, 1).x)).rejects.toMatchObject({ code: 'CLOSED' });
+    await model.close();
+  });
+});

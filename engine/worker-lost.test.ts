@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { Word } from './parallel/control.ts';
+import { networkOf, type RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { bitsOf, killWorker, labelled, teamOf, withModel } from './test-models.ts';
+
+const data = labelled(64, 30);
+/** Large enough for a call to last while a worker is killed. */
+const large = { hiddenSize: 192, numLayers: 3, threads: 2 } as const;
+const soon = () => new Promise((resolve) => setTimeout(resolve, 15));
+
+/** Waits until training has come so far. */
+async function stepsDone(model: RNNPhonemeClassifier, steps: number): Promise<void> {
+  const words = networkOf(model)?.control.words;
+  let epochs = 0;
+  let last = 0;
+  while (words && epochs * 8 + last < steps) {
+    await new Promise(setImmediate);
+    const step = Atomics.load(words, Word.step);
+    if (step < last) epochs++;
+    last = step;
+  }
+}
+
+describe('a worker killed', () => {
+  for (const call of ['forward', 'backward', 'gradients', 'evaluate', 'predict'] as const) {
+    it(`in ${call}: the call rejects, nothing has changed, and the next call works`, async () => {
+      await withModel(large, async (model) => {
+        const logits = await model.forward(data.x);
+        await model.backward(logits);
+        const weights = bitsOf(model);
+        const gradient = model.rnn[0].dW_ih.data.slice();
+        const calls = {
+          forward: () => model.forward(data.x),
+          backward: () => model.backward(logits),
+          gradients: () => model.gradients(data.x, data.labels),
+          evaluate: () => model.evaluate(data),
+          predict: () => model.predict(data.x),
+        };
+        const failed = calls[call]();
+        const killed = performance.now();
+        void killWorker(model);
+        await expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
+        expect(performance.now() - killed).toBeLessThan(1_000);
+        expect(bitsOf(model)).toBe(weights);
+        expect(model.rnn[0].dW_ih.data).toEqual(gradient);
+        await model.gradients(data.x, data.labels);
+        expect(await model.forward(data.x)).toEqual(logits);
+      });
+    });
+  }
+
+  it('in fit: the parameters are those after the last whole step, and training goes on from there', async () => {
+    const whole: string[] = [];
+    const small = { hiddenSize: 48, numLayers: 2 };
+    await withModel({ ...small, threads: 0 }, async (model) => {
+      const optimizer = model.optimizer({ type: 'sgd', learningRate: 0.1, momentum: 0.9 });
+      for (let step = 0; step < 200; step++) {
+        const rows = {
+          data: data.x.data.subarray((step % 8) * 1200, ((step % 8) + 1) * 1200),
+          shape: [8, 30, 5],
+        };
+        model.zeroGrad();
+        await model.gradients(rows, data.labels.subarray((step % 8) * 8, ((step % 8) + 1) * 8));
+        await optimizer.step();
+        whole.push(bitsOf(model));
+      }
+    });
+    await withModel({ ...small, threads: 2 }, async (model) => {
+      const optimizer = { type: 'sgd', learningRate: 0.1, momentum: 0.9 } as const;
+      const options = { epochs: 1_000, batchSize: 8, shuffle: false, optimizer };
+      const failed = model.fit(data, options);
+      await stepsDone(model, 20);
+      await killWorker(model);
+      await expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
+      const bits = bitsOf(model);
+      expect([...whole, bits].indexOf(bits), 'not the state after a whole step').toBeLessThan(whole.length);
+      const [log] = await model.fit(data, { ...options, epochs: 1 });
+      expect(log.loss).toBeGreaterThan(0);
+    });
+  });
+
+  it('between two calls is not even noticed', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const before = await model.forward(data.x);
+      await killWorker(model, 1);
+      await soon();
+      expect(await model.forward(data.x)).toEqual(before);
+      expect(teamOf(model).pool?.threads).toHaveLength(2);
+    });
+  });
+});

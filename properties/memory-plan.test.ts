@@ -1,0 +1,122 @@
+import { fc, test } from '@fast-check/vitest';
+import { describe, expect } from 'vitest';
+import { ElmanError } from '../engine/errors.ts';
+import type { Dtype } from '../engine/kernels/kernels.ts';
+import { type BatchSpec, blockWorkspace, planBatch } from '../engine/network/batch-memory.ts';
+import { geometryOf } from '../engine/network/geometry.ts';
+import { planModel } from '../engine/network/model-memory.ts';
+import { laneCount, laneStart, orderByLength } from '../engine/parallel/lane-plan.ts';
+import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
+
+/** The plan of memory, for sizes up to the edge of what a memory can hold: pure, nothing is allocated. */
+
+const LINE_BYTES = 64;
+const size = (max: number) => fc.oneof(fc.integer({ min: 1, max: 17 }), fc.integer({ min: 1, max }));
+const shape = fc.record({
+  inputSize: size(2_000),
+  hiddenSize: size(4_000),
+  outputSize: size(1_000),
+  numLayers: fc.integer({ min: 1, max: 6 }),
+});
+const dtype = fc.constantFrom<Dtype>('float32', 'float64');
+const batch = fc.record({
+  rows: size(5_000),
+  steps: size(2_000),
+  threads: fc.integer({ min: 1, max: 64 }),
+  keep: fc.boolean(),
+  gradients: fc.boolean(),
+  results: fc.boolean(),
+  inputGradient: fc.boolean(),
+});
+
+/** Every region begins on a cache line, where the one before ended; together they fill start … end. */
+function expectTiling(regions: readonly Region[], start: number, end: number): void {
+  let at = start;
+  for (const region of regions) {
+    expect(region.at % LINE_BYTES, region.name).toBe(0);
+    expect(region.at, `${region.name} begins where the one before ends`).toBe(at);
+    at = Math.ceil((region.at + region.bytes) / LINE_BYTES) * LINE_BYTES;
+  }
+  expect(at).toBe(end);
+  expect(end).toBeLessThanOrEqual(MEMORY_LIMIT_BYTES);
+}
+
+/** Runs `plan`, or makes sure that it refused for want of room. */
+function planned<T>(plan: () => T): T | null {
+  try {
+    return plan();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ElmanError);
+    expect((error as ElmanError).code).toBe('MEMORY_TOO_LARGE');
+    return null;
+  }
+}
+
+describe('memory plan', () => {
+  test.prop([shape, dtype, batch])('regions of model and batch tile the memory', (shape, dtype, batch) => {
+    const g = geometryOf(shape, dtype);
+    const model = planned(() => planModel(g, batch.threads));
+    if (!model) return;
+    expectTiling(model.regions, 0, model.end);
+    const frames = batch.rows * batch.steps;
+    const spec: BatchSpec = { ...batch, start: model.end, time: batch.steps, inputFrames: frames };
+    const memory = planned(() => planBatch(g, spec));
+    if (memory) expectTiling(memory.regions, model.end, memory.end);
+  });
+
+  test.prop([shape, dtype, batch])(
+    'the workspaces of all blocks fit into their region',
+    (shape, dtype, batch) => {
+      const g = geometryOf(shape, dtype);
+      const spec: BatchSpec = { ...batch, start: 0, time: batch.steps, inputFrames: 0 };
+      const memory = planned(() => planBatch(g, spec));
+      if (!memory) return;
+      const places = batch.keep ? memory.lanes * memory.blocksPerLane : batch.threads;
+      const last = memory.workspaces + (places - 1) * memory.workspaceBytes;
+      const workspace = planned(() => blockWorkspace(g, last, memory.blockRows, batch.steps));
+      if (workspace) expect(workspace.end).toBeLessThanOrEqual(memory.end);
+      if (memory.workspaceBytes > 0) expect(memory.workspaceBytes % LINE_BYTES).toBe(0);
+    },
+  );
+
+  test.prop([shape, dtype])('parameters lie one after the other without gap or overlap', (shape, dtype) => {
+    const g = geometryOf(shape, dtype);
+    let offset = 0;
+    for (const parameter of g.parameters) {
+      expect(parameter.offset).toBe(offset);
+      expect(parameter.size).toBe(parameter.shape.reduce((a, b) => a * b, 1));
+      offset += parameter.size;
+    }
+    expect(g.parameterCount).toBe(offset);
+    expect(g.blockSize - offset).toBeLessThan(8);
+    expect(g.blockSize % 8).toBe(0);
+  });
+});
+
+describe('lane plan', () => {
+  test.prop([size(5_000), fc.integer({ min: 1, max: 2 ** 28 })])(
+    'lanes cover every row once, in whole tiles',
+    (rows, gradientBytes) => {
+      const lanes = laneCount(rows, gradientBytes);
+      const starts = Array.from({ length: lanes + 1 }, (_, lane) => laneStart(lane, lanes, rows));
+      expect(starts[0]).toBe(0);
+      expect(starts[lanes]).toBe(rows);
+      for (let lane = 0; lane < lanes; lane++) {
+        expect(starts[lane] % 4).toBe(0);
+        expect(starts[lane + 1]).toBeGreaterThan(starts[lane]);
+      }
+      const sizes = starts.slice(1, -1).map((start, lane) => start - starts[lane]);
+      if (sizes.length > 0) expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(4);
+    },
+  );
+
+  test.prop([fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 200 })])(
+    'rows are ordered from the longest to the shortest, equal ones as they came',
+    (lengths) => {
+      const order = new Int32Array(lengths.length);
+      orderByLength(Int32Array.from(lengths), lengths.length, Math.max(...lengths), order);
+      const expected = lengths.map((_, row) => row).sort((a, b) => lengths[b] - lengths[a] || a - b);
+      expect([...order]).toEqual(expected);
+    },
+  );
+});
