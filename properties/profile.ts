@@ -3,6 +3,7 @@
  *
  *     ELMAN_PROFILE   quick (default), deep, or mutation
  *     ELMAN_SEED      the seed; drawn once a run and printed otherwise
+ *     ELMAN_SHRINK    no: fail with the first counterexample, however large
  *     ELMAN_PATH      the way from that seed to one counterexample, as a failure prints it
  */
 import { relative } from 'node:path';
@@ -57,6 +58,7 @@ export function law<T extends object>(
     timeout: options.caseMs ?? caseMs,
     interruptAfterTimeLimit: profile.lawMs,
     markInterruptAsFailure: true,
+    endOnFailure: process.env.ELMAN_SHRINK === 'no',
     reporter: (details) => {
       if (details.failed) throw lawFailure(name, details.counterexample?.[0], details);
     },
