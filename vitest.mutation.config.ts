@@ -9,6 +9,7 @@ export default defineConfig({
   test: {
     include: [
       'engine/parallel/lane-plan.test.ts',
+      'engine/network/reduce.test.ts',
       'engine/rnn-classifier.test.ts',
       'properties/{gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
     ],
