@@ -37,7 +37,7 @@ function build() {
 }
 
 /** The first law that fails in some suites, or null. */
-function firstFailure(names) {
+function firstFailure(names, timeout = limitMs) {
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
   const paths = names.map((name) => `properties/${name}.test.ts`);
@@ -46,7 +46,7 @@ function firstFailure(names) {
     process.execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...paths, ...flags],
     // Shrinking makes a failure readable; here it would only take time.
-    { ...inCopy, timeout: limitMs, env: { ...process.env, ELMAN_SEED: seed, ELMAN_SHRINK: 'no' } },
+    { ...inCopy, timeout, env: { ...process.env, ELMAN_SEED: seed, ELMAN_SHRINK: 'no' } },
   );
   if (run.status === 0) return null;
   if (!existsSync(report)) throw new Error(`no law failed, but the run did: ${run.error ?? run.stderr}`);
@@ -89,7 +89,7 @@ for (const fault of chosen) plant(fault)();
 
 console.log(`${chosen.length} faults, ELMAN_SEED=${seed}`);
 build();
-const before = words.length > 0 ? null : firstFailure(suites);
+const before = words.length > 0 ? null : firstFailure(suites, 6 * limitMs);
 if (before) throw new Error(`without any fault, ${before.suite} fails: ${before.law}`);
 
 const rows = [];
