@@ -491,7 +491,8 @@ export class RNNPhonemeClassifier {
           start,
           validate: validation && (() => this.#evaluate(network, validation)),
           serve: {
-            during: (end) => this.#server.during(end),
+            attend: (end) => this.#server.attend(end),
+            leave: () => this.#server.leave(),
             between: () => this.#server.between(start),
           },
         });

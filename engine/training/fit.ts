@@ -116,8 +116,8 @@ export interface FitSurroundings {
   readonly start: number;
   /** Evaluates the validation data, where there are any. */
   readonly validate: (() => Promise<{ loss: number; accuracy: number }>) | null;
-  /** Looks after predictions that wait: called often while an epoch runs, and between epochs. */
-  readonly serve: { during(start: number): void; between(): Promise<void> };
+  /** Looks after predictions that are asked for: told when an epoch begins and ends, called between epochs. */
+  readonly serve: { attend(start: number): void; leave(): void; between(): Promise<void> };
 }
 
 /** Trains for whole epochs; each runs in the threads without coming back between steps. */
@@ -219,13 +219,13 @@ async function runEpoch(
   const timer = setInterval(() => {
     plan.callbacks.onProgress?.(progress(network, job, epoch, plan.epochs, started));
   }, LOOK_MS);
-  const server = setInterval(() => around.serve.during(job.end), 2);
+  around.serve.attend(job.end);
   try {
     const { parties, steps, end: _, ...rest } = job;
     await network.run({ ...rest, permutation, stepsBefore: epoch * steps }, parties);
   } finally {
     clearInterval(timer);
-    clearInterval(server);
+    around.serve.leave();
   }
   if (words[Word.command] === Command.notFinite) {
     throw notFinite(epoch, Atomics.load(words, Word.step), reals[Real.lossSum], reals[Real.gradientNorm]);
