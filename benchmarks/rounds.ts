@@ -60,4 +60,4 @@ export function syncContestant(name: string, work: () => void, burst = 1): Conte
   return { name, measure };
 }
 
-const middle = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1] as number;
+const middle = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1];

@@ -95,8 +95,7 @@ export function seededData(size: Size, options: DataOptions = {}): SeededData {
   const data = dtype === 'float32' ? new Float32Array(buffer) : new Float64Array(buffer);
   // Normal draws are slow: a long data set repeats a short one, each time moved on by one value.
   const draws = Float64Array.from({ length: Math.min(data.length, 1 << 16) }, () => random.normal());
-  for (let i = 0; i < data.length; i++)
-    data[i] = draws[(i + Math.floor(i / draws.length)) % draws.length] as number;
+  for (let i = 0; i < data.length; i++) data[i] = draws[(i + Math.floor(i / draws.length)) % draws.length];
   return {
     x: { data, shape: [rows, T, I] },
     labels: Int32Array.from({ length: rows }, () => random.integer(O)),

@@ -6,8 +6,8 @@ export function quantile(sample: readonly number[], fraction: number): number {
   const sorted = sample.toSorted((a, b) => a - b);
   const at = fraction * (sorted.length - 1);
   const low = Math.floor(at);
-  const below = sorted[low] as number;
-  const above = sorted[Math.min(low + 1, sorted.length - 1)] as number;
+  const below = sorted[low];
+  const above = sorted[Math.min(low + 1, sorted.length - 1)];
   return below + (at - low) * (above - below);
 }
 
@@ -29,7 +29,7 @@ export function summarise(sample: readonly number[]): Summary {
 
 /** The quotients of two samples measured by turns: the noise that both share falls out of each. */
 export const pairedRatios = (a: readonly number[], b: readonly number[]): number[] =>
-  a.slice(0, b.length).map((value, i) => value / (b[i] as number));
+  a.slice(0, b.length).map((value, i) => value / b[i]);
 
 /** Slope of a straight line through (ln x, ln y): the power of x that y grows with. */
 export function logLogSlope(points: readonly (readonly [number, number])[]): number {

@@ -1,0 +1,130 @@
+import { parseArgs } from 'node:util';
+import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { measureLimit } from '../limit.ts';
+import { CORES, describeMachine, machineLine } from '../machine.ts';
+import { type Measurement, saveResults } from '../results.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops } from '../sizes.ts';
+import { pairedRatios, quantile, summarise } from '../statistics.ts';
+import { digits, duration, markdownTable, percent } from '../table.ts';
+import { brainStep } from './brain.ts';
+import { elmanFit, elmanStep } from './elman.ts';
+import { checkLoss, type Peer, type Problem, problemOf } from './problem.ts';
+import { tfjsStep } from './tfjs.ts';
+import { findTorch, torchStep } from './torch.ts';
+
+/**
+ * The same model and batch in several libraries, by turns: `npm run bench:peers`. One step is forward, mean
+ * cross-entropy and backward, without an optimizer; first every loss must agree.
+ */
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    /** Only peers whose name contains this; elman itself is always there. */
+    only: { type: 'string', default: '' },
+    /** Sizes B,T,I,H,L, separated by semicolons. */
+    sizes: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    /** Even where a step takes many seconds. */
+    all: { type: 'boolean', default: false },
+  },
+});
+
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
+const seconds = Number(options.seconds ?? (options.quick ? 0.2 : 0.6));
+
+/** A step with more operations than this takes a slow peer many seconds: it is left out, unless asked for. */
+const SLOW = { 'tfjs wasm': 12e9, 'tfjs cpu': 3e9, 'brain.js': 1e9 } as const;
+
+type Maker = (problem: Problem) => Promise<Peer>;
+
+/** Who takes part at a size. */
+function makers(size: Size): Maker[] {
+  const python = findTorch();
+  const isWanted = (name: string) => name.toLowerCase().includes(options.only.toLowerCase());
+  const isFast = (name: keyof typeof SLOW) =>
+    isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
+  const counts = CORES > 1 ? [1, CORES] : [1];
+  const torchCounts = CORES > 1 ? [1, 2] : [1];
+  return [
+    ...counts.map(
+      (threads): Maker =>
+        (problem) =>
+          elmanStep(problem, threads),
+    ),
+    (problem) => elmanFit(problem, CORES),
+    ...(python && isWanted('pytorch')
+      ? torchCounts.map(
+          (threads): Maker =>
+            (problem) =>
+              torchStep(problem, python, threads),
+        )
+      : []),
+    ...(isFast('tfjs wasm') ? [(problem: Problem) => tfjsStep(problem, 'wasm')] : []),
+    ...(isFast('tfjs cpu') ? [(problem: Problem) => tfjsStep(problem, 'cpu')] : []),
+    ...(isFast('brain.js') ? [async (problem: Problem) => brainStep(problem)] : []),
+  ];
+}
+
+async function problemFor(size: Size): Promise<Problem> {
+  const model = await RNNPhonemeClassifier.create({ ...modelOptions(size), threads: 0 });
+  try {
+    return problemOf(size, model);
+  } finally {
+    await model.close();
+  }
+}
+
+/** Measures one size; returns its rows of the table. */
+async function compareAt(size: Size): Promise<Measurement[]> {
+  const problem = await problemFor(size);
+  const peers: Peer[] = [];
+  try {
+    for (const make of makers(size)) peers.push(await make(problem));
+    const loss = peers[0]?.loss ?? Number.NaN;
+    for (const peer of peers) checkLoss(peer, loss);
+    const times = await measureRounds(peers, rounds, seconds);
+    print(size, peers, loss, times);
+    return peers.map(({ name }) => measurement(size, name, timesOf(times, name)));
+  } finally {
+    for (const peer of peers) await peer.close();
+  }
+}
+
+function measurement(size: Size, name: string, times: number[]): Measurement {
+  const { median, spread } = summarise(times);
+  return {
+    ...{ suite: `peers at ${nameOf(size)}`, name, threads: CORES, seconds: median, spread },
+    gflops: stepFlops(size) / median / 1e9,
+    sequencesPerSecond: size.B / median,
+  };
+}
+
+/** Every peer's time over that of elman on all cores, round by round. */
+function print(size: Size, peers: readonly Peer[], loss: number, times: Map<string, number[]>): void {
+  const ours = timesOf(times, peers[CORES > 1 ? 1 : 0]?.name ?? '');
+  const rows = peers.map(({ name }) => {
+    const own = timesOf(times, name);
+    const { median, spread } = summarise(own);
+    const ratios = pairedRatios(own, ours);
+    const range = `${digits(quantile(ratios, 0.25))}–${digits(quantile(ratios, 0.75))}`;
+    const rate = digits(stepFlops(size) / median / 1e9);
+    return [name, duration(median), percent(spread), rate, digits(quantile(ratios, 0.5)), range];
+  });
+  console.log(
+    `\n(B,T,I,H,L) = (${nameOf(size)}), ${digits(stepFlops(size) / 1e9)} GFLOP a step, all losses ${loss.toFixed(5)}\n`,
+  );
+  const columns = ['training step', 'median', 'spread', 'GFLOP/s', `× elman, ${CORES} threads`, 'quartiles'];
+  console.log(markdownTable(columns, rows));
+}
+
+const machine = describeMachine();
+console.log(machineLine(machine));
+if (!findTorch()) console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
+const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
+const measurements: Measurement[] = [];
+for (const size of sizes) measurements.push(...(await compareAt(size)));
+const limits = { float32: (await measureLimit('float32')) / 1e9 };
+const [path] = saveResults({ command: 'peers', machine, threadCounts: [1, CORES], limits, measurements });
+console.log(`\nSaved to ${path}`);
