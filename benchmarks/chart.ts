@@ -1,12 +1,6 @@
-import { type EChartsCoreOption, init } from 'echarts';
 import { machineLine } from './machine.ts';
 import type { Measurement, RunResults } from './results.ts';
-
-/** Without double quotes: it stands inside attributes. */
-const fontFamily = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Segoe UI', sans-serif";
-const ink = '#1f2933';
-const muted = '#64748b';
-const colours = ['#94a3b8', '#2563eb', '#0f766e', '#b45309', '#7c3aed', '#be123c', '#4d7c0f', '#0e7490'];
+import { axisTitle, colours, fontFamily, ink, muted, renderInlineSvg } from './svg.ts';
 
 /** A page with one chart a suite: work a second by size, a bar for each thread count. No script, no links. */
 export function renderResults(results: RunResults): string {
@@ -65,32 +59,18 @@ function barChart(measurements: readonly Measurement[]): string {
       };
     }),
   }));
-  return renderSvg(960, 340, {
+  return renderInlineSvg(960, 340, {
     legend: { top: 0, itemGap: 24 },
     grid: { left: 60, right: 20, top: 45, bottom: 50 },
     xAxis: {
       type: 'category',
       data: names,
-      name: 'B,T,I,H,L',
-      nameLocation: 'middle',
-      nameGap: 32,
-      nameTextStyle: { color: muted },
+      ...axisTitle('B,T,I,H,L', 32),
       axisLabel: { color: ink, interval: 0 },
     },
-    yAxis: { type: 'value', name: 'GFLOP/s', nameTextStyle: { color: muted } },
+    yAxis: { type: 'value', ...axisTitle('GFLOP/s', 40) },
     series,
   });
-}
-
-function renderSvg(width: number, height: number, option: EChartsCoreOption): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  try {
-    chart.setOption({ animation: false, textStyle: { fontFamily, color: ink }, ...option });
-    // Inside HTML an SVG needs no namespaces, and without them the file holds no address at all.
-    return chart.renderToSVGString().replace(/ xmlns(:xlink)?="[^"]*"/g, '');
-  } finally {
-    chart.dispose();
-  }
 }
 
 const escapeHtml = (text: string): string =>

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
@@ -16,6 +17,7 @@ import {
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
 import { median } from './statistics.ts';
 import { createModel, engage, networkBehind, stepInside, withModels } from './steps.ts';
+import { axisTitle, colours, renderSvg } from './svg.ts';
 import { digits, duration, markdownTable, percent } from './table.ts';
 
 /**
@@ -27,6 +29,8 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     /** GB/s that all cores of the machine predicted for move together. */
     bandwidth: { type: 'string', default: '200' },
+    /** Where to draw the predicted speed-ups, as an SVG file. */
+    picture: { type: 'string' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
   },
@@ -126,8 +130,8 @@ function rowOf(
   label: string,
   prediction: Prediction,
   one: number,
-  measured: number | undefined,
-  measuredOne: number | undefined,
+  measured?: number,
+  measuredOne?: number,
 ): string[] {
   const { lanes, pack, reduce, update, barriers, serial, step } = prediction;
   const parts = [lanes, pack, reduce, update, barriers, serial].map((part) => percent(part / step));
@@ -143,25 +147,66 @@ const COLUMNS = [
   ...['lanes', 'pack', 'reduce', 'update', 'barriers', 'serial'],
 ];
 
-async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Promise<void> {
+/** A size's speed-ups by thread count, for the picture. */
+interface Curve {
+  readonly name: string;
+  readonly predicted: readonly (readonly [threads: number, speedUp: number])[];
+  readonly measured: readonly (readonly [threads: number, speedUp: number])[];
+}
+
+async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Promise<Curve> {
   const { costs, steps } = await measureSize(size);
   const line = barrierLine([...barriers].filter(([threads]) => threads <= CORES));
-  const here: MachineCosts = {
-    cores: CORES,
-    bandwidth: Number.POSITIVE_INFINITY,
-    barrier: (threads) => barriers.get(threads) ?? line(threads),
-  };
+  const barrier = (threads: number): number => barriers.get(threads) ?? line(threads);
+  const here: MachineCosts = { cores: CORES, bandwidth: Number.POSITIVE_INFINITY, barrier };
   const one = predictStep(costs, here, 1).step;
+  const alone = steps.get(1) ?? Number.NaN;
   const rows = measuredCounts.map((threads) => {
     const label = threads > CORES ? `${threads} on ${CORES} cores` : String(threads);
-    return rowOf(label, predictStep(costs, here, threads), one, steps.get(threads), steps.get(1));
+    return rowOf(label, predictStep(costs, here, threads), one, steps.get(threads), alone);
   });
-  for (const threads of predictedCounts.filter((count) => count > CORES)) {
+  const predicted = predictedCounts.map((threads) => {
     const there: MachineCosts = { cores: threads, bandwidth, barrier: line };
-    rows.push(rowOf(`${threads} on as many`, predictStep(costs, there, threads), one, undefined, undefined));
-  }
+    const prediction = predictStep(costs, threads > CORES ? there : here, threads);
+    if (threads > CORES) rows.push(rowOf(`${threads} on as many`, prediction, one));
+    return [threads, one / prediction.step] as const;
+  });
   console.log(`\n## (${nameOf(size)}): ${costs.lanes.length} lanes, ${costs.runs} runs of parameters\n`);
   console.log(markdownTable(COLUMNS, rows));
+  const measured = [...steps].filter(([threads]) => threads <= CORES);
+  return {
+    name: nameOf(size),
+    predicted,
+    measured: measured.map(([threads, step]) => [threads, alone / step]),
+  };
+}
+
+/** Lines for predictions, dots for measurements, on axes where twice as fast on twice the threads is a diagonal. */
+function picture(curves: readonly Curve[]): string {
+  const axis = { type: 'log', logBase: 2, min: 1, max: 64 };
+  const ideal = {
+    type: 'line',
+    name: 'ideal',
+    symbol: 'none',
+    color: '#cbd5e1',
+    data: [
+      [1, 1],
+      [64, 64],
+    ],
+  };
+  const lines = curves.map(({ name, predicted }, i) => ({
+    ...{ type: 'line', name, data: predicted, color: colours[i], symbol: 'emptyCircle', symbolSize: 5 },
+  }));
+  const dots = curves.map(({ name, measured }, i) => ({
+    ...{ type: 'scatter', name: `${name}, measured`, data: measured, color: colours[i], symbolSize: 11 },
+  }));
+  return renderSvg(760, 480, {
+    legend: { top: 0, data: [ideal, ...lines].map(({ name }) => name) },
+    grid: { left: 60, right: 30, top: 60, bottom: 55 },
+    xAxis: { ...axis, ...axisTitle('threads, a core each', 32) },
+    yAxis: { ...axis, ...axisTitle('times as fast as one thread', 36) },
+    series: [ideal, ...lines, ...dots],
+  });
 }
 
 console.log(machineLine(describeMachine()));
@@ -172,6 +217,8 @@ const told = [...barriers]
 console.log(
   `\nA barrier: ${told}. Memory, for more cores than there are: ${options.bandwidth} GB/s, as given.`,
 );
+const curves: Curve[] = [];
 for (const size of options.quick ? [SMALL] : [SMALL, MEDIUM, LARGE, { ...LARGE, B: 256 }]) {
-  await scalingOf(size, barriers);
+  curves.push(await scalingOf(size, barriers));
 }
+if (options.picture !== undefined) writeFileSync(options.picture, picture(curves));
