@@ -8,6 +8,7 @@ import { identityCost } from './overhead/identity.ts';
 import { memory } from './overhead/memory.ts';
 import { oddSizes } from './overhead/odd-sizes.ts';
 import { kernelShare } from './overhead/share.ts';
+import { speedUp } from './overhead/speed-up.ts';
 import { LARGE, MEDIUM, SIZES, SMALL, TINY } from './sizes.ts';
 
 /** What a step costs besides its arithmetic: `npm run bench:overhead`. Prints a Markdown table for each question. */
@@ -29,6 +30,7 @@ const usual = options.quick ? [SMALL] : [SMALL, MEDIUM, LARGE];
 const all = options.quick ? [SMALL] : SIZES;
 
 const SECTIONS: Readonly<Record<string, () => void | Promise<void>>> = {
+  speedup: () => speedUp(all, effort),
   share: () => kernelShare(usual, effort),
   identity: () => identityCost(usual, effort),
   calls: () => callOverhead(usual, effort),

@@ -65,7 +65,7 @@ export function brainStep(problem: Problem): Peer {
     return loss / size.B;
   };
   const loss = step();
-  return { ...syncContestant('brain.js 1.6.1', step), loss, close: async () => {} };
+  return { ...syncContestant('brain.js 1.6.1', step), threads: 1, loss, close: async () => {} };
 }
 
 function networkOf(problem: Problem): TimeStepNetwork {

@@ -6,7 +6,7 @@ export async function elmanStep({ size, data }: Problem, threads: number): Promi
   const model = await createModel(size, threads);
   const { loss } = await model.gradients(data.x, data.labels);
   const name = `elman, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return { ...stepOutside(name, model, data), loss, close: () => model.close() };
+  return { ...stepOutside(name, model, data), threads, loss, close: () => model.close() };
 }
 
 /** A step inside `fit`: the same and the optimizer's update, with no way back to the main thread between steps. */
@@ -15,5 +15,5 @@ export async function elmanFit({ size, data }: Problem, threads: number): Promis
   const { loss } = await model.gradients(data.x, data.labels);
   model.zeroGrad();
   const name = `elman inside fit (and SGD), ${threads} thread${threads === 1 ? '' : 's'}`;
-  return { ...stepInside(name, model, size), loss, close: () => model.close() };
+  return { ...stepInside(name, model, size), threads, loss, close: () => model.close() };
 }

@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
 import { RNNPhonemeClassifier } from '../../engine/index.ts';
-import { measureLimit } from '../limit.ts';
-import { CORES, describeMachine, machineLine } from '../machine.ts';
+import { limitContestant } from '../limit.ts';
+import { CORES, coresUsed, describeMachine, machineLine } from '../machine.ts';
 import { type Measurement, saveResults } from '../results.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops } from '../sizes.ts';
-import { pairedRatios, quantile, summarise } from '../statistics.ts';
+import { median, pairedRatios, quantile, summarise } from '../statistics.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
 import { brainStep } from './brain.ts';
 import { elmanFit, elmanStep } from './elman.ts';
@@ -76,7 +76,7 @@ async function problemFor(size: Size): Promise<Problem> {
   }
 }
 
-/** Measures one size; returns its rows of the table. */
+/** Measures one size; returns what is kept of it. */
 async function compareAt(size: Size): Promise<Measurement[]> {
   const problem = await problemFor(size);
   const peers: Peer[] = [];
@@ -84,47 +84,74 @@ async function compareAt(size: Size): Promise<Measurement[]> {
     for (const make of makers(size)) peers.push(await make(problem));
     const loss = peers[0]?.loss ?? Number.NaN;
     for (const peer of peers) checkLoss(peer, loss);
-    const times = await measureRounds(peers, rounds, seconds);
-    print(size, peers, loss, times);
-    return peers.map(({ name }) => measurement(size, name, timesOf(times, name)));
+    const limit = limitContestant('float32');
+    const times = await measureRounds([limit, ...peers], rounds, seconds);
+    const peak = limit.flops / summarise(timesOf(times, limit.name)).median;
+    limits.push(peak / 1e9);
+    const measurements = peers.map((peer) => measurement(size, peer, timesOf(times, peer.name), peak));
+    print(size, loss, measurements, times, peak);
+    return measurements;
   } finally {
     for (const peer of peers) await peer.close();
   }
 }
 
-function measurement(size: Size, name: string, times: number[]): Measurement {
-  const { median, spread } = summarise(times);
+function measurement(size: Size, { name, threads }: Peer, times: number[], peak: number): Measurement {
+  const { median: middle, spread } = summarise(times);
+  const rate = stepFlops(size) / middle;
   return {
-    ...{ suite: `peers at ${nameOf(size)}`, name, threads: CORES, seconds: median, spread },
-    gflops: stepFlops(size) / median / 1e9,
-    sequencesPerSecond: size.B / median,
+    ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },
+    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle, share: rate / (coresUsed(threads) * peak) },
   };
 }
 
+const quartiles = (ratios: readonly number[]): string =>
+  `${digits(quantile(ratios, 0.25))}–${digits(quantile(ratios, 0.75))}`;
+
 /** Every peer's time over that of elman on all cores, round by round. */
-function print(size: Size, peers: readonly Peer[], loss: number, times: Map<string, number[]>): void {
-  const ours = timesOf(times, peers[CORES > 1 ? 1 : 0]?.name ?? '');
-  const rows = peers.map(({ name }) => {
-    const own = timesOf(times, name);
-    const { median, spread } = summarise(own);
-    const ratios = pairedRatios(own, ours);
-    const range = `${digits(quantile(ratios, 0.25))}–${digits(quantile(ratios, 0.75))}`;
-    const rate = digits(stepFlops(size) / median / 1e9);
-    return [name, duration(median), percent(spread), rate, digits(quantile(ratios, 0.5)), range];
-  });
+function print(
+  size: Size,
+  loss: number,
+  measurements: readonly Measurement[],
+  times: Map<string, number[]>,
+  peak: number,
+): void {
+  const ours = measurements[CORES > 1 ? 1 : 0];
+  const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours.name));
+  const rows = measurements.map(({ name, seconds: middle, spread, gflops, share }) => [
+    ...[name, duration(middle), percent(spread), digits(gflops ?? 0), percent(share ?? 0)],
+    ...[digits(quantile(ratiosOf(name), 0.5)), quartiles(ratiosOf(name))],
+  ]);
+  const work = `${digits(stepFlops(size) / 1e9)} GFLOP a step`;
   console.log(
-    `\n(B,T,I,H,L) = (${nameOf(size)}), ${digits(stepFlops(size) / 1e9)} GFLOP a step, all losses ${loss.toFixed(5)}\n`,
+    `\n## (${nameOf(size)}): ${work}, all losses ${loss.toFixed(5)}, limit ${digits(peak / 1e9)} GFLOP/s\n`,
   );
-  const columns = ['training step', 'median', 'spread', 'GFLOP/s', `× elman, ${CORES} threads`, 'quartiles'];
+  const columns = ['training step', 'median', 'spread', 'GFLOP/s', 'of the limit', '× elman', 'quartiles'];
   console.log(markdownTable(columns, rows));
+  for (const peer of ['PyTorch', 'tfjs', 'brain.js']) {
+    const [best] = measurements
+      .filter(({ name }) => name.startsWith(peer))
+      .toSorted((a, b) => a.seconds - b.seconds);
+    if (!best) continue;
+    const ratios = ratiosOf(best.name);
+    console.log(
+      `\n${ours.name}: ${digits(quantile(ratios, 0.5))} times as fast (${quartiles(ratios)}) as ${best.name}`,
+    );
+  }
 }
 
 const machine = describeMachine();
 console.log(machineLine(machine));
 if (!findTorch()) console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
 const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
+const limits: number[] = [];
 const measurements: Measurement[] = [];
 for (const size of sizes) measurements.push(...(await compareAt(size)));
-const limits = { float32: (await measureLimit('float32')) / 1e9 };
-const [path] = saveResults({ command: 'peers', machine, threadCounts: [1, CORES], limits, measurements });
+const [path] = saveResults({
+  command: 'peers',
+  machine,
+  threadCounts: [1, CORES],
+  limits: { float32: median(limits) },
+  measurements,
+});
 console.log(`\nSaved to ${path}`);

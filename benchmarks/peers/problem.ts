@@ -12,6 +12,7 @@ export interface Problem {
 /** A library on one problem. */
 export interface Peer {
   readonly name: string;
+  readonly threads: number;
   /** Mean cross-entropy of the batch; what must agree before anything is timed. */
   readonly loss: number;
   /** Repeats the step for so long; the median of the single steps, in seconds. */

@@ -22,6 +22,7 @@ export async function tfjsStep(problem: Problem, backend: 'cpu' | 'wasm'): Promi
   const contestant = syncContestant(`tfjs ${tf.version_core} ${backend}`, step);
   return {
     ...contestant,
+    threads: 1,
     loss,
     measure: async (seconds) => {
       await tf.setBackend(backend);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { O } from '../sizes.ts';
 import type { Peer, Problem } from './problem.ts';
 
@@ -27,6 +28,9 @@ export function findTorch(): string | undefined {
   });
 }
 
+/** PyTorch's idle threads spin for a while after their last work: whoever is next must not be slowed down by it. */
+const COOL_DOWN_MS = 60;
+
 export async function torchStep(problem: Problem, python: string, threads: number): Promise<Peer> {
   const folder = mkdtempSync(join(tmpdir(), 'elman-torch-'));
   const file = join(folder, 'problem.bin');
@@ -38,8 +42,13 @@ export async function torchStep(problem: Problem, python: string, threads: numbe
   rmSync(folder, { recursive: true });
   return {
     name: `PyTorch ${started.version}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    threads,
     loss: Number(started.loss),
-    measure: async (seconds) => Number((await talk(String(seconds))).seconds),
+    measure: async (seconds) => {
+      const answer = await talk(String(seconds));
+      await setTimeout(COOL_DOWN_MS);
+      return Number(answer.seconds);
+    },
     close: () => end(child),
   };
 }
