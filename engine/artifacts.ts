@@ -3,4 +3,4 @@ const dist = new URL(import.meta.url.endsWith('.ts') ? '../dist/' : '../', impor
 
 export const kernelFile = (name: string): URL => new URL(`kernels/${name}.wasm`, dist);
 
-export const workerFile: URL = new URL('workers/thread.js', dist);
+export const workerFile: URL = new URL('workers/thread.cjs', dist);

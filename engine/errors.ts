@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'BAD_FILE_TRAILING'
   | 'BAD_FILE_TRUNCATED'
   | 'BAD_MODEL_FILE'
+  | 'BLAS_MISSING'
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
@@ -45,6 +46,9 @@ export const busy = (method: string): ElmanError =>
 export const closed = (method: string): ElmanError =>
   new ElmanError('CLOSED', `${method}: the model is closed`);
 
+export const blasMissing = (fault: string, cause?: unknown): ElmanError =>
+  new ElmanError('BLAS_MISSING', `kernels: 'blas' needs a BLAS of the system's: ${fault}`, { cause });
+
 export const noForward = (): ElmanError =>
   new ElmanError('NO_FORWARD', 'backward: there has been no forward before it');
 
@@ -62,8 +66,8 @@ export const workerLost = (cause: unknown): ElmanError =>
     { cause },
   );
 
-export const workerFailed = (message: string): ElmanError =>
-  new ElmanError('WORKER_FAILED', `a worker thread failed: ${message}`);
+export const workerFailed = (message: string, cause?: unknown): ElmanError =>
+  new ElmanError('WORKER_FAILED', `a worker thread failed: ${message}`, { cause });
 
 export function memoryTooLarge(regions: readonly Region[], limit: number): ElmanError {
   const largest = [...regions].sort((a, b) => b.bytes - a.bytes).slice(0, 4);

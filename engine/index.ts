@@ -1,7 +1,7 @@
 /** The public surface of elman, and nothing else. */
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
-export type { Dtype } from './kernels/kernels.ts';
+export type { Dtype, KernelMaker } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
 export type { RecurrentInit } from './network/initialise.ts';
 export { RNNCell } from './rnn-cell.ts';

@@ -9,7 +9,8 @@ import {
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, busy, closed, noForward } from './errors.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
-import { type Dtype, PANEL_BYTES } from './kernels/kernels.ts';
+import type { Dtype, KernelMaker } from './kernels/kernels.ts';
+import type { KernelOptions } from './kernels/make-kernels.ts';
 import { Linear } from './linear.ts';
 import type { BatchMemory, BatchSpec } from './network/batch-memory.ts';
 import type { Geometry, NetworkShape, Parameter } from './network/geometry.ts';
@@ -51,6 +52,12 @@ export interface ClassifierOptions {
   seed?: number;
   /** How W_hh begins; default uniform, as PyTorch. */
   recurrentInit?: RecurrentInit;
+  /**
+   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. blas: the system's OpenBLAS,
+   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi, and gives
+   * the same bits for any number of threads on one machine.
+   */
+  kernels?: KernelMaker | { blas: string };
 }
 
 /** What `gradients` returns. */
@@ -122,6 +129,7 @@ const OPTIONS = [
   'dtype',
   'seed',
   'recurrentInit',
+  'kernels',
 ];
 
 /** Rows of one call of predict or evaluate; more are computed one such call after the other. */
@@ -171,12 +179,12 @@ export class RNNPhonemeClassifier {
 
   /**
    * Makes a model and its threads.
-   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated
+   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
     checkKeys('options', options, OPTIONS);
     const { numLayers = 2, threads = availableParallelism(), dtype = 'float32', seed = 0 } = options;
-    const { recurrentInit = 'uniform' } = options;
+    const { recurrentInit = 'uniform', kernels = 'wasm' } = options;
     const shape = {
       inputSize: checkInteger('inputSize', options.inputSize, 1),
       hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
@@ -189,7 +197,8 @@ export class RNNPhonemeClassifier {
     if (recurrentInit !== 'uniform' && recurrentInit !== 'orthogonal') {
       throw badArgument('recurrentInit', "'uniform' or 'orthogonal'", recurrentInit);
     }
-    const network = new Network(shape, dtype, threads);
+    const network = new Network(shape, dtype, threads, readKernels(kernels));
+    await network.ready();
     initialiseNetwork(network, recurrentInit, new Random(seed));
     return new RNNPhonemeClassifier(shape, dtype, network);
   }
@@ -198,8 +207,11 @@ export class RNNPhonemeClassifier {
    * Makes a model from a file that `save` wrote, in the file's data type.
    * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; what create throws
    */
-  static async load(path: string, options: { threads?: number } = {}): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, ['threads']);
+  static async load(
+    path: string,
+    options: Pick<ClassifierOptions, 'threads' | 'kernels'> = {},
+  ): Promise<RNNPhonemeClassifier> {
+    checkKeys('options', options, ['threads', 'kernels']);
     const { shape, dtype, parameters, metadata } = await readModelFile(path);
     const model = await RNNPhonemeClassifier.create({ ...shape, dtype, ...options });
     try {
@@ -650,6 +662,14 @@ export class RNNPhonemeClassifier {
   }
 }
 
+function readKernels(kernels: unknown): KernelOptions {
+  if (kernels === 'wasm' || kernels === 'blas') return { maker: kernels };
+  const path =
+    typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
+  if (typeof path !== 'string') throw badArgument('kernels', "'wasm', 'blas' or { blas: path }", kernels);
+  return { maker: 'blas', blasPath: path };
+}
+
 function readFlag(name: string, value: unknown): boolean {
   if (value !== undefined && typeof value !== 'boolean') throw badArgument(name, 'true or false', value);
   return value ?? false;
@@ -681,7 +701,7 @@ function planCall(
   const { g } = network;
   const { rows, steps, time, frames } = input;
   const { keep = false, gradients = false, inputGradient = false, passes } = kind;
-  const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes), passes);
+  const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes, g.maker), passes);
   const inputFrames = input.shared ? 0 : frames;
   return {
     spec: {
@@ -744,7 +764,7 @@ function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArr
     for (let i = 0; i < block.count; i++) {
       const to = (layer * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
       for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
-        const row = h.at + (t * rows + i) * PANEL_BYTES;
+        const row = h.at + (t * rows + i) * h.pitch;
         for (let j = 0; j < g.hiddenSize; j++) {
           const at = row + Math.floor(j / g.columns) * h.stride;
           states[t][to + j] = reals[at / g.realBytes + (j % g.columns)];

@@ -1,6 +1,7 @@
 /** The engine's classifier as the laws use it: made for a problem, closed whatever happens, read by name. */
 import type { RNNPhonemeClassifier as Model } from '../engine/index.ts';
 import { RNNPhonemeClassifier } from '../engine/index.ts';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import type { Batch, NetworkShape, Problem } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
 import type { Dtype, TensorLike, Values } from './compare.ts';
@@ -23,9 +24,12 @@ export interface ModelSettings {
   network: Network;
 }
 
+/** The kernels this run is about: ELMAN_KERNELS=blas runs every law over the system's BLAS. */
+const kernels: KernelMaker = process.env.ELMAN_KERNELS === 'blas' ? 'blas' : 'wasm';
+
 export async function createModel(settings: ModelSettings, threads = 0): Promise<Model> {
   const { shape, dtype, network } = settings;
-  const model = await RNNPhonemeClassifier.create({ ...shape, dtype, threads, seed: 1 });
+  const model = await RNNPhonemeClassifier.create({ ...shape, dtype, threads, seed: 1, kernels });
   setWeights(model, network);
   return model;
 }

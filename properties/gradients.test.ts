@@ -2,11 +2,11 @@ import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
 import { Linear, RNNCell } from '../engine/index.ts';
 import type { Problem } from './arbitraries.ts';
-import { hash, largeBatches, problem, seed, seededVector } from './arbitraries.ts';
-import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
+import { hash, largeBatches, problem, seed, seededNetwork, seededVector } from './arbitraries.ts';
+import { backwardBounds, fixedDeltaBounds, forwardBounds, gradientBounds } from './bounds.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { differenceRounding, richardson } from './differences.ts';
-import type { Model } from './engine-model.ts';
+import type { Model, Named } from './engine-model.ts';
 import {
   expectAllClose,
   expectedDelta,
@@ -17,6 +17,7 @@ import {
   runDelta,
   runLoss,
   setWeights,
+  weightGradients,
   withModel,
 } from './engine-model.ts';
 import { law } from './profile.ts';
@@ -24,18 +25,20 @@ import type { Nested } from './reference.ts';
 import { backward, clonePoint, forward, gradientsOf, namedVariables, rowsOf } from './reference.ts';
 
 const float64 = fc.constant('float64' as const);
-const u = unitRoundoff('float64');
+const float64Roundoff = unitRoundoff('float64');
 
 /** What the errors of the logits may add up to in (1/B) Σ delta · logits. */
 function functionalError(p: Problem): number {
-  const bounds = fixedDeltaBounds(p.point, forward(p.point), p.delta, u);
+  const bounds = fixedDeltaBounds(p.point, forward(p.point), p.delta, float64Roundoff);
   const terms = p.delta.flat().map((d, k) => {
     const y = Math.abs(bounds.logits.flat()[k]);
     return Math.abs(d) * y;
   });
   const values = forward(p.point).logits.flat();
   const size = p.delta.flat().reduce((sum, d, k) => sum + Math.abs(d * values[k]), 0);
-  return (terms.reduce((sum, t) => sum + t, 0) + gamma(terms.length + 2, u) * size) / p.x.length;
+  return (
+    (terms.reduce((sum, t) => sum + t, 0) + gamma(terms.length + 2, float64Roundoff) * size) / p.x.length
+  );
 }
 
 /** (1/B) Σ delta · logits, the function that `backward(delta)` differentiates, as the engine computes it. */
@@ -176,6 +179,27 @@ describe('the gradients', () => {
   );
 
   law(
+    'are taken with the weights as they are at backward, through the states that forward left',
+    { p: problem({ time: 5, batch: 17 }), other: seed() },
+    { cases: 40 },
+    async ({ p, other }) => {
+      const network = seededNetwork(p.shape, other);
+      const later = { ...p.point, network };
+      const run = forward(p.point);
+      const u = unitRoundoff(p.dtype);
+      const exact = p.delta.map((row) => row.map(() => 0));
+      const bounds = backwardBounds(later, run, forwardBounds(p.point, run, u), p.delta, exact, u);
+      await withModel(p, async (model) => {
+        await model.forward(inputOf(p), p.h0);
+        setWeights(model, network);
+        const { dh0, dx } = await model.backward(p.delta, { inputGradient: true });
+        const actual: Named = [...weightGradients(model), ['dh0', dh0], ['dx', dx]];
+        expectAllClose(actual, named(backward(later, run, p.delta), p), named(bounds, p));
+      });
+    },
+  );
+
+  law(
     'equal the reference on long sequences',
     { p: problem({ width: 5, layers: 3, time: 33, batch: 7 }) },
     { cases: 50 },
@@ -225,7 +249,7 @@ describe('the gradients', () => {
     { cases: 40 },
     async ({ p: original, direction }) => {
       const p = writable(original);
-      const bounds = gradientBounds(p.point, gradientsOf(p.point, p.labels), p.labels, u);
+      const bounds = gradientBounds(p.point, gradientsOf(p.point, p.labels), p.labels, float64Roundoff);
       await withModel(p, (model) => checkDirections(model, p, runLoss, loss, bounds.loss, direction));
     },
   );
@@ -271,7 +295,7 @@ describe('the gradients', () => {
       // The reference divides dh0 by B, the cell does not.
       const B = p.x.length;
       const timesB = (rows: number[][]) => rows.map((row) => row.map((value) => value * B));
-      const rounding = gamma(2, u) * largestMagnitude(expected.dh0 as Nested) * B;
+      const rounding = gamma(2, float64Roundoff) * largestMagnitude(expected.dh0 as Nested) * B;
       const atol = timesB(bounds.dh0[0]).map((row) => row.map((e) => e + rounding));
       expectClose('dhPrevT', dhPrevT, timesB(expected.dh0[0]), { atol });
     },

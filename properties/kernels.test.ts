@@ -2,15 +2,18 @@ import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import {
   type Dtype,
+  type KernelMaker,
   type Kernels,
+  layoutOf,
   PANEL_BYTES,
+  type Panels,
   panelColumns,
-  panelStride,
   panelsFor,
   realBytes,
   tiledRows,
 } from '../engine/kernels/kernels.ts';
-import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { makeKernels } from '../engine/kernels/make-kernels.ts';
+import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 
 /**
@@ -23,16 +26,18 @@ const SIZE = 1 << 19;
 
 class Bench {
   readonly dtype: Dtype;
+  readonly maker: KernelMaker;
   readonly kernels: Kernels;
   readonly reals: Float32Array | Float64Array;
   readonly random: Random;
   #end = 64;
   #before: Float32Array | Float64Array | null = null;
 
-  constructor(dtype: Dtype, seed: number) {
+  constructor(maker: KernelMaker, dtype: Dtype, seed: number) {
     const memory = memories[dtype];
     this.dtype = dtype;
-    this.kernels = kernelsOf[dtype];
+    this.maker = maker;
+    this.kernels = kernelsOf(maker, dtype);
     this.reals = dtype === 'float32' ? new Float32Array(memory.buffer) : new Float64Array(memory.buffer);
     this.reals.fill(GUARD);
     this.random = new Random(seed);
@@ -61,24 +66,24 @@ class Bench {
   }
 
   /** Panels with so many rows in whole tiles; zero where there is no value, guards between panels. */
-  panels(rows: number, width: number): { at: number; stride: number; values: number[][] } {
-    const stride = panelStride(tiledRows(rows));
+  panels(rows: number, width: number): Panels & { values: number[][] } {
     const panels = panelsFor(width, this.dtype);
-    const at = this.take((panels * stride) / realBytes(this.dtype));
+    const { stride, pitch, bytes } = layoutOf(this.maker, tiledRows(rows), panels);
+    const matrix = { at: this.take(bytes / realBytes(this.dtype)), stride, pitch };
     const values = Array.from({ length: rows }, () => Array.from({ length: width }, () => this.value()));
     for (let r = 0; r < tiledRows(rows); r++) {
       for (let j = 0; j < panels * panelColumns(this.dtype); j++) {
-        this.reals[this.index(at, stride, r, j)] = values[r]?.[j] ?? 0;
+        this.reals[this.index(matrix, r, j)] = values[r]?.[j] ?? 0;
       }
     }
-    return { at, stride, values };
+    return { ...matrix, values };
   }
 
   /** Where an element of panels lies among the reals. */
-  index(at: number, stride: number, row: number, column: number): number {
+  index({ at, stride, pitch }: Panels, row: number, column: number): number {
     const columns = panelColumns(this.dtype);
     const panel = Math.floor(column / columns);
-    return (at + panel * stride + row * PANEL_BYTES) / realBytes(this.dtype) + (column % columns);
+    return (at + panel * stride + row * pitch) / realBytes(this.dtype) + (column % columns);
   }
 
   /** Remembers the memory; after the kernel has run, `unchanged` holds everything but `written` to it. */
@@ -98,10 +103,13 @@ const memories = {
   float32: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
   float64: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
 };
-const kernelsOf = {
-  float32: wasmKernels(wasmModule('float32'), memories.float32),
-  float64: wasmKernels(wasmModule('float64'), memories.float64),
-};
+const made = new Map<string, Kernels>();
+function kernelsOf(maker: KernelMaker, dtype: Dtype): Kernels {
+  const key = `${maker} ${dtype}`;
+  const kernels = made.get(key) ?? makeKernels({ maker }, wasmModule(dtype), memories[dtype], dtype);
+  made.set(key, kernels);
+  return kernels;
+}
 
 const unitRoundoff = { float32: 2 ** -24, float64: 2 ** -53 };
 const gamma = (k: number, dtype: Dtype): number => (k * unitRoundoff[dtype]) / (1 - k * unitRoundoff[dtype]);
@@ -114,6 +122,9 @@ function expectSum(name: string, got: number, terms: number[], dtype: Dtype): vo
   expect(Math.abs(got - exact), `${name}: got ${got}, exactly ${exact}`).toBeLessThanOrEqual(bound);
 }
 
+/** The makers this run is about: WebAssembly, and with ELMAN_KERNELS=blas the system's BLAS. */
+const makers: KernelMaker[] = process.env.ELMAN_KERNELS === 'blas' ? ['blas'] : ['wasm'];
+
 const dtype = fc.constantFrom<Dtype>('float32', 'float64');
 const size = fc.oneof(fc.constantFrom(1, 3, 4, 5, 7, 8, 9, 16, 17), fc.integer({ min: 1, max: 40 }));
 const seed = fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 }));
@@ -122,22 +133,20 @@ const shape = fc.record({ dtype, rows: size, k: size, n: size, seed });
 /** Packs every panel of W [n, k], for x Wᵀ, or of W [k, n], for dz W. */
 function pack(bench: Bench, how: 'packTransposed' | 'packPlain', W: number, n: number, k: number): number {
   const columns = panelColumns(bench.dtype);
-  const padded = panelsFor(k, bench.dtype) * columns;
   const panels = panelsFor(n, bench.dtype);
-  const b = bench.take(panels * padded * columns);
+  const b = bench.take(panelsFor(k, bench.dtype) * columns * panels * columns);
   for (let p = 0; p < panels; p++) {
-    const to = b + p * padded * PANEL_BYTES;
-    if (how === 'packTransposed') bench.kernels.packTransposed(to, W, n, k, padded, p * columns);
-    else bench.kernels.packPlain(to, W, k, n, padded, p * columns);
+    if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, p);
+    else bench.kernels.packPlain(b, W, k, n, p);
   }
   return b;
 }
 
-describe('kernels', () => {
+describe.each(makers)('%s kernels', (maker) => {
   test.prop([shape])(
     'project is x Wᵀ + b, in whole tiles and nowhere else',
     ({ dtype, rows, k, n, seed }) => {
-      const bench = new Bench(dtype, seed);
+      const bench = new Bench(maker, dtype, seed);
       const x = bench.panels(rows, k);
       const W = bench.matrix(n, k);
       const b = bench.matrix(1, n);
@@ -154,14 +163,14 @@ describe('kernels', () => {
       for (let r = 0; r < rows; r++) {
         for (let j = 0; j < n; j++) {
           const terms = [b.values[0][j], ...x.values[r].map((value, i) => value * W.values[j][i])];
-          expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y.at, y.stride, r, j)], terms, dtype);
+          expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y, r, j)], terms, dtype);
         }
       }
     },
   );
 
   test.prop([shape])('multiply is dz W, in whole tiles and nowhere else', ({ dtype, rows, k, n, seed }) => {
-    const bench = new Bench(dtype, seed);
+    const bench = new Bench(maker, dtype, seed);
     const dz = bench.panels(rows, k);
     const W = bench.matrix(k, n);
     const packed = pack(bench, 'packPlain', W.at, n, k);
@@ -177,14 +186,14 @@ describe('kernels', () => {
     for (let r = 0; r < rows; r++) {
       for (let j = 0; j < n; j++) {
         const terms = dz.values[r].map((value, i) => value * W.values[i][j]);
-        expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx.at, dx.stride, r, j)], terms, dtype);
+        expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx, r, j)], terms, dtype);
       }
     }
   });
 
   test.prop([shape, fc.boolean()])('outerProduct is dzᵀ x, onto what is there or not', (input, add) => {
     const { dtype, rows, k: m, n, seed } = input;
-    const bench = new Bench(dtype, seed);
+    const bench = new Bench(maker, dtype, seed);
     // More rows than are summed in one go, now and then.
     const depth = tiledRows(rows * (seed % 7 === 0 ? 12 : 1));
     const dz = bench.panels(depth, m);
@@ -212,12 +221,12 @@ describe('kernels', () => {
 
   test.prop([shape, fc.boolean()])('sumRows adds the rows up, onto what is there or not', (input, add) => {
     const { dtype, rows, n, seed } = input;
-    const bench = new Bench(dtype, seed);
+    const bench = new Bench(maker, dtype, seed);
     const dz = bench.panels(rows, n);
     const db = bench.matrix(1, n);
     const edge = bench.take(128 / realBytes(dtype));
     bench.watch();
-    bench.kernels.sumRows(db.at, n, dz.at, dz.stride, tiledRows(rows), edge, add ? 1 : 0);
+    bench.kernels.sumRows(db.at, n, dz.at, dz.stride, dz.pitch, tiledRows(rows), edge, add ? 1 : 0);
     const first = db.at / realBytes(dtype);
     const edgeFirst = edge / realBytes(dtype);
     bench.unchanged(
@@ -231,7 +240,7 @@ describe('kernels', () => {
 
   test.prop([shape])('one step forward is tanh(c + h Wᵀ), one back is (d + dz W) ∘ (1 − h²)', (input) => {
     const { dtype, rows, k, n, seed } = input;
-    const bench = new Bench(dtype, seed);
+    const bench = new Bench(maker, dtype, seed);
     const a = bench.panels(rows, k);
     const W = bench.matrix(n, k);
     const packed = pack(bench, 'packTransposed', W.at, n, k);
@@ -258,10 +267,10 @@ describe('kernels', () => {
         const bound = gamma(k + 3, dtype) * (magnitude + 4);
         const z = c.values[r][j] + sum;
         // |tanh'| ≤ 1: an error in z is at most as large in tanh z; two units in the last place are tanh's own.
-        const step = Math.abs(bench.reals[bench.index(c.at, c.stride, r, j)] - Math.tanh(z));
+        const step = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(z));
         expect(step).toBeLessThanOrEqual(bound + 4 * unitRoundoff[dtype]);
         const slope = 1 - h.values[r][j] ** 2;
-        const back = bench.reals[bench.index(d.at, d.stride, r, j)];
+        const back = bench.reals[bench.index(d, r, j)];
         const backBound =
           (bound + gamma(4, dtype) * Math.abs(d.values[r][j] + sum)) * (1 + h.values[r][j] ** 2);
         expect(Math.abs(back - (d.values[r][j] + sum) * slope)).toBeLessThanOrEqual(backBound);
@@ -271,21 +280,21 @@ describe('kernels', () => {
 
   test.prop([shape])('gathered rows come back when they are scattered, and padding is zero', (input) => {
     const { dtype, rows, n, seed } = input;
-    const bench = new Bench(dtype, seed);
+    const bench = new Bench(maker, dtype, seed);
     const from = bench.matrix(rows, n);
     const panels = bench.panels(rows, n);
     bench.watch();
-    bench.kernels.gatherRows(panels.at, panels.stride, PANEL_BYTES, from.at, rows, n);
+    bench.kernels.gatherRows(panels.at, panels.stride, panels.pitch, from.at, rows, n);
     expectOnlyPanelsWritten(bench, panels, rows, n);
     for (let r = 0; r < rows; r++) {
       for (let j = 0; j < panelsFor(n, dtype) * panelColumns(dtype); j++) {
-        const got = bench.reals[bench.index(panels.at, panels.stride, r, j)];
+        const got = bench.reals[bench.index(panels, r, j)];
         expect(got).toBe(j < n ? from.values[r][j] : 0);
       }
     }
     const to = bench.matrix(rows, n);
     bench.watch();
-    bench.kernels.scatterRows(to.at, panels.at, panels.stride, PANEL_BYTES, rows, n, 2);
+    bench.kernels.scatterRows(to.at, panels.at, panels.stride, panels.pitch, rows, n, 2);
     const first = to.at / realBytes(dtype);
     bench.unchanged((i) => i >= first && i < first + rows * n);
     for (let r = 0; r < rows; r++) {
@@ -296,7 +305,7 @@ describe('kernels', () => {
   test.prop([dtype, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 8 }), seed])(
     'lanes are added along the binary tree over their numbers, bit for bit',
     (dtype, lanes, registers, seed) => {
-      const bench = new Bench(dtype, seed);
+      const bench = new Bench(maker, dtype, seed);
       const count = (registers * 16) / realBytes(dtype);
       const sums = Array.from({ length: lanes }, () =>
         Array.from({ length: count }, () => bench.random.normal()),
@@ -323,7 +332,7 @@ describe('kernels', () => {
   test.prop([dtype, fc.integer({ min: 1, max: 70 }), seed])(
     'softmax rows sum to 1, and return the largest logit and Σ exp',
     (dtype, width, seed) => {
-      const bench = new Bench(dtype, seed);
+      const bench = new Bench(maker, dtype, seed);
       const padded = panelsFor(width, dtype) * panelColumns(dtype);
       const row = bench.take(padded);
       const sums = bench.take(16 / realBytes(dtype));
@@ -351,15 +360,11 @@ describe('kernels', () => {
 });
 
 /** Panels may be written in all their rows and columns, padding included; what lies between panels may not. */
-function expectOnlyPanelsWritten(
-  bench: Bench,
-  { at, stride }: { at: number; stride: number },
-  rows: number,
-  width: number,
-): void {
-  const first = at / realBytes(bench.dtype);
-  const panels = panelsFor(width, bench.dtype);
-  const perPanel = stride / realBytes(bench.dtype);
-  const used = tiledRows(rows) * panelColumns(bench.dtype);
-  bench.unchanged((i) => i >= first && i < first + panels * perPanel && (i - first) % perPanel < used);
+function expectOnlyPanelsWritten(bench: Bench, matrix: Panels, rows: number, width: number): void {
+  const written = new Set<number>();
+  const columns = panelsFor(width, bench.dtype) * panelColumns(bench.dtype);
+  for (let r = 0; r < tiledRows(rows); r++) {
+    for (let j = 0; j < columns; j++) written.add(bench.index(matrix, r, j));
+  }
+  bench.unchanged((i) => written.has(i));
 }

@@ -1,7 +1,7 @@
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
-import type { Dtype } from '../engine/kernels/kernels.ts';
+import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
 import { type BatchSpec, blockWorkspace, planBatch } from '../engine/network/batch-memory.ts';
 import { geometryOf } from '../engine/network/geometry.ts';
 import { planModel } from '../engine/network/model-memory.ts';
@@ -19,6 +19,7 @@ const shape = fc.record({
   numLayers: fc.integer({ min: 1, max: 6 }),
 });
 const dtype = fc.constantFrom<Dtype>('float32', 'float64');
+const maker = fc.constantFrom<KernelMaker>('wasm', 'blas');
 const batch = fc.record({
   rows: size(5_000),
   steps: size(2_000),
@@ -53,21 +54,24 @@ function planned<T>(plan: () => T): T | null {
 }
 
 describe('memory plan', () => {
-  test.prop([shape, dtype, batch])('regions of model and batch tile the memory', (shape, dtype, batch) => {
-    const g = geometryOf(shape, dtype);
-    const model = planned(() => planModel(g, batch.threads));
-    if (!model) return;
-    expectTiling(model.regions, 0, model.end);
-    const frames = batch.rows * batch.steps;
-    const spec: BatchSpec = { ...batch, start: model.end, time: batch.steps, inputFrames: frames };
-    const memory = planned(() => planBatch(g, spec));
-    if (memory) expectTiling(memory.regions, model.end, memory.end);
-  });
+  test.prop([shape, dtype, batch, maker])(
+    'regions of model and batch tile the memory',
+    (shape, dtype, batch, maker) => {
+      const g = geometryOf(shape, dtype, maker);
+      const model = planned(() => planModel(g, batch.threads));
+      if (!model) return;
+      expectTiling(model.regions, 0, model.end);
+      const frames = batch.rows * batch.steps;
+      const spec: BatchSpec = { ...batch, start: model.end, time: batch.steps, inputFrames: frames };
+      const memory = planned(() => planBatch(g, spec));
+      if (memory) expectTiling(memory.regions, model.end, memory.end);
+    },
+  );
 
-  test.prop([shape, dtype, batch])(
+  test.prop([shape, dtype, batch, maker])(
     'the workspaces of all blocks fit into their region',
-    (shape, dtype, batch) => {
-      const g = geometryOf(shape, dtype);
+    (shape, dtype, batch, maker) => {
+      const g = geometryOf(shape, dtype, maker);
       const spec: BatchSpec = { ...batch, start: 0, time: batch.steps, inputFrames: 0 };
       const memory = planned(() => planBatch(g, spec));
       if (!memory) return;
@@ -94,10 +98,10 @@ describe('memory plan', () => {
 });
 
 describe('lane plan', () => {
-  test.prop([size(5_000), fc.integer({ min: 1, max: 2 ** 28 })])(
+  test.prop([size(5_000), fc.integer({ min: 1, max: 2 ** 28 }), maker])(
     'lanes cover every row once, in whole tiles',
-    (rows, gradientBytes) => {
-      const lanes = laneCount(rows, gradientBytes);
+    (rows, gradientBytes, maker) => {
+      const lanes = laneCount(rows, gradientBytes, maker);
       const starts = Array.from({ length: lanes + 1 }, (_, lane) => laneStart(lane, lanes, rows));
       expect(starts[0]).toBe(0);
       expect(starts[lanes]).toBe(rows);

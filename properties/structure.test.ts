@@ -2,7 +2,7 @@ import { fc } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 import { Linear, RNNCell } from '../engine/index.ts';
 import type { Problem } from './arbitraries.ts';
-import { gridMatrix, permutation, problem, seed, size } from './arbitraries.ts';
+import { batchRecipe, gridMatrix, permutation, problem, problemFor, seed, size } from './arbitraries.ts';
 import { forwardBounds } from './bounds.ts';
 import type { TensorLike, Values } from './compare.ts';
 import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
@@ -242,6 +242,30 @@ function scaled({ rnn, output }: Network, factor: number): Network {
   const times = (rows: number[][]) => rows.map((row) => row.map((value) => value * factor));
   return { rnn: rnn.map((cell) => ({ ...cell, W_ih: times(cell.W_ih), W_hh: times(cell.W_hh) })), output };
 }
+
+describe('a batch of NaN', () => {
+  law(
+    'leaves no trace in the next one',
+    { p: problem(midSize), batch: batchRecipe({ time: 13, batch: 33 }) },
+    { cases: 60 },
+    async ({ p, batch }) => {
+      const before = problemFor(p.shape, { ...batch, form: 'list' }, p.dtype);
+      const x = before.x.map((sample) => sample.map((frame) => frame.map(() => Number.NaN)));
+      const [fromDelta, fromLoss] = await withModel(p, async (model) => [
+        await runDelta(model, p),
+        await runLoss(model, p),
+      ]);
+      await withModel(p, async (model) => {
+        await runLoss(model, { ...before, x });
+        await runDelta(model, { ...before, x });
+        // NaN gradients must be set to zero, not multiplied by it.
+        expectSameResults(await runLoss(model, p), fromLoss);
+        await runDelta(model, { ...before, x });
+        expectSameResults(await runDelta(model, p), fromDelta);
+      });
+    },
+  );
+});
 
 describe('a sample', () => {
   law(

@@ -2,6 +2,7 @@ import {
   type Dtype,
   type Kernels,
   PANEL_BYTES,
+  type Panels,
   panelColumns,
   panelsFor,
   realBytes,
@@ -52,12 +53,6 @@ export interface PackedCell {
   readonly bias: number;
 }
 
-/** A matrix in panels: its address and the bytes from panel to panel. */
-export interface Panels {
-  at: number;
-  stride: number;
-}
-
 /** One block of rows on its way through a cell. Step t's rows begin t · rows rows into `x` and `d`. */
 export interface CellBlock {
   /** Rows, in whole tiles of 4. */
@@ -80,26 +75,18 @@ export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof Pa
 /** Packing, cut into pieces that any thread may do in any order; each reads parameters from `from`. */
 export type PackPiece = (kernels: Kernels, from: CellArrays) => void;
 
-export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtype): PackPiece[] {
+export function packCellPieces(sizes: CellSizes, packed: PackedCell): PackPiece[] {
   const { inputSize, hiddenSize, inputPanels, hiddenPanels } = sizes;
-  const columns = panelColumns(dtype);
-  const inputPadded = inputPanels * columns;
-  const hiddenPadded = hiddenPanels * columns;
   const pieces: PackPiece[] = [(k, from) => k.packBias(packed.bias, from.b_ih, from.b_hh, hiddenSize)];
   for (let p = 0; p < hiddenPanels; p++) {
-    const first = p * columns;
-    const W_ihT = packed.W_ihT + p * inputPadded * PANEL_BYTES;
-    const W_hhT = packed.W_hhT + p * hiddenPadded * PANEL_BYTES;
-    const W_hh = packed.W_hh + p * hiddenPadded * PANEL_BYTES;
     pieces.push(
-      (k, from) => k.packTransposed(W_ihT, from.W_ih, hiddenSize, inputSize, inputPadded, first),
-      (k, from) => k.packTransposed(W_hhT, from.W_hh, hiddenSize, hiddenSize, hiddenPadded, first),
-      (k, from) => k.packPlain(W_hh, from.W_hh, hiddenSize, hiddenSize, hiddenPadded, first),
+      (k, from) => k.packTransposed(packed.W_ihT, from.W_ih, hiddenSize, inputSize, p),
+      (k, from) => k.packTransposed(packed.W_hhT, from.W_hh, hiddenSize, hiddenSize, p),
+      (k, from) => k.packPlain(packed.W_hh, from.W_hh, hiddenSize, hiddenSize, p),
     );
   }
   for (let p = 0; p < inputPanels; p++) {
-    const W_ih = packed.W_ih + p * hiddenPadded * PANEL_BYTES;
-    pieces.push((k, from) => k.packPlain(W_ih, from.W_ih, hiddenSize, inputSize, hiddenPadded, p * columns));
+    pieces.push((k, from) => k.packPlain(packed.W_ih, from.W_ih, hiddenSize, inputSize, p));
   }
   return pieces;
 }
@@ -108,7 +95,7 @@ export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtyp
 export function cellForward(k: Kernels, sizes: CellSizes, packed: PackedCell, block: CellBlock): void {
   const { inputPanels, hiddenPanels } = sizes;
   const { rows, steps, x, h } = block;
-  const step = rows * PANEL_BYTES;
+  const step = rows * h.pitch;
   k.project(
     h.at + step,
     h.stride,
@@ -135,7 +122,7 @@ export function cellBackward(
 ): void {
   const { hiddenPanels } = sizes;
   const { rows, steps, h } = block;
-  const step = rows * PANEL_BYTES;
+  const step = rows * h.pitch;
   const last = (steps - 1) * step;
   k.tanhBackward(d.at + last, d.stride, h.at + last + step, h.stride, rows, hiddenPanels);
   for (let at = last - step; at >= 0; at -= step) {
@@ -205,8 +192,8 @@ export function cellWeightGradients(
     edge,
     onto,
   );
-  k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, depth, edge, onto);
-  k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, depth, edge, onto);
+  k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
+  k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
 }
 
 /** dx_t = dz_t W_ih for all steps: the gradient of the layer below, or of the input. */

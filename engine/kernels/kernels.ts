@@ -18,16 +18,42 @@ export const panelsFor = (width: number, dtype: Dtype): number => Math.ceil(widt
 /** Rows in whole tiles. */
 export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) * TILE_ROWS;
 
-/**
- * Bytes from one panel to the next for `rows` rows (a multiple of 4). An odd number of tiles, so that the panels of
- * one row do not all fall into the same few sets of the cache.
- */
-export const panelStride = (rows: number): number => ((rows / TILE_ROWS) | 1) * TILE_ROWS * PANEL_BYTES;
+/** Who makes the kernels: WebAssembly, the same bits everywhere; or a BLAS of the system's. */
+export type KernelMaker = 'wasm' | 'blas';
 
 /**
- * What a maker of kernels provides. Matrices of activations lie in panels of 32 bytes of columns,
- * `address(row, panel) = base + panel · stride + row · 32`; weights are packed before use. The AssemblyScript
- * sources beside this file say what each function computes, argument by argument.
+ * A matrix of activations in memory. Its columns come in panels of 32 bytes, zero past its width:
+ * `address(row, panel) = at + panel · stride + row · pitch`.
+ */
+export interface Panels {
+  readonly at: number;
+  /** Bytes from panel to panel. */
+  readonly stride: number;
+  /** Bytes from row to row. */
+  readonly pitch: number;
+}
+
+/**
+ * How a maker wants its matrices. The WebAssembly kernels read one panel after the other, rows packed together, an
+ * odd number of tiles from panel to panel, so that the panels of one row do not all fall into the same few sets of
+ * the cache. A BLAS wants rows.
+ */
+export function layoutOf(
+  maker: KernelMaker,
+  rows: number,
+  panels: number,
+): Omit<Panels, 'at'> & { bytes: number } {
+  if (maker === 'blas') {
+    const pitch = panels * PANEL_BYTES;
+    return { stride: PANEL_BYTES, pitch, bytes: rows * pitch };
+  }
+  const stride = ((rows / TILE_ROWS) | 1) * TILE_ROWS * PANEL_BYTES;
+  return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
+}
+
+/**
+ * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel of columns at a time.
+ * The AssemblyScript sources in wasm/assembly say what each function computes, argument by argument.
  */
 export interface Kernels {
   // Between row-major arrays and panels.
@@ -52,8 +78,10 @@ export interface Kernels {
   ): void;
 
   // Weights.
-  packTransposed(b: number, W: number, n: number, k: number, kPadded: number, first: number): void;
-  packPlain(b: number, W: number, k: number, n: number, kPadded: number, first: number): void;
+  /** Panel `panel` of B = Wᵀ, W [n, k]; b is the address of the packed whole. */
+  packTransposed(b: number, W: number, n: number, k: number, panel: number): void;
+  /** Panel `panel` of B = W, W [k, n]. */
+  packPlain(b: number, W: number, k: number, n: number, panel: number): void;
   packBias(sum: number, a: number, b: number, n: number): void;
 
   // The passes.
@@ -120,6 +148,7 @@ export interface Kernels {
     width: number,
     src: number,
     srcStride: number,
+    srcStep: number,
     rows: number,
     edge: number,
     add: number,

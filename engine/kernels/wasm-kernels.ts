@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { kernelFile } from '../artifacts.ts';
-import type { Dtype, Kernels } from './kernels.ts';
+import { type Dtype, type Kernels, PANEL_BYTES, panelColumns, panelsFor } from './kernels.ts';
 
 const modules = new Map<Dtype, WebAssembly.Module>();
 
@@ -14,7 +14,38 @@ export function wasmModule(dtype: Dtype): WebAssembly.Module {
   return module;
 }
 
-/** The kernels at work on a memory. */
-export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
+/** What the module exports, beyond what serves as it is: packing for any layout, whole arrays, rows. */
+export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain'> {
+  packTransposed(
+    b: number,
+    step: number,
+    W: number,
+    n: number,
+    k: number,
+    kPadded: number,
+    first: number,
+  ): void;
+  packPlain(b: number, step: number, W: number, k: number, n: number, kPadded: number, first: number): void;
+  repeatRow(dst: number, row: number, bytes: number, count: number): void;
+  tanhArray(dst: number, src: number, bytes: number): void;
+  expArray(dst: number, src: number, bytes: number): void;
+}
+
+export function wasmExports(module: WebAssembly.Module, memory: WebAssembly.Memory): WasmExports {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as WasmExports;
+}
+
+/** The WebAssembly kernels at work on a memory. Packed weights lie panel after panel. */
+export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, dtype: Dtype): Kernels {
+  const wasm = wasmExports(module, memory);
+  const columns = panelColumns(dtype);
+  const padded = (k: number) => panelsFor(k, dtype) * columns;
+  const panelAt = (b: number, k: number, panel: number) => b + panel * padded(k) * PANEL_BYTES;
+  return {
+    ...wasm,
+    packTransposed: (b, W, n, k, panel) =>
+      wasm.packTransposed(panelAt(b, k, panel), PANEL_BYTES, W, n, k, padded(k), panel * columns),
+    packPlain: (b, W, k, n, panel) =>
+      wasm.packPlain(panelAt(b, k, panel), PANEL_BYTES, W, k, n, padded(k), panel * columns),
+  };
 }

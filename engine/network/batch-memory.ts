@@ -1,5 +1,5 @@
-import type { CellBlock, Panels } from '../cells/elman-cell.ts';
-import { PANEL_BYTES, panelStride } from '../kernels/kernels.ts';
+import type { CellBlock } from '../cells/elman-cell.ts';
+import { layoutOf, PANEL_BYTES, type Panels } from '../kernels/kernels.ts';
 import { blocksPerLane, laneCount, largestBlock } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
@@ -59,7 +59,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const { rows, steps, time, threads, keep } = spec;
   const map = new MemoryMap(spec.start);
   const gradientBytes = g.blockSize * g.realBytes;
-  const lanes = laneCount(rows, gradientBytes);
+  const lanes = laneCount(rows, gradientBytes, g.maker);
   const blockRows = largestBlock(rows, lanes);
   const blocks = blocksPerLane(rows, lanes);
   const workspaceBytes = blockWorkspace(g, 0, blockRows, steps).end;
@@ -112,12 +112,12 @@ export interface BlockWorkspace {
 export function blockWorkspace(g: Geometry, at: number, rows: number, steps: number): BlockWorkspace {
   const map = new MemoryMap(at);
   const panels = (name: string, count: number, matrixRows: number): Panels => {
-    const stride = panelStride(matrixRows);
-    return { at: map.add(name, count * stride), stride };
+    const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
+    return { at: map.add(name, bytes), stride, pitch };
   };
   const input = panels('x', g.inputPanels, steps * rows);
   const states = Array.from({ length: g.numLayers }, () => panels('h', g.hiddenPanels, (steps + 1) * rows));
-  const after = (h: Panels): Panels => ({ at: h.at + rows * PANEL_BYTES, stride: h.stride });
+  const after = (h: Panels): Panels => ({ ...h, at: h.at + rows * h.pitch });
   const logitRowBytes = g.outputPanels * PANEL_BYTES;
   return {
     layers: states.map((h, layer) => ({ rows, steps, h, x: layer === 0 ? input : after(states[layer - 1]) })),

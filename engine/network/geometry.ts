@@ -1,4 +1,4 @@
-import { type Dtype, panelColumns, panelsFor, realBytes } from '../kernels/kernels.ts';
+import { type Dtype, type KernelMaker, panelColumns, panelsFor, realBytes } from '../kernels/kernels.ts';
 
 /** The sizes of a classifier: inputs, hidden units and classes, and how many cells are stacked. */
 export interface NetworkShape {
@@ -29,6 +29,7 @@ export interface CellParameters {
 /** A network in numbers: its sizes in elements and panels, and its one table of parameters. */
 export interface Geometry extends NetworkShape {
   readonly dtype: Dtype;
+  readonly maker: KernelMaker;
   readonly realBytes: number;
   /** Columns of a panel. */
   readonly columns: number;
@@ -49,7 +50,7 @@ export interface Geometry extends NetworkShape {
 /** The block's size is a multiple of this, in elements: whole registers in either data type. */
 const BLOCK_ALIGNMENT = 8;
 
-export function geometryOf(shape: NetworkShape, dtype: Dtype): Geometry {
+export function geometryOf(shape: NetworkShape, dtype: Dtype, maker: KernelMaker = 'wasm'): Geometry {
   const { inputSize, hiddenSize, outputSize, numLayers } = shape;
   const parameters: Parameter[] = [];
   let offset = 0;
@@ -70,7 +71,7 @@ export function geometryOf(shape: NetworkShape, dtype: Dtype): Geometry {
   const b = place('output.bias', outputSize);
   return {
     ...{ inputSize, hiddenSize, outputSize, numLayers },
-    dtype,
+    ...{ dtype, maker },
     realBytes: realBytes(dtype),
     columns: panelColumns(dtype),
     inputPanels: panelsFor(inputSize, dtype),

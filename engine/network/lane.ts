@@ -7,7 +7,7 @@ import {
   type Scratch,
 } from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
-import { type Kernels, PANEL_BYTES } from '../kernels/kernels.ts';
+import type { Kernels } from '../kernels/kernels.ts';
 import { log } from '../numeric/elementary.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
@@ -56,8 +56,8 @@ export function forwardBlock(
   for (let i = 0; i < rows; i++) {
     // Rows that only fill the tile up take any state: nothing of theirs is read.
     const length = i < block.count ? block.batch.lengths[block.firstRank + i] : 1;
-    const state = top.at + (length * rows + i) * PANEL_BYTES;
-    k.copyRow(last.at + i * PANEL_BYTES, last.stride, state, top.stride, g.hiddenPanels);
+    const state = top.at + (length * rows + i) * top.pitch;
+    k.copyRow(last.at + i * last.pitch, last.stride, state, top.stride, g.hiddenPanels);
   }
   const { WT, bias } = model.packedOutput;
   k.project(logits.at, logits.stride, rows, g.outputPanels, last.at, last.stride, g.hiddenPanels, WT, bias);
@@ -69,9 +69,9 @@ function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
   const { layers, staging } = block.workspace;
   const { x } = layers[0];
   const rows = rowsOf(block);
-  const step = rows * PANEL_BYTES;
+  const step = rows * x.pitch;
   for (let i = 0; i < rows; i++) {
-    const at = x.at + i * PANEL_BYTES;
+    const at = x.at + i * x.pitch;
     let length = 0;
     if (i < block.count) {
       length = block.batch.lengths[block.firstRank + i];
@@ -87,12 +87,12 @@ function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory
   const { kernels: k, g } = tools;
   const rows = rowsOf(block);
   block.workspace.layers.forEach(({ h }, layer) => {
-    k.zeroRows(h.at, h.stride, PANEL_BYTES, rows, g.hiddenPanels);
+    k.zeroRows(h.at, h.stride, h.pitch, rows, g.hiddenPanels);
     if (!memory) return;
     for (let i = 0; i < block.count; i++) {
       const row = layer * block.batch.rows + block.batch.positions[block.firstRank + i];
       const from = memory.h0 + row * g.hiddenSize * g.realBytes;
-      k.gatherRows(h.at + i * PANEL_BYTES, h.stride, PANEL_BYTES, from, 1, g.hiddenSize);
+      k.gatherRows(h.at + i * h.pitch, h.stride, h.pitch, from, 1, g.hiddenSize);
     }
   });
 }
@@ -103,7 +103,7 @@ export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory)
   const { logits } = block.workspace;
   for (let i = 0; i < block.count; i++) {
     const to = memory.logits + block.batch.positions[block.firstRank + i] * g.outputSize * g.realBytes;
-    k.scatterRows(to, logits.at + i * PANEL_BYTES, logits.stride, PANEL_BYTES, 1, g.outputSize, 1);
+    k.scatterRows(to, logits.at + i * logits.pitch, logits.stride, logits.pitch, 1, g.outputSize, 1);
   }
 }
 
@@ -126,13 +126,13 @@ export function softmaxBlock(tools: LaneTools, block: Block): void {
 function logitRow({ kernels: k, g }: LaneTools, { workspace }: Block, i: number): number {
   const { logits, logitRows, logitRowBytes } = workspace;
   const row = logitRows + i * logitRowBytes;
-  k.scatterRows(row, logits.at + i * PANEL_BYTES, logits.stride, PANEL_BYTES, 1, g.outputSize, 1);
+  k.scatterRows(row, logits.at + i * logits.pitch, logits.stride, logits.pitch, 1, g.outputSize, 1);
   return row;
 }
 
 function putLogitRow({ kernels: k, g }: LaneTools, { workspace }: Block, i: number, row: number): void {
   const { logits } = workspace;
-  k.gatherRows(logits.at + i * PANEL_BYTES, logits.stride, PANEL_BYTES, row, 1, g.outputSize);
+  k.gatherRows(logits.at + i * logits.pitch, logits.stride, logits.pitch, row, 1, g.outputSize);
 }
 
 /**
@@ -143,7 +143,7 @@ export function lossAndDelta(tools: LaneTools, block: Block, data: Sequences, sc
   const { kernels: k, g, reals, doubles } = tools;
   const { logits, sums } = block.workspace;
   const filler = rowsOf(block) - block.count;
-  k.zeroRows(logits.at + block.count * PANEL_BYTES, logits.stride, PANEL_BYTES, filler, g.outputPanels);
+  k.zeroRows(logits.at + block.count * logits.pitch, logits.stride, logits.pitch, filler, g.outputPanels);
   for (let i = 0; i < block.count; i++) {
     const label = data.labels[block.batch.dataRows[block.firstRank + i]];
     const row = logitRow(tools, block, i);
@@ -168,10 +168,10 @@ export function argmax(values: ArrayLike<number>, first: number, count: number):
 export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
   const { logits } = block.workspace;
-  k.zeroRows(logits.at, logits.stride, PANEL_BYTES, rowsOf(block), g.outputPanels);
+  k.zeroRows(logits.at, logits.stride, logits.pitch, rowsOf(block), g.outputPanels);
   for (let i = 0; i < block.count; i++) {
     const from = memory.delta + block.batch.positions[block.firstRank + i] * g.outputSize * g.realBytes;
-    k.gatherRows(logits.at + i * PANEL_BYTES, logits.stride, PANEL_BYTES, from, 1, g.outputSize);
+    k.gatherRows(logits.at + i * logits.pitch, logits.stride, logits.pitch, from, 1, g.outputSize);
   }
 }
 
@@ -243,7 +243,7 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
     edge,
     add,
   );
-  k.sumRows(db, outputSize, delta.at, delta.stride, rows, edge, add);
+  k.sumRows(db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
   k.multiply(
     dLast.at,
     dLast.stride,
@@ -256,11 +256,11 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
     zeros,
   );
   const top = d[(g.numLayers - 1) % 2];
-  k.zeroRows(top.at, top.stride, PANEL_BYTES, rows * stepsOf(block), hiddenPanels);
+  k.zeroRows(top.at, top.stride, top.pitch, rows * stepsOf(block), hiddenPanels);
   for (let i = 0; i < block.count; i++) {
     const step = block.batch.lengths[block.firstRank + i] - 1;
-    const to = top.at + (step * rows + i) * PANEL_BYTES;
-    k.copyRow(to, top.stride, dLast.at + i * PANEL_BYTES, dLast.stride, hiddenPanels);
+    const to = top.at + (step * rows + i) * top.pitch;
+    k.copyRow(to, top.stride, dLast.at + i * dLast.pitch, dLast.stride, hiddenPanels);
   }
 }
 
@@ -280,7 +280,7 @@ function writeInitialGradient(tools: LaneTools, block: Block, layer: number, mem
   for (let i = 0; i < block.count; i++) {
     const row = layer * block.batch.rows + block.batch.positions[block.firstRank + i];
     const to = memory.dh0 + row * g.hiddenSize * g.realBytes;
-    k.scatterRows(to, dh0.at + i * PANEL_BYTES, dh0.stride, PANEL_BYTES, 1, g.hiddenSize, block.batch.rows);
+    k.scatterRows(to, dh0.at + i * dh0.pitch, dh0.stride, dh0.pitch, 1, g.hiddenSize, block.batch.rows);
   }
 }
 
@@ -294,7 +294,7 @@ function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory)
     const rank = block.firstRank + i;
     const to = memory.dx + block.batch.positions[rank] * rowSize * g.realBytes;
     const length = block.batch.lengths[rank];
-    k.scatterRows(to, dx.at + i * PANEL_BYTES, dx.stride, rows * PANEL_BYTES, length, g.inputSize, 1);
+    k.scatterRows(to, dx.at + i * dx.pitch, dx.stride, rows * dx.pitch, length, g.inputSize, 1);
     reals.fill(0, to / g.realBytes + length * g.inputSize, to / g.realBytes + rowSize);
   }
 }

@@ -117,7 +117,7 @@ export type ModelPackPiece = (kernels: Kernels, parameters: number) => void;
 
 export function packPieces(g: Geometry, memory: ModelMemory): ModelPackPiece[] {
   const cells = memory.packedCells.flatMap((packed, layer) =>
-    packCellPieces(memory.cells[layer], packed, g.dtype).map(
+    packCellPieces(memory.cells[layer], packed).map(
       (piece): ModelPackPiece =>
         (k, parameters) =>
           piece(k, cellArrays(g, layer, parameters)),
@@ -127,21 +127,15 @@ export function packPieces(g: Geometry, memory: ModelMemory): ModelPackPiece[] {
 }
 
 function packOutputPieces(g: Geometry, packed: PackedOutput): ModelPackPiece[] {
-  const { hiddenSize, outputSize, hiddenPanels, outputPanels, columns } = g;
+  const { hiddenSize, outputSize, hiddenPanels, outputPanels } = g;
   const W = g.W.offset * g.realBytes;
   const b = g.b.offset * g.realBytes;
   const pieces: ModelPackPiece[] = [(k, from) => k.packBias(packed.bias, from + b, 0, outputSize)];
   for (let p = 0; p < outputPanels; p++) {
-    const to = packed.WT + p * hiddenPanels * columns * PANEL_BYTES;
-    pieces.push((k, from) =>
-      k.packTransposed(to, from + W, outputSize, hiddenSize, hiddenPanels * columns, p * columns),
-    );
+    pieces.push((k, from) => k.packTransposed(packed.WT, from + W, outputSize, hiddenSize, p));
   }
   for (let p = 0; p < hiddenPanels; p++) {
-    const to = packed.W + p * outputPanels * columns * PANEL_BYTES;
-    pieces.push((k, from) =>
-      k.packPlain(to, from + W, outputSize, hiddenSize, outputPanels * columns, p * columns),
-    );
+    pieces.push((k, from) => k.packPlain(packed.W, from + W, outputSize, hiddenSize, p));
   }
   return pieces;
 }

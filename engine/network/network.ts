@@ -1,6 +1,7 @@
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
 import { realArray } from '../data/sequences.ts';
 import type { Dtype } from '../kernels/kernels.ts';
+import type { KernelOptions } from '../kernels/make-kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
 import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
@@ -30,23 +31,33 @@ export class Network {
   readonly #memory: WebAssembly.Memory;
 
   /** Throws MEMORY_TOO_LARGE before anything is allocated. */
-  constructor(shape: NetworkShape, dtype: Dtype, threads: number) {
-    this.g = geometryOf(shape, dtype);
+  constructor(shape: NetworkShape, dtype: Dtype, threads: number, kernels: KernelOptions) {
+    this.g = geometryOf(shape, dtype, kernels.maker);
     this.model = planModel(this.g, threads);
     this.threads = threads;
     const pages = Math.ceil(this.model.end / PAGE_BYTES);
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
-    const setup: ThreadSetup = { memory: this.#memory, module: wasmModule(dtype), shape, dtype, threads };
+    const setup: ThreadSetup = {
+      memory: this.#memory,
+      module: wasmModule(dtype),
+      shape,
+      dtype,
+      kernels,
+      threads,
+    };
     const thread = new ModelThread(setup);
     this.thread = thread;
     this.control = thread.control;
     if (threads === 0) {
       this.team = new CallingThread((job, place) => programOf(thread, job, place));
     } else {
-      const team = new WorkerTeam<Job>(threads, setup, this.control.words);
-      team.start();
-      this.team = team;
+      this.team = new WorkerTeam<Job>(threads, setup, this.control.words);
     }
+  }
+
+  /** Waits until the threads are there. Throws WORKER_FAILED. */
+  async ready(): Promise<void> {
+    await this.team.ready();
   }
 
   /** Numbers at an address of the memory. A view: valid until the memory grows, and after. */

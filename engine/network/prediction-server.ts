@@ -66,7 +66,7 @@ export class PredictionServer {
   async compute(input: SequenceInput, start: number): Promise<RealArray> {
     const network = this.#network;
     const { g } = network;
-    const lanes = laneCount(input.rows, g.blockSize * g.realBytes);
+    const lanes = laneCount(input.rows, g.blockSize * g.realBytes, g.maker);
     const parties = network.engaged(input.rows, input.frames, lanes, 1);
     const spec = this.#spec(input, start, parties);
     const plan = network.reserve(spec);

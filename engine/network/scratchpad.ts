@@ -1,11 +1,12 @@
-import type { Panels, Scratch } from '../cells/elman-cell.ts';
+import type { Scratch } from '../cells/elman-cell.ts';
 import { realArray } from '../data/sequences.ts';
 import {
   type Dtype,
   type Kernels,
+  layoutOf,
   PANEL_BYTES,
+  type Panels,
   panelColumns,
-  panelStride,
   panelsFor,
   realBytes,
   tiledRows,
@@ -27,7 +28,7 @@ function padOf(dtype: Dtype): Pad {
   let pad = pads.get(dtype);
   if (!pad) {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
-    pad = { memory, kernels: wasmKernels(wasmModule(dtype), memory) };
+    pad = { memory, kernels: wasmKernels(wasmModule(dtype), memory, dtype) };
     pads.set(dtype, pad);
   }
   return pad;
@@ -71,17 +72,16 @@ export class Scratchpad {
 
   /** Panels of zeros with `rows` rows, in whole tiles. */
   emptyPanels(rows: number, width: number): Panels {
-    const stride = panelStride(tiledRows(rows));
-    const panels = panelsFor(width, this.#dtype);
-    const at = this.reserve(panels * stride);
-    this.view(at, (panels * stride) / realBytes(this.#dtype)).fill(0);
-    return { at, stride };
+    const { stride, pitch, bytes } = layoutOf('wasm', tiledRows(rows), panelsFor(width, this.#dtype));
+    const at = this.reserve(bytes);
+    this.view(at, bytes / realBytes(this.#dtype)).fill(0);
+    return { at, stride, pitch };
   }
 
   /** Writes an array [rows, width] into panels, from row `first` on. */
   fill(panels: Panels, first: number, data: RealArray, rows: number, width: number): Panels {
-    const at = panels.at + first * PANEL_BYTES;
-    this.kernels.gatherRows(at, panels.stride, PANEL_BYTES, this.put(data), rows, width);
+    const at = panels.at + first * panels.pitch;
+    this.kernels.gatherRows(at, panels.stride, panels.pitch, this.put(data), rows, width);
     return panels;
   }
 
@@ -92,8 +92,8 @@ export class Scratchpad {
   /** Reads rows `first` … of panels back into an array [rows, width]. */
   read(panels: Panels, first: number, rows: number, width: number): RealArray {
     const at = this.reserve(rows * width * realBytes(this.#dtype));
-    const from = panels.at + first * PANEL_BYTES;
-    this.kernels.scatterRows(at, from, panels.stride, PANEL_BYTES, rows, width, 1);
+    const from = panels.at + first * panels.pitch;
+    this.kernels.scatterRows(at, from, panels.stride, panels.pitch, rows, width, 1);
     const result = newReals(this.#dtype, rows * width);
     result.set(this.view(at, rows * width));
     return result;
@@ -101,26 +101,23 @@ export class Scratchpad {
 
   /** W [n, k] packed for x Wᵀ. */
   packTransposed(W: RealArray, n: number, k: number): number {
-    const columns = panelColumns(this.#dtype);
-    const padded = panelsFor(k, this.#dtype) * columns;
     const from = this.put(W);
-    const at = this.reserve(panelsFor(n, this.#dtype) * padded * PANEL_BYTES);
-    for (let p = 0; p < panelsFor(n, this.#dtype); p++) {
-      this.kernels.packTransposed(at + p * padded * PANEL_BYTES, from, n, k, padded, p * columns);
-    }
+    const at = this.#packed(k, n);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packTransposed(at, from, n, k, p);
     return at;
   }
 
   /** W [k, n] packed for dz W. */
   packPlain(W: RealArray, k: number, n: number): number {
-    const columns = panelColumns(this.#dtype);
-    const padded = panelsFor(k, this.#dtype) * columns;
     const from = this.put(W);
-    const at = this.reserve(panelsFor(n, this.#dtype) * padded * PANEL_BYTES);
-    for (let p = 0; p < panelsFor(n, this.#dtype); p++) {
-      this.kernels.packPlain(at + p * padded * PANEL_BYTES, from, k, n, padded, p * columns);
-    }
+    const at = this.#packed(k, n);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, p);
     return at;
+  }
+
+  #packed(k: number, n: number): number {
+    const rows = panelsFor(k, this.#dtype) * panelColumns(this.#dtype);
+    return this.reserve(rows * panelsFor(n, this.#dtype) * PANEL_BYTES);
   }
 
   /** a + b, or a alone, padded to whole panels. */

@@ -1,6 +1,6 @@
 import { realArray } from '../data/sequences.ts';
 import { type Dtype, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
-import { wasmKernels } from '../kernels/wasm-kernels.ts';
+import { type KernelOptions, makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
 import { type Place, share } from '../parallel/program.ts';
@@ -16,6 +16,7 @@ export interface ThreadSetup {
   readonly module: WebAssembly.Module;
   readonly shape: NetworkShape;
   readonly dtype: Dtype;
+  readonly kernels: KernelOptions;
   /** Threads of the model, for the plan of its memory. */
   readonly threads: number;
 }
@@ -32,9 +33,9 @@ export class ModelThread {
   #doubles: Float64Array;
 
   constructor(setup: ThreadSetup) {
-    this.g = geometryOf(setup.shape, setup.dtype);
+    this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker);
     this.model = planModel(this.g, setup.threads);
-    this.kernels = wasmKernels(setup.module, setup.memory);
+    this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
     this.#memory = setup.memory;
     this.#packPieces = packPieces(this.g, this.model);
     const { buffer } = setup.memory;

@@ -5,13 +5,17 @@ const KILOBYTE = 1024;
 
 describe('lane plan', () => {
   it('makes a lane of every tile of four rows, up to 64', () => {
-    const counts = [1, 4, 5, 32, 64, 256, 1000].map((rows) => laneCount(rows, KILOBYTE));
+    const counts = [1, 4, 5, 32, 64, 256, 1000].map((rows) => laneCount(rows, KILOBYTE, 'wasm'));
     expect(counts).toEqual([1, 1, 2, 8, 16, 64, 64]);
   });
 
   it('makes fewer lanes where their gradient buffers would take more than 64 MiB together', () => {
-    expect(laneCount(256, 4 * 2 ** 20)).toBe(16);
-    expect(laneCount(256, 2 ** 30)).toBe(1);
+    expect(laneCount(256, 4 * 2 ** 20, 'wasm')).toBe(16);
+    expect(laneCount(256, 2 ** 30, 'wasm')).toBe(1);
+  });
+
+  it('makes lanes of two tiles for a BLAS', () => {
+    expect([1, 8, 9, 64].map((rows) => laneCount(rows, KILOBYTE, 'blas'))).toEqual([1, 1, 2, 8]);
   });
 
   it('cuts between tiles and leaves the odd rows to the last lane', () => {

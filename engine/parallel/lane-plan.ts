@@ -1,4 +1,4 @@
-import { TILE_ROWS } from '../kernels/kernels.ts';
+import { type KernelMaker, TILE_ROWS } from '../kernels/kernels.ts';
 
 /**
  * How a batch is cut into lanes. A lane is a run of rows that is computed by one thread, by itself, into gradient
@@ -13,10 +13,13 @@ export const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 /** A lane works through its rows in blocks of at most this many, so that a block's activations stay in cache. */
 export const BLOCK_ROWS = 16;
 
-/** Lanes of a batch: one for each tile of 4 rows, up to 64, fewer where their gradient buffers would be too large. */
-export function laneCount(rows: number, gradientBytes: number): number {
+/** Rows of the smallest lanes: a tile; for a BLAS two, whose calls cost more than a tile's work is worth. */
+const LANE_ROWS: Record<KernelMaker, number> = { wasm: TILE_ROWS, blas: 2 * TILE_ROWS };
+
+/** Lanes of a batch: as many as there are smallest lanes, 64 at most, fewer where their gradient buffers are too large. */
+export function laneCount(rows: number, gradientBytes: number, maker: KernelMaker): number {
   const affordable = Math.max(1, Math.floor(LANE_GRADIENT_BYTES / gradientBytes));
-  return Math.min(Math.ceil(rows / TILE_ROWS), MAX_LANES, affordable);
+  return Math.min(Math.ceil(rows / LANE_ROWS[maker]), MAX_LANES, affordable);
 }
 
 /** First row of a lane, in the batch's order of lengths; lane `lanes` begins where the last one ends. */

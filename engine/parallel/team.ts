@@ -11,18 +11,23 @@ import type { Place, Program } from './program.ts';
 export interface Team<Job> {
   /** Threads there are: a call engages at most so many. */
   readonly size: number;
+  /** Resolves when the threads are there. */
+  ready(): Promise<unknown>;
   /** Runs a job on `parties` threads and returns when all have ended it; rejects as if it had not been begun. */
   run(job: Job, parties: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What a worker is told, and what it answers. */
+/** What a worker is told, and what it answers; without a job the threads only meet, to show that they are there. */
 export interface Task<Job> extends Place {
-  readonly job: Job;
+  readonly job: Job | null;
 }
 export type Reply =
   | { readonly ok: true; readonly threadId: number }
   | { readonly ok: false; readonly aborted: boolean; readonly message: string };
+
+/** Threads that have not all started by then never will. */
+const START_LIMIT_MS = 30_000;
 
 /** The event loop gets its turn at least this often, lanes permitting. */
 const BREATH_MS = 10;
@@ -35,6 +40,8 @@ export class CallingThread<Job> implements Team<Job> {
   constructor(program: (job: Job, place: Place) => Program) {
     this.#program = program;
   }
+
+  async ready(): Promise<void> {}
 
   async run(job: Job): Promise<void> {
     let breath = performance.now();
@@ -56,6 +63,7 @@ export class WorkerTeam<Job> implements Team<Job> {
   readonly #workerData: unknown;
   readonly #words: Int32Array;
   #pool: Piscina<Task<Job>, Reply> | null = null;
+  #ready: Promise<Piscina<Task<Job>, Reply>> | null = null;
   #ranOn: readonly number[] = [];
 
   /** `words` is the control block, which must outlive the team at the same place. */
@@ -76,8 +84,39 @@ export class WorkerTeam<Job> implements Team<Job> {
   }
 
   async run(job: Job, parties: number): Promise<void> {
-    this.#pool ??= this.#start();
-    const pool = this.#pool;
+    const pool = await this.ready();
+    const replies = await this.#dispatch(pool, job, parties);
+    this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
+  }
+
+  /**
+   * Starts the threads, unless they are there, and waits until all have met.
+   * @throws WORKER_FAILED where one cannot start
+   */
+  ready(): Promise<Piscina<Task<Job>, Reply>> {
+    this.#ready ??= this.#startAll().catch((error) => {
+      this.#ready = null;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  async #startAll(): Promise<Piscina<Task<Job>, Reply>> {
+    const pool = this.#start();
+    this.#pool = pool;
+    const limit = setTimeout(() => void pool.destroy(), START_LIMIT_MS);
+    try {
+      await this.#dispatch(pool, null, this.size);
+      return pool;
+    } catch (error) {
+      // What kept a thread from starting would do so again: this is no thread lost in a call.
+      throw workerFailed('it could not start', error instanceof Error ? (error.cause ?? error) : error);
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  async #dispatch(pool: Piscina<Task<Job>, Reply>, job: Job | null, parties: number): Promise<Reply[]> {
     Atomics.store(this.#words, Word.abort, 0);
     Atomics.store(this.#words, Word.arrived, 0);
     const tasks = Array.from({ length: parties }, (_, index) => pool.run({ job, index, parties }));
@@ -87,19 +126,15 @@ export class WorkerTeam<Job> implements Team<Job> {
     } catch (cause) {
       giveUp(this.#words);
       this.#pool = null;
+      this.#ready = null;
       // The other threads may be anywhere in the call: once they are gone, nobody writes into the memory any more.
       await Promise.all([pool.destroy(), Promise.allSettled(tasks)]);
       throw workerLost(cause);
     }
-    this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
     // A thread that failed makes the others give up: what is told is the failure, not its consequences.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     if (failure && !failure.ok) throw workerFailed(failure.message);
-  }
-
-  /** Starts the threads ahead of the first call. */
-  start(): void {
-    this.#pool ??= this.#start();
+    return replies;
   }
 
   #start(): Piscina<Task<Job>, Reply> {
@@ -123,6 +158,7 @@ export class WorkerTeam<Job> implements Team<Job> {
   async close(): Promise<void> {
     const pool = this.#pool;
     this.#pool = null;
+    this.#ready = null;
     await pool?.destroy();
   }
 }

@@ -187,7 +187,7 @@ function planEpochs(
   const steps = Math.ceil(rows / batchSize);
   const longest = data.lengths.reduce((a, b) => Math.max(a, b), 0);
   const frames = data.lengths.reduce((a, b) => a + b, 0);
-  const lanes = laneCount(batchSize, g.blockSize * g.realBytes);
+  const lanes = laneCount(batchSize, g.blockSize * g.realBytes, g.maker);
   const parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3);
   const spec: BatchSpec = {
     ...{ start, rows: batchSize, steps: longest, time: longest, threads: parties },

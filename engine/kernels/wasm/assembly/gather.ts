@@ -64,21 +64,30 @@ export function scatterRows(
   }
 }
 
-/** sums[j] (+)= Σ_rows src[row, j], for the bias gradients: four rows at a time, `rows` a multiple of 4. */
-export function sumRows(sums: usize, width: i32, src: usize, srcStride: usize, rows: i32, edge: usize, add: bool): void {
+/**
+ * sums[j] (+)= Σ_rows src[row, j], for the bias gradients: four rows at a time, `rows` a multiple of 4.
+ *   src: panels `srcStride` bytes apart, their rows `srcStep` bytes apart     edge: 32 bytes of the caller's
+ */
+export function sumRows(
+  sums: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,
+): void {
   for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL) {
     let low0 = v128.splat<real>(0), low1 = low0, low2 = low0, low3 = low0;
     let high0 = low0, high1 = low0, high2 = low0, high3 = low0;
     let from = src;
-    for (const end = src + <usize>rows * PANEL; from != end; from += 4 * PANEL) {
+    for (const end = src + <usize>rows * srcStep; from != end; ) {
       low0 = v128.add<real>(low0, v128.load(from));
       high0 = v128.add<real>(high0, v128.load(from, 16));
-      low1 = v128.add<real>(low1, v128.load(from, 32));
-      high1 = v128.add<real>(high1, v128.load(from, 48));
-      low2 = v128.add<real>(low2, v128.load(from, 64));
-      high2 = v128.add<real>(high2, v128.load(from, 80));
-      low3 = v128.add<real>(low3, v128.load(from, 96));
-      high3 = v128.add<real>(high3, v128.load(from, 112));
+      from += srcStep;
+      low1 = v128.add<real>(low1, v128.load(from));
+      high1 = v128.add<real>(high1, v128.load(from, 16));
+      from += srcStep;
+      low2 = v128.add<real>(low2, v128.load(from));
+      high2 = v128.add<real>(high2, v128.load(from, 16));
+      from += srcStep;
+      low3 = v128.add<real>(low3, v128.load(from));
+      high3 = v128.add<real>(high3, v128.load(from, 16));
+      from += srcStep;
     }
     v128.store(edge, v128.add<real>(v128.add<real>(low0, low1), v128.add<real>(low2, low3)));
     v128.store(edge, v128.add<real>(v128.add<real>(high0, high1), v128.add<real>(high2, high3)), 16);

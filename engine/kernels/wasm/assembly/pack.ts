@@ -1,31 +1,31 @@
 import { LANES, PANEL } from './layout';
 
 /**
- * One panel of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
- *   W: row-major [n, k]     b: [kPadded, LANES], zero where W has no element
+ * One panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
+ *   W: row-major [n, k]     b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
  */
-export function packTransposed(b: usize, W: usize, n: i32, k: i32, kPadded: i32, first: i32): void {
+export function packTransposed(b: usize, step: usize, W: usize, n: i32, k: i32, kPadded: i32, first: i32): void {
   const row = <usize>k * sizeof<real>();
   const lanes = min(LANES, n - first);
   W += <usize>first * row;
   for (let l = 0; l < LANES; l++) {
     let to = b + <usize>l * sizeof<real>();
     const inside = l < lanes ? k : 0;
-    for (let i = 0; i < inside; i++, to += PANEL) store<real>(to, load<real>(W + <usize>i * sizeof<real>()));
-    for (let i = inside; i < kPadded; i++, to += PANEL) store<real>(to, 0);
+    for (let i = 0; i < inside; i++, to += step) store<real>(to, load<real>(W + <usize>i * sizeof<real>()));
+    for (let i = inside; i < kPadded; i++, to += step) store<real>(to, 0);
     W += row;
   }
 }
 
 /**
- * One panel of B = W, for dz W: b[i, l] = W[i, first + l].
- *   W: row-major [k, n]     b: [kPadded, LANES], zero where W has no element
+ * One panel of columns of B = W, for dz W: b[i, l] = W[i, first + l].
+ *   W: row-major [k, n]     b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
  */
-export function packPlain(b: usize, W: usize, k: i32, n: i32, kPadded: i32, first: i32): void {
+export function packPlain(b: usize, step: usize, W: usize, k: i32, n: i32, kPadded: i32, first: i32): void {
   const row = <usize>n * sizeof<real>();
   W += <usize>first * sizeof<real>();
   const lanes = min(LANES, n - first);
-  for (let i = 0; i < k; i++, W += row, b += PANEL) {
+  for (let i = 0; i < k; i++, W += row, b += step) {
     if (lanes == LANES) {
       v128.store(b, v128.load(W));
       v128.store(b, v128.load(W, 16), 16);
@@ -35,7 +35,7 @@ export function packPlain(b: usize, W: usize, k: i32, n: i32, kPadded: i32, firs
       }
     }
   }
-  memory.fill(b, 0, <usize>(kPadded - k) * PANEL);
+  for (let i = k; i < kPadded; i++, b += step) memory.fill(b, 0, PANEL);
 }
 
 /** sum[j] = a[j] + b[j] for j < n, 0 up to the next whole panel; b may be 0 (no second bias). */
@@ -46,4 +46,9 @@ export function packBias(sum: usize, a: usize, b: usize, n: i32): void {
     const value: real = j < n ? load<real>(a + at) : 0;
     store<real>(sum + at, j < n && b ? value + load<real>(b + at) : value);
   }
+}
+
+/** The same `bytes` (a multiple of 32) into `count` consecutive rows: the bias that a matmul is added onto. */
+export function repeatRow(dst: usize, row: usize, bytes: usize, count: i32): void {
+  for (let i = 0; i < count; i++, dst += bytes) memory.copy(dst, row, bytes);
 }

@@ -3,6 +3,7 @@ import { workerData } from 'piscina';
 import { type Job, programOf } from '../engine/network/programs.ts';
 import { ModelThread, type ThreadSetup } from '../engine/network/thread.ts';
 import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
+import { nothing } from '../engine/parallel/program.ts';
 import type { Reply, Task } from '../engine/parallel/team.ts';
 
 /** One worker thread of a model: takes its place in the call it is given, and meets the others at the barriers. */
@@ -12,7 +13,8 @@ export default function run({ job, index, parties }: Task<Job>): Reply {
   const { words } = thread.control;
   const barrier = new Barrier(words, parties);
   try {
-    for (const leader of programOf(thread, job, { index, parties })) if (leader) barrier.wait(leader);
+    if (job === null) barrier.wait(nothing);
+    else for (const leader of programOf(thread, job, { index, parties })) if (leader) barrier.wait(leader);
     return { ok: true, threadId };
   } catch (error) {
     giveUp(words);

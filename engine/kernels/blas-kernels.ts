@@ -1,0 +1,81 @@
+import { type Blas, NoTrans, RowMajor, Trans } from './blas-library.ts';
+import { type Dtype, type Kernels, PANEL_BYTES, panelColumns, panelsFor, realBytes } from './kernels.ts';
+import { wasmExports } from './wasm-kernels.ts';
+
+/**
+ * Kernels whose matmuls are a BLAS's, on the same memory: rows of whole panels, so that the leading dimension of a
+ * matrix is its padded width. Everything else is WebAssembly's. The shapes handed over depend on the lane only, never
+ * on the number of threads: the results are the same bits for any, on one machine.
+ */
+export function blasKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  dtype: Dtype,
+  { gemm, addressOf }: Blas,
+): Kernels {
+  const wasm = wasmExports(module, memory);
+  const columns = panelColumns(dtype);
+  const bytes = realBytes(dtype);
+  const base = addressOf(memory.buffer);
+  const padded = (width: number) => panelsFor(width, dtype) * columns;
+
+  /** c [rows, n] = a [rows, k] b [k, n] + beta c, all in whole panels. */
+  const multiplyAdd = (
+    c: number,
+    rows: number,
+    nPanels: number,
+    a: number,
+    kPanels: number,
+    b: number,
+    beta: number,
+  ) => {
+    const n = nPanels * columns;
+    const k = kPanels * columns;
+    gemm(RowMajor, NoTrans, NoTrans, rows, n, k, 1, base + a, k, base + b, n, beta, base + c, n);
+  };
+
+  return {
+    ...wasm,
+    packTransposed: (b, W, n, k, panel) =>
+      wasm.packTransposed(b + panel * PANEL_BYTES, padded(n) * bytes, W, n, k, padded(k), panel * columns),
+    packPlain: (b, W, k, n, panel) =>
+      wasm.packPlain(b + panel * PANEL_BYTES, padded(n) * bytes, W, k, n, padded(k), panel * columns),
+    project: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b, bias) => {
+      wasm.repeatRow(c, bias, nPanels * PANEL_BYTES, rows);
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
+    },
+    multiply: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 0);
+    },
+    tanhStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
+      wasm.tanhArray(c, c, rows * nPanels * PANEL_BYTES);
+    },
+    tanhStepBackward: (d, _dStride, rows, nPanels, a, _aStride, kPanels, b, h) => {
+      multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
+      wasm.tanhBackward(d, 0, h, 0, rows * nPanels, 1);
+    },
+    // Rows of whole panels, one after the other, are to this kernel one long panel.
+    tanhBackward: (d, _dStride, h, _hStride, rows, panels) => {
+      wasm.tanhBackward(d, 0, h, 0, rows * panels, 1);
+    },
+    outerProduct: (c, cRow, m, n, a, _aStride, b, _bStride, depth, _edge, add) => {
+      gemm(
+        RowMajor,
+        Trans,
+        NoTrans,
+        m,
+        n,
+        depth,
+        1,
+        base + a,
+        padded(m),
+        base + b,
+        padded(n),
+        add,
+        base + c,
+        cRow / bytes,
+      );
+    },
+  };
+}
