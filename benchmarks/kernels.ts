@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util';
 import {
   type Dtype,
+  type KernelMaker,
   type Kernels,
+  layoutOf,
   PANEL_BYTES,
   panelColumns,
-  panelStride,
   panelsFor,
   realBytes,
   tiledRows,
 } from '../engine/kernels/kernels.ts';
-import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { makeKernels } from '../engine/kernels/make-kernels.ts';
+import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap, PAGE_BYTES } from '../engine/parallel/memory-map.ts';
 import { limitContestant } from './limit.ts';
@@ -25,10 +27,13 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     /** Only kernels whose name contains this. */
     only: { type: 'string', default: '' },
+    /** wasm or blas: what else is set against WebAssembly's bare loop. */
+    kernels: { type: 'string', default: 'wasm' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
   },
 });
+const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
 const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
 const seconds = Number(options.seconds ?? (options.quick ? 0.01 : 0.05));
 
@@ -69,9 +74,11 @@ interface Operands {
 function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
   const map = new MemoryMap(0);
   const rows = tiledRows(M);
-  const stride = panelStride(rows);
   const [kPanels, nPanels] = [panelsFor(K, dtype), panelsFor(N, dtype)];
-  const panels = (count: number) => ({ at: map.add('panels', count * stride), stride });
+  const panels = (count: number) => {
+    const { stride, bytes } = layoutOf(maker, rows, count);
+    return { at: map.add('panels', bytes), stride };
+  };
   const places = {
     a: panels(kPanels),
     c: panels(nPanels),
@@ -85,7 +92,8 @@ function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
   const pages = Math.ceil(map.end / PAGE_BYTES);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
   fillWithSmallValues(dtype, memory, places.zeros);
-  return { kernels: wasmKernels(wasmModule(dtype), memory), rows, kPanels, nPanels, ...places };
+  const kernels = makeKernels({ maker }, wasmModule(dtype), memory, dtype);
+  return { kernels, rows, kPanels, nPanels, ...places };
 }
 
 /** Values of ordinary size: sums of hundreds of products stay far from overflow, and nothing is subnormal. */
@@ -134,7 +142,7 @@ async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Mea
     const { median, spread } = summarise(timesOf(times, `${kernel} ${title(dimensions)}`));
     const rate = flopsOf(dimensions) / median;
     return {
-      ...{ suite: `kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
+      ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
       ...{ seconds: median, spread, gflops: rate / 1e9, share: rate / peak },
     };
   });
@@ -152,7 +160,9 @@ function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]
     ...names.map((kernel) => cell(kernel, dimensions)),
   ]);
   const widest = Math.max(...measurements.map(({ spread }) => spread));
-  console.log(`\n${dtype}: the bare loop runs at ${digits(limit)} GFLOP/s; GFLOP/s (share of it):\n`);
+  console.log(
+    `\n${maker}, ${dtype}: the bare loop runs at ${digits(limit)} GFLOP/s; GFLOP/s (share of it):\n`,
+  );
   console.log(markdownTable(['M×K×N', ...names], rows));
   console.log(`\nlargest spread ${percent(widest)}`);
 }

@@ -23,7 +23,7 @@ const limitFlops = (dtype: Dtype): number =>
 /** The bare loop, to be measured by turns with whatever is held to it. */
 export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
-  const kernels = wasmKernels(wasmModule(dtype), memory);
+  const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
   const a = 1_024;
   const b = a + DEPTH_PANELS * 4 * PANEL_BYTES;
   const work = () => runBare(kernels, a, b);

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import benny from 'benny';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { renderResults } from './chart.ts';
 import { measureLimit } from './limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
@@ -17,12 +18,15 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     /** Sizes B,T,I,H,L, separated by semicolons. */
     sizes: { type: 'string' },
+    /** wasm or blas. */
+    kernels: { type: 'string', default: 'wasm' },
     /** Thread counts, separated by commas; 0 computes on the calling thread. */
     threads: { type: 'string' },
   },
 });
 
 const sizes = options.sizes?.split(';').map(parseSize) ?? sizesOf(options.quick);
+const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
 const counts = options.threads?.split(',').map(Number) ?? threadCounts();
 const cases = options.quick ? { minSamples: 3, maxTime: 0.15 } : { minSamples: 15, maxTime: 2 };
 const suites = SUITES.filter(({ name }) => options.only === undefined || name === options.only);
@@ -34,7 +38,7 @@ if (suites.length === 0) {
 async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Measurement[]> {
   const prepared: Case[] = [];
   try {
-    for (const threads of counts) prepared.push(await kind.prepare(size, threads));
+    for (const threads of counts) prepared.push(await kind.prepare(size, threads, maker));
     const summary = await benny.suite(
       `${kind.name} ${nameOf(size)}`,
       ...prepared.map(({ threads, work }) =>
@@ -49,6 +53,8 @@ async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Mea
   }
 }
 
+const suiteName = (name: string): string => (maker === 'blas' ? `${name}, BLAS` : name);
+
 /** `samples`: seconds of one call, as benny took them. */
 function measurement(
   { name: suite }: SuiteKind,
@@ -60,7 +66,7 @@ function measurement(
   const { median, spread } = summarise(samples);
   const rate = flops / median;
   return {
-    ...{ suite, name: nameOf(size), threads, seconds: median / pieces, spread },
+    ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },
     gflops: rate / 1e9,
     sequencesPerSecond: sequences / median,
     share: rate / (coresUsed(threads) * limit),
@@ -73,7 +79,9 @@ function print(kind: SuiteKind, limit: number, measurements: readonly Measuremen
     ...[digits(sequencesPerSecond ?? 0), digits(gflops ?? 0), percent(share ?? 0)],
   ]);
   const columns = ['B,T,I,H,L', 'threads', 'median', 'spread', 'sequences/s', 'GFLOP/s', 'of the limit'];
-  console.log(`\n## ${kind.name}: ${kind.piece}; one core's limit ${digits(limit / 1e9)} GFLOP/s\n`);
+  console.log(
+    `\n## ${suiteName(kind.name)}: ${kind.piece}; one core's limit ${digits(limit / 1e9)} GFLOP/s\n`,
+  );
   console.log(`${markdownTable(columns, rows)}\n`);
 }
 

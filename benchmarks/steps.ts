@@ -1,5 +1,5 @@
 import { RNNPhonemeClassifier } from '../engine/index.ts';
-import type { Dtype } from '../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import type { Network } from '../engine/network/network.ts';
 import { networkOf } from '../engine/rnn-classifier.ts';
 import { asyncContestant, type Contestant } from './rounds.ts';
@@ -10,9 +10,9 @@ import { modelOptions, type SeededData, type Size, seededData, stepFlops } from 
 export function createModel(
   size: Size,
   threads: number,
-  dtype: Dtype = 'float32',
+  kernels: KernelMaker = 'wasm',
 ): Promise<RNNPhonemeClassifier> {
-  return RNNPhonemeClassifier.create({ ...modelOptions(size), threads, dtype });
+  return RNNPhonemeClassifier.create({ ...modelOptions(size), threads, kernels });
 }
 
 /** The memory and threads behind a model. */

@@ -1,4 +1,5 @@
 import type { RNNPhonemeClassifier } from '../engine/index.ts';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
 import { callsByThread, recordStep } from './replay/trace.ts';
@@ -21,7 +22,7 @@ export interface SuiteKind {
   readonly name: string;
   /** What one piece of work is. */
   readonly piece: string;
-  prepare(size: Size, threads: number): Promise<Case>;
+  prepare(size: Size, threads: number, kernels: KernelMaker): Promise<Case>;
 }
 
 const sharedCase = (
@@ -39,8 +40,8 @@ const sharedCase = (
 const trainingStep: SuiteKind = {
   name: 'training step',
   piece: 'a call of gradients with one batch',
-  prepare: async (size, threads) => {
-    const model = await createModel(size, threads);
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
     const { x, labels } = seededData(size);
     return sharedCase(model, size, threads, stepFlops(size), () => model.gradients(x, labels));
   },
@@ -49,8 +50,8 @@ const trainingStep: SuiteKind = {
 const fit: SuiteKind = {
   name: 'fit',
   piece: 'a step inside fit, with shuffling, clipping and Adam',
-  prepare: async (size, threads) => {
-    const model = await createModel(size, threads);
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
     const steps = stepsPerFit(size);
     const data = seededData(size, { rows: size.B * steps });
     const optimizer = model.optimizer({ type: 'adam', learningRate: 1e-4 });
@@ -62,8 +63,8 @@ const fit: SuiteKind = {
 const inference: SuiteKind = {
   name: 'inference',
   piece: 'a call of predict with one batch',
-  prepare: async (size, threads) => {
-    const model = await createModel(size, threads);
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
     const { x } = seededData(size);
     return sharedCase(model, size, threads, forwardFlops(size), () => model.predict(x));
   },

@@ -52,7 +52,7 @@ async function shareAt(size: Size, threads: number, { rounds, seconds }: Effort)
     measureRounds([stepInside('step', model, size), team.contestant('kernels alone')], rounds, seconds),
   );
   await team.close();
-  const alone = new Replay(wasmKernels(wasmModule('float32'), memory), callsByThread(trace)[0]);
+  const alone = new Replay(wasmKernels(wasmModule('float32'), memory, 'float32'), callsByThread(trace)[0]);
   const { median: step, spread } = summarise(timesOf(times, 'step'));
   const rest = 1 - median(pairedRatios(timesOf(times, 'kernels alone'), timesOf(times, 'step')));
   const shares = classShares(alone, seconds, step).map((share) => share * (1 - rest));

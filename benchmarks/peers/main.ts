@@ -4,8 +4,9 @@ import { limitContestant } from '../limit.ts';
 import { CORES, coresUsed, describeMachine, machineLine } from '../machine.ts';
 import { type Measurement, saveResults } from '../results.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
-import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops } from '../sizes.ts';
+import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
 import { median, pairedRatios, quantile, summarise } from '../statistics.ts';
+import { createModel } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
 import { brainStep } from './brain.ts';
 import { elmanFit, elmanStep } from './elman.ts';
@@ -51,9 +52,16 @@ function makers(size: Size): Maker[] {
     ...counts.map(
       (threads): Maker =>
         (problem) =>
-          elmanStep(problem, threads),
+          elmanStep(problem, threads, 'wasm'),
     ),
-    (problem) => elmanFit(problem, CORES),
+    (problem) => elmanFit(problem, CORES, 'wasm'),
+    ...(hasBlas && isWanted('blas')
+      ? counts.map(
+          (threads): Maker =>
+            (problem) =>
+              elmanStep(problem, threads, 'blas'),
+        )
+      : []),
     ...(python && isWanted('pytorch')
       ? torchCounts.map(
           (threads): Maker =>
@@ -128,21 +136,47 @@ function print(
   );
   const columns = ['training step', 'median', 'spread', 'GFLOP/s', 'of the limit', '× elman', 'quartiles'];
   console.log(markdownTable(columns, rows));
-  for (const peer of ['PyTorch', 'tfjs', 'brain.js']) {
-    const [best] = measurements
-      .filter(({ name }) => name.startsWith(peer))
-      .toSorted((a, b) => a.seconds - b.seconds);
-    if (!best) continue;
-    const ratios = ratiosOf(best.name);
-    console.log(
-      `\n${ours.name}: ${digits(quantile(ratios, 0.5))} times as fast (${quartiles(ratios)}) as ${best.name}`,
-    );
+  const blas = measurements.findLast(({ name }) => name.startsWith('elman with BLAS'));
+  for (const own of blas ? [ours, blas] : [ours]) {
+    for (const peer of ['PyTorch', 'tfjs', 'brain.js']) printBest(own.name, peer, measurements, times);
+  }
+}
+
+/** How many times as fast one of ours is as the fastest of a peer's. */
+function printBest(
+  own: string,
+  peer: string,
+  measurements: readonly Measurement[],
+  times: Map<string, number[]>,
+): void {
+  const theirs = measurements.filter(({ name }) => name.startsWith(peer));
+  const [best] = theirs.toSorted((a, b) => a.seconds - b.seconds);
+  if (!best) return;
+  const ratios = pairedRatios(timesOf(times, best.name), timesOf(times, own));
+  console.log(
+    `\n${own}: ${digits(quantile(ratios, 0.5))} times as fast (${quartiles(ratios)}) as ${best.name}`,
+  );
+}
+
+/** Whether `kernels: 'blas'` finds a library here. */
+async function findBlas(): Promise<boolean> {
+  try {
+    const model = await createModel(TINY, 0, 'blas');
+    await model.close();
+    return true;
+  } catch (error) {
+    console.log(`elman with BLAS is left out: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
   }
 }
 
 const machine = describeMachine();
 console.log(machineLine(machine));
 if (!findTorch()) console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
+// OpenBLAS as it comes, for everybody: what holds its kernel back is not passed on.
+delete process.env.OPENBLAS_CORETYPE;
+delete process.env.OPENBLAS_L2_SIZE;
+const hasBlas = await findBlas();
 const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
 const limits: number[] = [];
 const measurements: Measurement[] = [];

@@ -7,7 +7,7 @@ import type { ReplaySetup, ReplayTask } from './replay-team.ts';
 
 /** One thread of a ReplayTeam: keeps recorded calls, and runs them when all are ready to. */
 const { memory, module, words, index, parties } = workerData as ReplaySetup;
-const kernels = wasmKernels(module, memory);
+const kernels = wasmKernels(module, memory, 'float32');
 const barrier = new Barrier(words, parties);
 const replays = new Map<string, Replay>();
 

@@ -19,7 +19,7 @@ function gradientOf(trace: StepTrace, memory: WebAssembly.Memory): number[] {
     shared: true,
   });
   new Uint8Array(copy.buffer).set(new Uint8Array(memory.buffer));
-  const kernels = wasmKernels(wasmModule('float32'), copy);
+  const kernels = wasmKernels(wasmModule('float32'), copy, 'float32');
   for (const phase of PHASES) {
     for (const calls of callsByThread(trace, [phase])) new Replay(kernels, calls).run();
   }
