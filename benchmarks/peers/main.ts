@@ -10,6 +10,7 @@ import { createModel } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
 import { brainStep } from './brain.ts';
 import { elmanFit, elmanStep } from './elman.ts';
+import { settleOpenBlas } from './openblas.ts';
 import { checkLoss, type Peer, type Problem, problemOf } from './problem.ts';
 import { tfjsStep } from './tfjs.ts';
 import { findTorch, torchStep } from './torch.ts';
@@ -42,7 +43,6 @@ type Maker = (problem: Problem) => Promise<Peer>;
 
 /** Who takes part at a size. */
 function makers(size: Size): Maker[] {
-  const python = findTorch();
   const isWanted = (name: string) => name.toLowerCase().includes(options.only.toLowerCase());
   const isFast = (name: keyof typeof SLOW) =>
     isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
@@ -172,10 +172,9 @@ async function findBlas(): Promise<boolean> {
 
 const machine = describeMachine();
 console.log(machineLine(machine));
-if (!findTorch()) console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
-// OpenBLAS as it comes, for everybody: what holds its kernel back is not passed on.
-delete process.env.OPENBLAS_CORETYPE;
-delete process.env.OPENBLAS_L2_SIZE;
+const python = findTorch();
+if (python) console.log(settleOpenBlas(python));
+else console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
 const hasBlas = await findBlas();
 const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
 const limits: number[] = [];

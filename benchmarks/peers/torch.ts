@@ -10,11 +10,12 @@ import type { Peer, Problem } from './problem.ts';
 // The script is no TypeScript and so stays where the sources are, beside dist/.
 const script = join(process.cwd(), 'benchmarks/peers/torch_step.py');
 
-/** PyTorch as it comes: settings of OpenBLAS that hold its kernel back are not passed on. */
-function environment(threads: number): NodeJS.ProcessEnv {
-  const { OPENBLAS_CORETYPE: _core, OPENBLAS_L2_SIZE: _cache, ...rest } = process.env;
-  return { ...rest, OMP_NUM_THREADS: String(threads), OPENBLAS_NUM_THREADS: String(threads) };
-}
+/** Both of PyTorch's pools of threads are of one size. */
+const environment = (threads: number): NodeJS.ProcessEnv => ({
+  ...process.env,
+  OMP_NUM_THREADS: String(threads),
+  OPENBLAS_NUM_THREADS: String(threads),
+});
 
 /** The first Python that has PyTorch, if there is one. */
 export function findTorch(): string | undefined {
