@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
   | 'NO_FORWARD'
+  | 'RELAXED_SIMD_MISSING'
   | 'NOT_FINITE'
   | 'WORKER_FAILED'
   | 'WORKER_LOST';
@@ -48,6 +49,13 @@ export const closed = (method: string): ElmanError =>
 
 export const blasMissing = (fault: string, cause?: unknown): ElmanError =>
   new ElmanError('BLAS_MISSING', `kernels: 'blas' needs a BLAS of the system's: ${fault}`, { cause });
+
+export const relaxedSimdMissing = (): ElmanError =>
+  new ElmanError(
+    'RELAXED_SIMD_MISSING',
+    "kernels: 'wasm-relaxed' needs relaxed SIMD, which this Node.js does not have: " +
+      'Node.js 22 does, Node.js 20 with --experimental-wasm-relaxed-simd',
+  );
 
 export const noForward = (): ElmanError =>
   new ElmanError('NO_FORWARD', 'backward: there has been no forward before it');

@@ -53,9 +53,10 @@ export interface ClassifierOptions {
   /** How W_hh begins; default uniform, as PyTorch. */
   recurrentInit?: RecurrentInit;
   /**
-   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. blas: the system's OpenBLAS,
-   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi, and gives
-   * the same bits for any number of threads on one machine.
+   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
+   * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
+   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
+   * same bits for any number of threads on one machine.
    */
   kernels?: KernelMaker | { blas: string };
 }
@@ -664,10 +665,11 @@ export class RNNPhonemeClassifier {
 }
 
 function readKernels(kernels: unknown): KernelOptions {
-  if (kernels === 'wasm' || kernels === 'blas') return { maker: kernels };
+  if (kernels === 'wasm' || kernels === 'wasm-relaxed' || kernels === 'blas') return { maker: kernels };
   const path =
     typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
-  if (typeof path !== 'string') throw badArgument('kernels', "'wasm', 'blas' or { blas: path }", kernels);
+  if (typeof path !== 'string')
+    throw badArgument('kernels', "'wasm', 'wasm-relaxed', 'blas' or { blas: path }", kernels);
   return { maker: 'blas', blasPath: path };
 }
 
