@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'BAD_FILE_TRAILING'
   | 'BAD_FILE_TRUNCATED'
   | 'BAD_MODEL_FILE'
+  | 'BAD_CHECKPOINT'
   | 'BLAS_MISSING'
   | 'BUSY'
   | 'CLOSED'
@@ -90,6 +91,9 @@ export function memoryTooLarge(regions: readonly Region[], limit: number): Elman
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 // ---- Files that are not what they should be  ------------------------------------------------------------------------
+
+export const badCheckpoint = (path: string, fault: string): ElmanError =>
+  new ElmanError('BAD_CHECKPOINT', `${path}: ${fault}`);
 
 export const badModelFile = (path: string, fault: string, cause?: unknown): ElmanError =>
   new ElmanError('BAD_MODEL_FILE', `${path}: ${fault}`, { cause });

@@ -24,15 +24,16 @@ import { Real } from './parallel/control.ts';
 import { laneCount } from './parallel/lane-plan.ts';
 import { RNNCell } from './rnn-cell.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { train } from './training/fit.ts';
 import {
   type EpochLog,
   type FitOptions,
   type OptimizerHandle,
   readFitOptions,
-  train,
-} from './training/fit.ts';
+} from './training/fit-options.ts';
 import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
+import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
 
 export interface ClassifierOptions {
@@ -502,6 +503,23 @@ export class RNNPhonemeClassifier {
         await this.#server.between(start);
       }
     });
+  }
+
+  /**
+   * Trains like `fit`, and gives what happens to a loop:
+   *
+   *     for await (const event of model.training(data, options)) if (event.type === 'epoch') console.log(event.loss);
+   *
+   * Leaving the loop ends training after the current step. Throws what fit rejects with.
+   */
+  training(
+    data: LabelledSequences,
+    options: FitOptions & { validation?: LabelledSequences } = {},
+  ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
+    return trainingEvents(
+      (all) => this.fit(data, { ...options, ...all, validation: options.validation }),
+      options,
+    );
   }
 
   #slotOf(network: Network, given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
