@@ -88,4 +88,15 @@ describe('a worker killed', () => {
       expect(teamOf(model).pool?.threads).toHaveLength(2);
     });
   });
+
+  it('between two calls, and the thread in its place while it starts, holds no call up', async () => {
+    await withModel({ threads: 1 }, async (model) => {
+      const before = await model.forward(data.x);
+      await killWorker(model);
+      const pool = teamOf(model).pool;
+      const after = model.forward(data.x);
+      await pool?.threads[0]?.terminate();
+      expect(await after).toEqual(before);
+    });
+  });
 });

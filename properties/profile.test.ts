@@ -91,6 +91,6 @@ describe('a law', () => {
   });
 
   it('refuses an unknown profile', () => {
-    expect(() => profileOf('slow')).toThrow('ELMAN_PROFILE: expected quick or deep, got slow');
+    expect(() => profileOf('slow')).toThrow('ELMAN_PROFILE: expected quick, deep, mutation, got slow');
   });
 });

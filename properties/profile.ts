@@ -1,8 +1,9 @@
 /**
  * How the laws are run: how many cases, from which seed, how long a case may take, and what a failure prints.
  *
- *     ELMAN_PROFILE   quick (default) or deep
+ *     ELMAN_PROFILE   quick (default), deep, or mutation
  *     ELMAN_SEED      the seed; drawn once a run and printed otherwise
+ *     ELMAN_SHRINK    no: fail with the first counterexample, however large
  *     ELMAN_PATH      the way from that seed to one counterexample, as a failure prints it
  */
 import { relative } from 'node:path';
@@ -20,12 +21,14 @@ interface Profile {
 const profiles: Record<string, Profile> = {
   quick: { name: 'quick', casesFactor: 1, lawMs: 120_000 },
   deep: { name: 'deep', casesFactor: 25, lawMs: 3_600_000 },
+  // For `npm run mutate`, which runs the laws once for every mutant.
+  mutation: { name: 'mutation', casesFactor: 0.1, lawMs: 15_000 },
 };
 
 export function profileOf(name: string): Profile {
   const profile = profiles[name];
   if (profile === undefined) {
-    throw new Error(`ELMAN_PROFILE: expected ${Object.keys(profiles).join(' or ')}, got ${name}`);
+    throw new Error(`ELMAN_PROFILE: expected ${Object.keys(profiles).join(', ')}, got ${name}`);
   }
   return profile;
 }
@@ -55,6 +58,7 @@ export function law<T extends object>(
     timeout: options.caseMs ?? caseMs,
     interruptAfterTimeLimit: profile.lawMs,
     markInterruptAsFailure: true,
+    endOnFailure: process.env.ELMAN_SHRINK === 'no',
     reporter: (details) => {
       if (details.failed) throw lawFailure(name, details.counterexample?.[0], details);
     },

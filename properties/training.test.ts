@@ -3,7 +3,7 @@ import { describe, it } from 'vitest';
 import type { Problem } from './arbitraries.ts';
 import { problem, seededNetwork } from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
-import { expectClose, gamma, unitRoundoff } from './compare.ts';
+import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
 import {
   expectAllClose,
@@ -41,25 +41,37 @@ function inOrder(p: Problem, size: number): Problem[] {
   });
 }
 
+/** The class of each row [rows, O]: the largest, the first of equals. */
+function classesOf({ data, shape }: TensorLike): number[] {
+  const [rows, classes] = shape;
+  return Array.from({ length: rows }, (_, b) => {
+    const row = Array.from({ length: classes }, (_, o) => data[b * classes + o]);
+    return row.indexOf(Math.max(...row));
+  });
+}
+
 interface ByHand {
-  /** Mean over the rows, each loss taken before its step. */
+  /** Means over the rows, each loss and class taken before its step. */
   loss: number;
+  accuracy: number;
   largestNorm: number;
 }
 
 async function trainByHand(model: Model, p: Problem, size: number, type: 'sgd' | 'adam', clipNorm?: number) {
   const optimizer = model.optimizer({ type, learningRate });
-  const result: ByHand = { loss: 0, largestNorm: 0 };
+  const result: ByHand = { loss: 0, accuracy: 0, largestNorm: 0 };
+  let correct = 0;
   for (const part of inOrder(p, size)) {
     model.zeroGrad();
-    const { loss } = await model.gradients(inputOf(part), part.labels);
+    const { loss, logits } = await model.gradients(inputOf(part), part.labels);
+    correct += classesOf(logits).filter((given, b) => given === part.labels[b]).length;
     result.loss += (loss * part.x.length) / p.x.length;
     const values = weightGradients(model).flatMap(([, tensor]) => Array.from((tensor as TensorLike).data));
     result.largestNorm = Math.max(result.largestNorm, Math.hypot(...values));
     await optimizer.step(clipNorm === undefined ? {} : { clipNorm });
   }
   model.zeroGrad();
-  return result;
+  return { ...result, accuracy: correct / p.x.length };
 }
 
 describe('fit', () => {
@@ -81,6 +93,7 @@ describe('fit', () => {
         const options = { batchSize: size, shuffle: false, optimizer: { type, learningRate } };
         const [log] = await model.fit(data, clipNorm === undefined ? options : { ...options, clipNorm });
         expectAllSameBits(parameters(model), expected);
+        expectClose('accuracy', log.accuracy, byHand.accuracy, { atol: 0 });
         // Each step's loss is the same; the means are added up in another order.
         const atol = gamma(2 * p.x.length + 4, unitRoundoff(p.dtype)) * (byHand.loss + 1);
         expectClose('loss of the epoch', log.loss, byHand.loss, { atol });
@@ -159,4 +172,37 @@ describe('fit', () => {
       if (!(loss < 0.1)) throw new Error(`a loss of ${loss} after training; ln 2 is guessing`);
     });
   });
+});
+
+describe('evaluate', () => {
+  law(
+    'counts each row under its label and the class of its largest logit, the first of equals',
+    { p: problem({ ...small, batch: 130 }).map(withoutH0), equal: fc.boolean() },
+    { cases: 60 },
+    async ({ p, equal }) => {
+      await withModel(p, async (model) => {
+        // With such weights all classes have the same logit.
+        if (equal) model.outputLayer.W.data.fill(0);
+        if (equal) model.outputLayer.b.data.fill(0.5);
+        const logits = await model.forward(inputOf(p));
+        const given = classesOf(logits);
+        const classes = p.shape.outputSize;
+        const count = (label: number, o: number) =>
+          p.labels.filter((l, b) => l === label && given[b] === o).length;
+        const confusion = Array.from({ length: classes }, (_, label) =>
+          Array.from({ length: classes }, (_, o) => count(label, o)),
+        );
+        const found = await model.evaluate({ x: inputOf(p), labels: p.labels });
+        expectClose('confusion', found.confusion, confusion, { atol: 0 });
+        const correct = given.filter((o, b) => o === p.labels[b]).length;
+        expectClose('accuracy', found.accuracy, correct / p.x.length, { atol: 0 });
+        const recall = confusion.map((row, label) => row[label] / row.reduce((sum, n) => sum + n, 0));
+        found.recall.forEach((value, label) => {
+          expectSameBits(`recall[${label}]`, value, recall[label]);
+        });
+        const { loss } = await model.gradients(inputOf(p), p.labels);
+        expectSameBits('loss', found.loss, loss);
+      });
+    },
+  );
 });

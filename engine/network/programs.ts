@@ -73,6 +73,7 @@ export interface Epoch {
 }
 
 export function programOf(thread: ModelThread, job: Job, place: Place): Program {
+  thread.seeGrowth();
   switch (job.kind) {
     case 'forward':
       return forward(thread, job, 0, place);
@@ -376,6 +377,7 @@ function decide(words: Int32Array, finite: boolean): void {
 function* servePredictions(thread: ModelThread, threads: number, place: Place): Program {
   const { words } = thread.control;
   while (Atomics.load(words, Word.command) === Command.serve) {
+    thread.seeGrowth();
     const spec = readServeSpec(words, threads);
     const parity = Atomics.load(words, Word.parity);
     const call = {

@@ -40,20 +40,28 @@ export class ModelThread {
     this.#packPieces = packPieces(this.g, this.model);
     const { buffer } = setup.memory;
     this.control = controlBlock(buffer, this.model.control);
-    this.#reals = this.#viewReals();
+    this.#reals = this.#viewReals(buffer);
     this.#doubles = new Float64Array(buffer);
   }
 
-  #viewReals(): Float32Array | Float64Array {
-    const { buffer } = this.#memory;
+  #viewReals(buffer: ArrayBufferLike): Float32Array | Float64Array {
     return realArray(this.g.dtype, buffer, 0, buffer.byteLength / realBytes(this.g.dtype));
+  }
+
+  /**
+   * Sees the memory as large as the main thread has made it. V8 tells other threads of a shared memory's growth by an
+   * interrupt, which may come later than a word in that memory; growing by nothing asks at once.
+   */
+  seeGrowth(): void {
+    this.#memory.grow(0);
   }
 
   /** The memory as numbers; looked at afresh, since the main thread may have made it larger. */
   tools(place: Place): LaneTools {
+    // Read once: the memory may grow between two looks, and the two views must not differ.
     const { buffer } = this.#memory;
     if (buffer.byteLength !== this.#reals.byteLength) {
-      this.#reals = this.#viewReals();
+      this.#reals = this.#viewReals(buffer);
       this.#doubles = new Float64Array(buffer);
     }
     return {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { laneCount, laneStart, largestBlock, orderByLength } from './lane-plan.ts';
+import { blocksPerLane, laneCount, laneStart, largestBlock, orderByLength } from './lane-plan.ts';
 
 const KILOBYTE = 1024;
 
@@ -24,6 +24,10 @@ describe('lane plan', () => {
 
   it('gives the rows of the largest block in whole tiles, sixteen at most', () => {
     expect([largestBlock(5, 2), largestBlock(100, 4), largestBlock(2000, 64)]).toEqual([4, 16, 16]);
+  });
+
+  it('gives the blocks of the largest lane', () => {
+    expect([blocksPerLane(5, 2), blocksPerLane(65, 4), blocksPerLane(2000, 64)]).toEqual([1, 2, 2]);
   });
 
   it('orders rows from the longest to the shortest and keeps equal ones in order', () => {

@@ -64,6 +64,8 @@ export class WorkerTeam<Job> implements Team<Job> {
   readonly #words: Int32Array;
   #pool: Piscina<Task<Job>, Reply> | null = null;
   #ready: Promise<Piscina<Task<Job>, Reply>> | null = null;
+  /** Whether the pool has lost a thread, even between two calls. */
+  #lost = false;
   #ranOn: readonly number[] = [];
 
   /** `words` is the control block, which must outlive the team at the same place. */
@@ -84,6 +86,8 @@ export class WorkerTeam<Job> implements Team<Job> {
   }
 
   async run(job: Job, parties: number): Promise<void> {
+    // piscina puts a new thread in a lost one's place, but if that one dies while it starts, tasks wait for ever.
+    if (this.#lost) await this.#retire();
     const pool = await this.ready();
     const replies = await this.#dispatch(pool, job, parties);
     this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
@@ -104,6 +108,7 @@ export class WorkerTeam<Job> implements Team<Job> {
   async #startAll(): Promise<Piscina<Task<Job>, Reply>> {
     const pool = this.#start();
     this.#pool = pool;
+    this.#lost = false;
     const limit = setTimeout(() => void pool.destroy(), START_LIMIT_MS);
     try {
       await this.#dispatch(pool, null, this.size);
@@ -152,10 +157,20 @@ export class WorkerTeam<Job> implements Team<Job> {
     });
     // A stray error of a worker is followed by its exit, which rejects the task: see run.
     pool.on('error', () => {});
+    for (const worker of pool.threads) {
+      worker.once('exit', () => {
+        if (pool === this.#pool) this.#lost = true;
+      });
+    }
     return pool;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#retire();
+  }
+
+  /** Ends the threads; the next call starts new ones. */
+  async #retire(): Promise<void> {
     const pool = this.#pool;
     this.#pool = null;
     this.#ready = null;

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, inject, it } from 'vitest';
+import { giveUp } from '../engine/parallel/barrier.ts';
+import { WORD_BYTES, Word } from '../engine/parallel/control.ts';
+import { profile } from './profile.ts';
+
+const threadFile = new URL('barrier-thread.mjs', import.meta.url);
+const barrierModule = new URL('../dist/engine/parallel/barrier.js', import.meta.url).href;
+
+const shared = (words: number) => new Int32Array(new SharedArrayBuffer(4 * words));
+
+interface End {
+  end: 'done' | 'aborted' | 'fault';
+  message?: string;
+}
+
+interface Meeting {
+  parties: number;
+  rounds: number;
+  seed: number;
+  /** The round that the last thread does not come to any more. */
+  stopAt?: number;
+}
+
+/** Threads that meet at one barrier, round after round. */
+class Threads {
+  readonly words = shared(WORD_BYTES / 4);
+  readonly ends: Promise<End[]>;
+  readonly #workers: Worker[];
+  readonly #leaders = shared(2);
+  readonly #progress: Int32Array;
+
+  constructor({ parties, stopAt, ...rest }: Meeting) {
+    this.#progress = shared(parties).fill(-1);
+    const plain = shared(16 * (parties + 1));
+    const common = { ...rest, barrierModule, words: this.words, leaders: this.#leaders, parties, plain };
+    this.#workers = Array.from({ length: parties }, (_, index) => {
+      const workerData = { ...common, progress: this.#progress, index };
+      return new Worker(threadFile, {
+        workerData: index === parties - 1 ? { ...workerData, stopAt } : workerData,
+      });
+    });
+    this.ends = Promise.all(this.#workers.map(endOf));
+  }
+
+  /** Rounds that have been led to their end. */
+  get rounds(): number {
+    return Atomics.load(this.#leaders, 0);
+  }
+
+  /** What became of each thread; a deadlock where no round ends for some time, or all take longer than `limitMs`. */
+  async within(limitMs: number): Promise<End[]> {
+    const started = performance.now();
+    let [last, since] = [this.rounds, started];
+    for (;;) {
+      const ends = await Promise.race([this.ends, sleep(100, null)]);
+      if (ends !== null) return ends;
+      const now = performance.now();
+      if (this.rounds !== last) [last, since] = [this.rounds, now];
+      if (now - since > stallMs || now - started > limitMs) throw this.#deadlock(now - started);
+    }
+  }
+
+  #deadlock(ms: number): Error {
+    const [arrived, round] = [Word.arrived, Word.round].map((word) => Atomics.load(this.words, word));
+    return new Error(
+      `deadlock: after ${Math.round(ms)} ms the threads are in the rounds ${this.#progress}, ` +
+        `${arrived} have arrived in round ${round}, ${this.rounds} rounds have been led`,
+    );
+  }
+
+  /** Whether all have arrived in this round but one. */
+  waitFor(round: number): boolean {
+    const [arrived, rounds] = [Word.arrived, Word.round].map((word) => Atomics.load(this.words, word));
+    return rounds === round && arrived === this.#workers.length - 1;
+  }
+
+  /** Makes whoever leads first find another one at work. */
+  failFirstLeader(): void {
+    Atomics.add(this.#leaders, 1, 1);
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+function endOf(worker: Worker): Promise<End> {
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+}
+
+async function withThreads(meeting: Meeting, use: (threads: Threads) => Promise<void>): Promise<void> {
+  const threads = new Threads(meeting);
+  try {
+    await use(threads);
+  } finally {
+    await threads.kill();
+  }
+}
+
+/** A round takes microseconds where each thread has a core, and a turn of the scheduler where it has not. */
+const quickRounds = [100_000, 10_000, 5_000, 2_500, 2_000, 1_500, 1_500];
+const cases = quickRounds.map((quick, k) => ({
+  parties: k + 2,
+  rounds: profile.name === 'deep' ? 100_000 : quick,
+}));
+const limitMs = profile.name === 'deep' ? 600_000 : 40_000;
+/** A round that takes longer never ends. */
+const stallMs = 8_000;
+const seed = inject('lawSeed');
+
+describe('a barrier', () => {
+  it.each(cases)(
+    'keeps $parties threads together for $rounds rounds, each led once, alone, before anyone leaves',
+    async ({ parties, rounds }) => {
+      await withThreads({ parties, rounds, seed }, async (threads) => {
+        const ends = await threads.within(limitMs);
+        expect(ends, `ELMAN_SEED=${seed}`).toEqual(ends.map(() => ({ end: 'done' })));
+        expect(threads.rounds).toBe(rounds);
+      });
+    },
+    limitMs + 10_000,
+  );
+
+  it.each([2, 3, 5, 8])(
+    'frees all of %d threads when the call is given up, those that sleep as well',
+    async (parties) => {
+      for (const [stopAt, waitMs] of [
+        [0, 0],
+        [1, 150],
+        [17, 5],
+      ]) {
+        await withThreads({ parties, rounds: 1_000, seed: seed + stopAt, stopAt }, async (threads) => {
+          while (!threads.waitFor(stopAt)) await sleep(1);
+          await sleep(waitMs);
+          giveUp(threads.words);
+          const [late, ...freed] = (await threads.within(stallMs)).reverse();
+          // It had done its rounds; perhaps it had not left the last one yet.
+          expect(['done', 'aborted']).toContain(late.end);
+          expect(freed.map(({ end }) => end)).toEqual(freed.map(() => 'aborted'));
+        });
+      }
+    },
+    60_000,
+  );
+
+  it('frees the others when one of them fails in a round that it leads', async () => {
+    await withThreads({ parties: 3, rounds: 10, seed }, async (threads) => {
+      threads.failFirstLeader();
+      const ends = (await threads.within(stallMs)).map(({ end }) => end).sort();
+      expect(ends).toEqual(['aborted', 'aborted', 'fault']);
+    });
+  });
+});

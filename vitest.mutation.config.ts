@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+// Mutants live in the test process: compiled worker threads would not see them, so only suites that compute on the
+// calling thread take part. The seed is fixed, so that a mutant meets the cases that the run without one has met.
+process.env.ELMAN_PROFILE = 'mutation';
+process.env.ELMAN_SEED = '20260101';
+
+export default defineConfig({
+  test: {
+    include: [
+      'engine/parallel/lane-plan.test.ts',
+      'engine/network/reduce.test.ts',
+      'engine/rnn-classifier.test.ts',
+      'properties/{gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
+    ],
+    maxWorkers: 1,
+    testTimeout: 60_000,
+    globalSetup: ['properties/draw-seed.ts'],
+  },
+});
