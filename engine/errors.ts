@@ -16,11 +16,13 @@ export type ErrorCode =
   | 'BAD_FILE_TRAILING'
   | 'BAD_FILE_TRUNCATED'
   | 'BAD_MODEL_FILE'
+  | 'BAD_CHECKPOINT'
   | 'BLAS_MISSING'
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
   | 'NO_FORWARD'
+  | 'RELAXED_SIMD_MISSING'
   | 'NOT_FINITE'
   | 'WORKER_FAILED'
   | 'WORKER_LOST';
@@ -48,6 +50,13 @@ export const closed = (method: string): ElmanError =>
 
 export const blasMissing = (fault: string, cause?: unknown): ElmanError =>
   new ElmanError('BLAS_MISSING', `kernels: 'blas' needs a BLAS of the system's: ${fault}`, { cause });
+
+export const relaxedSimdMissing = (): ElmanError =>
+  new ElmanError(
+    'RELAXED_SIMD_MISSING',
+    "kernels: 'wasm-relaxed' needs relaxed SIMD, which this Node.js does not have: " +
+      'Node.js 22 does, Node.js 20 with --experimental-wasm-relaxed-simd',
+  );
 
 export const noForward = (): ElmanError =>
   new ElmanError('NO_FORWARD', 'backward: there has been no forward before it');
@@ -82,6 +91,9 @@ export function memoryTooLarge(regions: readonly Region[], limit: number): Elman
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 // ---- Files that are not what they should be  ------------------------------------------------------------------------
+
+export const badCheckpoint = (path: string, fault: string): ElmanError =>
+  new ElmanError('BAD_CHECKPOINT', `${path}: ${fault}`);
 
 export const badModelFile = (path: string, fault: string, cause?: unknown): ElmanError =>
   new ElmanError('BAD_MODEL_FILE', `${path}: ${fault}`, { cause });

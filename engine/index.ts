@@ -14,6 +14,15 @@ export {
   RNNPhonemeClassifier,
 } from './rnn-classifier.ts';
 export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
-export type { Callbacks, EpochLog, FitOptions, Progress } from './training/fit.ts';
+export type { CheckpointOptions } from './training/checkpoint-options.ts';
+export type { EarlyStopping } from './training/early-stopping.ts';
+export type { Callbacks, EpochLog, FitOptions, Progress } from './training/fit-options.ts';
 export type { Adam, OptimizerOptions, RmsProp, Sgd } from './training/optimizers.ts';
-export type { Schedule } from './training/schedules.ts';
+export type {
+  ConstantSchedule,
+  CosineSchedule,
+  PlateauSchedule,
+  Schedule,
+  StepSchedule,
+} from './training/schedules.ts';
+export type { TrainingEvent } from './training/training-events.ts';

@@ -24,15 +24,16 @@ import { Real } from './parallel/control.ts';
 import { laneCount } from './parallel/lane-plan.ts';
 import { RNNCell } from './rnn-cell.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { train } from './training/fit.ts';
 import {
   type EpochLog,
   type FitOptions,
   type OptimizerHandle,
   readFitOptions,
-  train,
-} from './training/fit.ts';
+} from './training/fit-options.ts';
 import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
+import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
 
 export interface ClassifierOptions {
@@ -53,9 +54,10 @@ export interface ClassifierOptions {
   /** How W_hh begins; default uniform, as PyTorch. */
   recurrentInit?: RecurrentInit;
   /**
-   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. blas: the system's OpenBLAS,
-   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi, and gives
-   * the same bits for any number of threads on one machine.
+   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
+   * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
+   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
+   * same bits for any number of threads on one machine.
    */
   kernels?: KernelMaker | { blas: string };
 }
@@ -491,7 +493,8 @@ export class RNNPhonemeClassifier {
           start,
           validate: validation && (() => this.#evaluate(network, validation)),
           serve: {
-            during: (end) => this.#server.during(end),
+            attend: (end) => this.#server.attend(end),
+            leave: () => this.#server.leave(),
             between: () => this.#server.between(start),
           },
         });
@@ -500,6 +503,23 @@ export class RNNPhonemeClassifier {
         await this.#server.between(start);
       }
     });
+  }
+
+  /**
+   * Trains like `fit`, and gives what happens to a loop:
+   *
+   *     for await (const event of model.training(data, options)) if (event.type === 'epoch') console.log(event.loss);
+   *
+   * Leaving the loop ends training after the current step. Throws what fit rejects with.
+   */
+  training(
+    data: LabelledSequences,
+    options: FitOptions & { validation?: LabelledSequences } = {},
+  ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
+    return trainingEvents(
+      (all) => this.fit(data, { ...options, ...all, validation: options.validation }),
+      options,
+    );
   }
 
   #slotOf(network: Network, given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
@@ -663,10 +683,11 @@ export class RNNPhonemeClassifier {
 }
 
 function readKernels(kernels: unknown): KernelOptions {
-  if (kernels === 'wasm' || kernels === 'blas') return { maker: kernels };
+  if (kernels === 'wasm' || kernels === 'wasm-relaxed' || kernels === 'blas') return { maker: kernels };
   const path =
     typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
-  if (typeof path !== 'string') throw badArgument('kernels', "'wasm', 'blas' or { blas: path }", kernels);
+  if (typeof path !== 'string')
+    throw badArgument('kernels', "'wasm', 'wasm-relaxed', 'blas' or { blas: path }", kernels);
   return { maker: 'blas', blasPath: path };
 }
 

@@ -302,6 +302,32 @@ describe.each(makers)('%s kernels', (maker) => {
     }
   });
 
+  test.prop([shape])(
+    'a gradient that has faded below the least magnitude is 0, and NaN stays NaN',
+    (input) => {
+      const { dtype, rows, n, seed } = input;
+      const bench = new Bench(maker, dtype, seed);
+      const least = dtype === 'float32' ? 2 ** -96 : 2 ** -960;
+      const h = bench.panels(rows, n);
+      const d = bench.panels(rows, n);
+      const faded = [least / 4, -least / 4, least / 2 ** 30, 0, Number.NaN, 4 * least, -4 * least];
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          bench.reals[bench.index(h, r, j)] = 0.5;
+          bench.reals[bench.index(d, r, j)] = faded[(r * n + j) % faded.length];
+        }
+      }
+      bench.kernels.tanhBackward(d.at, d.stride, h.at, h.stride, tiledRows(rows), panelsFor(n, dtype));
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const value = faded[(r * n + j) % faded.length];
+          const expected = Math.abs(value) < least ? 0 : 0.75 * value;
+          expect(Math.abs(bench.reals[bench.index(d, r, j)])).toEqual(Math.abs(expected));
+        }
+      }
+    },
+  );
+
   test.prop([dtype, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 8 }), seed])(
     'lanes are added along the binary tree over their numbers, bit for bit',
     (dtype, lanes, registers, seed) => {

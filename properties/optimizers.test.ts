@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { OptimizerOptions } from '../engine/training/optimizers.ts';
-import { scheduleFactor } from '../engine/training/schedules.ts';
+import { scheduleFactor, scheduleSpec } from '../engine/training/schedules.ts';
 import { seededNetwork } from './arbitraries.ts';
 import type { Dtype } from './compare.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
@@ -103,7 +103,9 @@ describe('the cosine schedule', () => {
   it.each(cosineFixtures().filter(({ smallest }) => smallest === 0))(
     'gives the rates of PyTorch over $steps steps',
     ({ rate, steps, rates }) => {
-      const actual = rates.map((_, step) => rate * scheduleFactor('cosine', step, steps));
+      const actual = rates.map(
+        (_, step) => rate * scheduleFactor(scheduleSpec('cosine'), { step, perEpoch: 1, inAll: steps }),
+      );
       // PyTorch goes from one rate to the next by a quotient: its roundings add up over the steps.
       expectClose('rates', actual, rates, { atol: gamma(10 * steps, unitRoundoff('float64')) * rate });
       expect(actual[0]).toBe(rate);

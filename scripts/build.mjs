@@ -10,16 +10,19 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(root);
 mkdirSync('dist/kernels', { recursive: true });
 
-for (const [name, real] of [
-  ['f32', 'f32'],
-  ['f64', 'f64'],
-]) {
+/** One module for each data type, and for each a twin that may fuse multiplication and addition. */
+const modules = ['f32', 'f64'].flatMap((real) => [
+  { name: real, real, features: 'simd,threads' },
+  { name: `${real}-relaxed`, real, features: 'simd,threads,relaxed-simd' },
+]);
+
+for (const { name, real, features } of modules) {
   const { error, stderr } = await asc.main([
     'engine/kernels/wasm/assembly/index.ts',
     ...['--outFile', `dist/kernels/${name}.wasm`],
     ...['--use', `real=${real}`],
     ...['--runtime', 'stub', '-O3', '--converge', '--noAssert'],
-    ...['--enable', 'simd,threads', '--importMemory', '--sharedMemory', '--maximumMemory', '65536'],
+    ...['--enable', features, '--importMemory', '--sharedMemory', '--maximumMemory', '65536'],
     // Nothing of the module's own lies in the memory: the first page is left alone by the layout anyway.
     ...['--initialMemory', '1'],
   ]);

@@ -24,7 +24,9 @@ describe('BLAS kernels', () => {
 
   it('are asked for by name or by path', async () => {
     const wrong = withModel({ threads: 0, kernels: 'mkl' as never }, async () => {});
-    await expect(wrong).rejects.toThrow(`kernels: expected 'wasm', 'blas' or { blas: path }, got "mkl"`);
+    await expect(wrong).rejects.toThrow(
+      `kernels: expected 'wasm', 'wasm-relaxed', 'blas' or { blas: path }, got "mkl"`,
+    );
   });
 });
 

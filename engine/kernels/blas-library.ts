@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { isMainThread } from 'node:worker_threads';
 import { blasMissing } from '../errors.ts';
 import type { Dtype } from './kernels.ts';
 
@@ -76,6 +78,25 @@ const calledOnce = (library: Library, prototype: string): boolean => {
   }
 };
 
+/**
+ * An OpenBLAS older than the processor takes it for a Pentium 4 and runs several times slower than it could: worth a
+ * warning, since nothing else shows it.
+ */
+function warnOfSlowKernels(library: Library): void {
+  if (!isMainThread || process.platform !== 'linux') return;
+  try {
+    const core: unknown = library.func('const char *openblas_get_corename(void)')();
+    const flags = readFileSync('/proc/cpuinfo', 'utf8');
+    if (core !== 'Prescott' || !/\bavx2\b/.test(flags)) return;
+    const better = /\bavx512f\b/.test(flags) ? 'SkylakeX' : 'Haswell';
+    process.emitWarning(
+      `OpenBLAS does not know this processor and uses its Prescott kernels; OPENBLAS_CORETYPE=${better} in the environment makes it several times faster`,
+    );
+  } catch {
+    // Another BLAS than OpenBLAS has no such function, and nothing to be warned of.
+  }
+}
+
 /** A BLAS in this process. */
 export interface Blas {
   readonly gemm: Gemm;
@@ -92,6 +113,7 @@ export function loadBlas(dtype: Dtype, path?: string): Blas {
   const koffi = loadKoffi();
   const library = loadLibrary(koffi, path);
   SINGLE_THREADED.some((prototype) => calledOnce(library, prototype));
+  warnOfSlowKernels(library);
   const [name, real] = dtype === 'float32' ? ['cblas_sgemm', 'float'] : ['cblas_dgemm', 'double'];
   const sizes = 'int order, int transA, int transB, int m, int n, int k';
   const matrices = `uintptr_t A, int lda, uintptr_t B, int ldb, ${real} beta, uintptr_t C, int ldc`;

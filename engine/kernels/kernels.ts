@@ -18,8 +18,11 @@ export const panelsFor = (width: number, dtype: Dtype): number => Math.ceil(widt
 /** Rows in whole tiles. */
 export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) * TILE_ROWS;
 
-/** Who makes the kernels: WebAssembly, the same bits everywhere; or a BLAS of the system's. */
-export type KernelMaker = 'wasm' | 'blas';
+/**
+ * Who makes the kernels: WebAssembly, the same bits everywhere; WebAssembly with relaxed SIMD, which fuses multiplication
+ * and addition where the machine can; or a BLAS of the system's.
+ */
+export type KernelMaker = 'wasm' | 'wasm-relaxed' | 'blas';
 
 /**
  * A matrix of activations in memory. Its columns come in panels of 32 bytes, zero past its width:

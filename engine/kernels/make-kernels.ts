@@ -17,6 +17,6 @@ export function makeKernels(
   memory: WebAssembly.Memory,
   dtype: Dtype,
 ): Kernels {
-  if (maker === 'wasm') return wasmKernels(module, memory, dtype);
-  return blasKernels(module, memory, dtype, loadBlas(dtype, blasPath));
+  if (maker === 'blas') return blasKernels(module, memory, dtype, loadBlas(dtype, blasPath));
+  return wasmKernels(module, memory, dtype);
 }

@@ -1,15 +1,29 @@
 import { readFileSync } from 'node:fs';
 import { kernelFile } from '../artifacts.ts';
-import { type Dtype, type Kernels, PANEL_BYTES, panelColumns, panelsFor } from './kernels.ts';
+import { relaxedSimdMissing } from '../errors.ts';
+import {
+  type Dtype,
+  type KernelMaker,
+  type Kernels,
+  PANEL_BYTES,
+  panelColumns,
+  panelsFor,
+} from './kernels.ts';
 
-const modules = new Map<Dtype, WebAssembly.Module>();
+const modules = new Map<string, WebAssembly.Module>();
 
-/** The compiled kernels of a data type; compiled once a process, shared with the workers by message. */
-export function wasmModule(dtype: Dtype): WebAssembly.Module {
-  let module = modules.get(dtype);
+/**
+ * The compiled kernels of a data type; compiled once a process, shared with the workers by message.
+ * @throws RELAXED_SIMD_MISSING
+ */
+export function wasmModule(dtype: Dtype, maker: KernelMaker = 'wasm'): WebAssembly.Module {
+  const name = (dtype === 'float32' ? 'f32' : 'f64') + (maker === 'wasm-relaxed' ? '-relaxed' : '');
+  let module = modules.get(name);
   if (!module) {
-    module = new WebAssembly.Module(readFileSync(kernelFile(dtype === 'float32' ? 'f32' : 'f64')));
-    modules.set(dtype, module);
+    const bytes = readFileSync(kernelFile(name));
+    if (maker === 'wasm-relaxed' && !WebAssembly.validate(bytes)) throw relaxedSimdMissing();
+    module = new WebAssembly.Module(bytes);
+    modules.set(name, module);
   }
   return module;
 }

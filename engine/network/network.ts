@@ -39,7 +39,7 @@ export class Network {
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
     const setup: ThreadSetup = {
       memory: this.#memory,
-      module: wasmModule(dtype),
+      module: wasmModule(dtype, kernels.maker),
       shape,
       dtype,
       kernels,

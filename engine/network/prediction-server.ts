@@ -6,6 +6,9 @@ import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import type { Network } from './network.ts';
 import { writeServeSpec } from './programs.ts';
 
+/** A prediction that has been handed to the threads is looked for this often. */
+const LOOK_MS = 1;
+
 interface Request {
   readonly input: SequenceInput;
   resolve(probabilities: RealArray): void;
@@ -17,6 +20,9 @@ export class PredictionServer {
   readonly #network: Network;
   readonly #waiting: Request[] = [];
   #served: { request: Request; plan: BatchMemory } | null = null;
+  /** Where predictions may lie in memory while an epoch runs; null when none does. */
+  #attending: number | null = null;
+  #timer: NodeJS.Timeout | null = null;
 
   constructor(network: Network) {
     this.#network = network;
@@ -26,11 +32,36 @@ export class PredictionServer {
   ask(input: SequenceInput): Promise<RealArray> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject });
+      this.#look();
     });
   }
 
-  /** While an epoch runs: hands out a result that is there, and the next request to the threads. */
-  during(start: number): void {
+  /** While an epoch runs, answers requests as they come; `start` is where their memory may begin. */
+  attend(start: number): void {
+    this.#attending = start;
+    this.#look();
+  }
+
+  /** The epoch has ended. */
+  leave(): void {
+    this.#attending = null;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  /** Looks after what waits, again and again until nothing does: an idle timer would cost the threads their cores. */
+  #look(): void {
+    if (this.#attending === null || this.#timer) return;
+    this.#exchange(this.#attending);
+    if (!this.#served && this.#waiting.length === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#look();
+    }, LOOK_MS);
+  }
+
+  /** Hands out a result that is there, and the next request to the threads. */
+  #exchange(start: number): void {
     const { words } = this.#network.control;
     if (this.#served && Atomics.load(words, Word.serve) === 2) this.#handOut();
     const request = this.#served ? undefined : this.#waiting.shift();

@@ -9,7 +9,7 @@ import {
   type OptimizerSpec,
   updateRun,
 } from '../training/optimizers.ts';
-import { type Schedule, scheduleFactor } from '../training/schedules.ts';
+import { type ScheduleSpec, scheduleFactor } from '../training/schedules.ts';
 import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
 import {
   backwardBlock,
@@ -60,11 +60,16 @@ export interface Epoch {
   readonly batchSize: number;
   readonly optimizer: OptimizerSpec;
   readonly learningRate: number;
-  readonly schedule: Schedule;
+  readonly schedule: ScheduleSpec;
+  /** The steps of the epoch that are to be done: from one to below the other. */
+  readonly firstStep: number;
+  readonly endStep: number;
   /** Steps before this epoch and in all epochs, for the schedule. */
   readonly stepsBefore: number;
   readonly stepsInAll: number;
   readonly clipNorm: number | null;
+  /** Whether a step that is not finite is left out, instead of ending the training. */
+  readonly skipNotFinite: boolean;
 }
 
 export function programOf(thread: ModelThread, job: Job, place: Place): Program {
@@ -305,7 +310,7 @@ function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const steps = Math.ceil(rows / job.batchSize);
   const runs = runCount(thread);
   let batch = new SortedBatch(job.batchSize);
-  for (let step = 0; step < steps; step++) {
+  for (let step = job.firstStep; step < job.endStep; step++) {
     const first = step * job.batchSize;
     const size = Math.min(job.batchSize, rows - first);
     if (size !== batch.rows) batch = new SortedBatch(size);
@@ -327,8 +332,8 @@ function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     const norm = globalNorm(thread, tools, runs);
     const score = batchScore(tools, lanes);
     const finite = Number.isFinite(norm) && Number.isFinite(score.loss);
-    const learningRate =
-      job.learningRate * scheduleFactor(job.schedule, job.stepsBefore + step, job.stepsInAll);
+    const stepPlace = { step: job.stepsBefore + step, perEpoch: steps, inAll: job.stepsInAll };
+    const learningRate = job.learningRate * scheduleFactor(job.schedule, stepPlace);
     const counts = countStep(job.optimizer, readCounts(reals, parity));
     if (finite) {
       const scale = job.clipNorm === null ? 1 : clipScale(norm, job.clipNorm);
@@ -347,10 +352,13 @@ function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
         // The step happens here, as a whole: one store makes the other copy the current one.
         Atomics.store(words, Word.parity, 1 - parity);
         Atomics.store(words, Word.step, step + 1);
+      } else if (job.skipNotFinite) {
+        words[Word.skipped]++;
+        Atomics.store(words, Word.step, step + 1);
       } else {
         reals[Real.lossSum] = score.loss;
       }
-      decide(words, finite);
+      decide(words, finite || job.skipNotFinite);
     };
     yield* servePredictions(thread, job.spec.threads, place);
     if (Atomics.load(words, Word.command) !== Command.next) return;

@@ -14,7 +14,11 @@ export const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 export const BLOCK_ROWS = 16;
 
 /** Rows of the smallest lanes: a tile; for a BLAS two, whose calls cost more than a tile's work is worth. */
-const LANE_ROWS: Record<KernelMaker, number> = { wasm: TILE_ROWS, blas: 2 * TILE_ROWS };
+const LANE_ROWS: Record<KernelMaker, number> = {
+  wasm: TILE_ROWS,
+  'wasm-relaxed': TILE_ROWS,
+  blas: 2 * TILE_ROWS,
+};
 
 /** Lanes of a batch: as many as there are smallest lanes, 64 at most, fewer where their gradient buffers are too large. */
 export function laneCount(rows: number, gradientBytes: number, maker: KernelMaker): number {

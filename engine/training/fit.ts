@@ -1,111 +1,19 @@
 import type { Sequences } from '../data/sequences.ts';
-import { badArgument, notFinite } from '../errors.ts';
+import { notFinite } from '../errors.ts';
 import type { BatchSpec } from '../network/batch-memory.ts';
 import type { Network } from '../network/network.ts';
+import type { Epoch } from '../network/programs.ts';
 import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
-import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
+import type { RealArray } from '../tensor.ts';
+import { newestCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import type { CheckpointSpec } from './checkpoint-options.ts';
+import { isOver, watchEpoch } from './early-stopping.ts';
+import type { EpochLog, FitPlan, Progress } from './fit-options.ts';
 import { type OptimizerSlot, takeOverStep } from './optimizer.ts';
-import type { OptimizerOptions, OptimizerType } from './optimizers.ts';
-import { checkSchedule, type Schedule } from './schedules.ts';
-
-/** What an epoch came to. Loss and accuracy are means over the epoch's rows, each taken in the step that saw it. */
-export interface EpochLog {
-  /** From 0. */
-  readonly epoch: number;
-  readonly loss: number;
-  readonly accuracy: number;
-  /** Of the epoch's last step. */
-  readonly learningRate: number;
-  /** Largest global gradient norm of the epoch's steps, before clipping. */
-  readonly gradientNorm: number;
-  readonly sequencesPerSecond: number;
-  readonly validationLoss?: number;
-  readonly validationAccuracy?: number;
-}
-
-/** Where training stands, a few times a second. */
-export interface Progress {
-  readonly epoch: number;
-  readonly epochs: number;
-  /** Steps done in this epoch, and steps it has. */
-  readonly step: number;
-  readonly steps: number;
-  /** Means over the rows of this epoch seen so far. */
-  readonly loss: number;
-  readonly accuracy: number;
-  readonly sequencesPerSecond: number;
-  readonly secondsLeft: number;
-}
-
-export interface Callbacks {
-  onProgress?(progress: Progress): void;
-  /** May return a promise: the next epoch waits for it. */
-  onEpochEnd?(epoch: number, log: EpochLog): void | Promise<void>;
-}
-
-/** An optimizer made by `model.optimizer`. */
-export interface OptimizerHandle {
-  step(options?: { clipNorm?: number; learningRate?: number }): Promise<void>;
-}
-
-export interface FitOptions {
-  /** Default 1. */
-  epochs?: number;
-  /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
-  batchSize?: number;
-  /** Default adam. */
-  optimizer?: OptimizerType | OptimizerOptions | OptimizerHandle;
-  /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
-  schedule?: Schedule;
-  /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
-  clipNorm?: number;
-  /** Whether the rows are shuffled anew every epoch. Default true. */
-  shuffle?: boolean;
-  /** Of the shuffling. Default 0. */
-  seed?: number;
-  /** Data to evaluate after every epoch. */
-  validation?: unknown;
-  callbacks?: Callbacks;
-  /** Ends training after the current step; fit rejects with the signal's reason. */
-  signal?: AbortSignal;
-}
-
-const OPTIONS = [
-  ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm'],
-  ...['shuffle', 'seed', 'validation', 'callbacks', 'signal'],
-];
-
-/** Fit's options, checked, with defaults. */
-export interface FitPlan {
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly schedule: Schedule;
-  readonly clipNorm: number | null;
-  readonly shuffle: boolean;
-  readonly seed: number;
-  readonly callbacks: Callbacks;
-  readonly signal: AbortSignal | undefined;
-}
-
-export function readFitOptions(options: FitOptions): FitPlan {
-  checkKeys('options', options, OPTIONS);
-  const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
-  if (typeof shuffle !== 'boolean') throw badArgument('shuffle', 'true or false', shuffle);
-  const { callbacks = {}, signal } = options;
-  checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw badArgument('signal', 'an AbortSignal', signal);
-  return {
-    epochs: checkInteger('epochs', epochs, 1),
-    batchSize: checkInteger('batchSize', batchSize, 1),
-    schedule: checkSchedule(schedule),
-    clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
-    seed: checkInteger('seed', seed, 0),
-    ...{ shuffle, callbacks, signal },
-  };
-}
+import { afterEpoch } from './schedules.ts';
+import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
 /** The progress counters are looked at this often. */
 const LOOK_MS = 100;
@@ -116,11 +24,11 @@ export interface FitSurroundings {
   readonly start: number;
   /** Evaluates the validation data, where there are any. */
   readonly validate: (() => Promise<{ loss: number; accuracy: number }>) | null;
-  /** Looks after predictions that wait: called often while an epoch runs, and between epochs. */
-  readonly serve: { during(start: number): void; between(): Promise<void> };
+  /** Looks after predictions that are asked for: told when the threads begin and end, called in between. */
+  readonly serve: { attend(start: number): void; leave(): void; between(): Promise<void> };
 }
 
-/** Trains for whole epochs; each runs in the threads without coming back between steps. */
+/** Trains; the threads run whole epochs, or as many steps as lie between two checkpoints. */
 export async function train(
   network: Network,
   data: Sequences,
@@ -128,34 +36,27 @@ export async function train(
   plan: FitPlan,
   around: FitSurroundings,
 ): Promise<EpochLog[]> {
+  const training = new Training(network, data, slot, plan, around);
   const { words } = network.control;
-  const permutation = new Uint32Array(new SharedArrayBuffer(4 * data.lengths.length)).map((_, i) => i);
-  const random = new Random(plan.seed);
-  const history: EpochLog[] = [];
-  const job = planEpochs(network, data, slot, plan, around.start);
-  slot.moveIn();
-  Atomics.store(words, Word.parity, 0);
-  Atomics.store(words, Word.stopRequest, 0);
   const stop = (): void => {
     Atomics.store(words, Word.stopRequest, 1);
   };
+  Atomics.store(words, Word.parity, 0);
+  Atomics.store(words, Word.stopRequest, 0);
   plan.signal?.addEventListener('abort', stop);
   try {
-    for (let epoch = 0; epoch < plan.epochs; epoch++) {
+    await training.begin();
+    while (!training.isOver) {
       plan.signal?.throwIfAborted();
-      if (plan.shuffle) random.shuffle(permutation);
-      const log = await runEpoch(network, job, permutation, epoch, plan, around);
-      plan.signal?.throwIfAborted();
-      const full = await finishEpoch(network, log, around);
-      history.push(full);
-      await plan.callbacks.onEpochEnd?.(epoch, full);
+      await training.runEpoch();
     }
+    training.restoreBest();
   } finally {
     plan.signal?.removeEventListener('abort', stop);
     bringHome(network);
     network.block(network.model.gradients[0]).fill(0);
   }
-  return history;
+  return [...training.history];
 }
 
 /** The whole steps done lie in one copy or the other: afterwards in the one the public views show. */
@@ -165,101 +66,228 @@ function bringHome(network: Network): void {
   Atomics.store(words, Word.parity, 0);
 }
 
-type EpochJob = Omit<
-  Extract<Parameters<Network['run']>[0], { kind: 'epoch' }>,
-  'permutation' | 'stepsBefore'
-> & {
-  parties: number;
-  steps: number;
-  end: number;
-};
+/** One run of fit on its way. */
+class Training {
+  readonly #network: Network;
+  readonly #slot: OptimizerSlot;
+  readonly #plan: FitPlan;
+  readonly #around: FitSurroundings;
+  readonly #permutation: Uint32Array;
+  readonly #steps: number;
+  readonly #parties: number;
+  readonly #epoch: Omit<Epoch, 'learningRate' | 'firstStep' | 'endStep' | 'stepsBefore'>;
+  readonly #memoryEnd: number;
+  #state: TrainingState;
+  #best: RealArray | null = null;
 
-function planEpochs(
-  network: Network,
-  data: Sequences,
-  slot: OptimizerSlot,
-  plan: FitPlan,
-  start: number,
-): EpochJob {
-  const { g } = network;
-  const rows = data.lengths.length;
-  const batchSize = Math.min(plan.batchSize, rows);
-  const steps = Math.ceil(rows / batchSize);
-  const longest = data.lengths.reduce((a, b) => Math.max(a, b), 0);
-  const frames = data.lengths.reduce((a, b) => a + b, 0);
-  const lanes = laneCount(batchSize, g.blockSize * g.realBytes, g.maker);
-  const parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3);
-  const spec: BatchSpec = {
-    ...{ start, rows: batchSize, steps: longest, time: longest, threads: parties },
-    ...{ keep: false, gradients: true, inputFrames: 0, results: false, inputGradient: false },
-  };
-  const { end } = network.reserve(spec);
-  return {
-    ...{ kind: 'epoch', spec, data, batchSize, parties, steps, end },
-    optimizer: slot.spec,
-    learningRate: slot.spec.learningRate,
-    schedule: plan.schedule,
-    stepsInAll: steps * plan.epochs,
-    clipNorm: plan.clipNorm,
-  };
-}
-
-async function runEpoch(
-  network: Network,
-  job: EpochJob,
-  permutation: Uint32Array,
-  epoch: number,
-  plan: FitPlan,
-  around: FitSurroundings,
-): Promise<EpochLog> {
-  const { words, reals } = network.control;
-  for (const word of [Word.step, Word.correct, Word.seen, Word.command]) Atomics.store(words, word, 0);
-  for (const real of [Real.lossSum, Real.largestNorm]) reals[real] = 0;
-  const started = performance.now();
-  const timer = setInterval(() => {
-    plan.callbacks.onProgress?.(progress(network, job, epoch, plan.epochs, started));
-  }, LOOK_MS);
-  const server = setInterval(() => around.serve.during(job.end), 2);
-  try {
-    const { parties, steps, end: _, ...rest } = job;
-    await network.run({ ...rest, permutation, stepsBefore: epoch * steps }, parties);
-  } finally {
-    clearInterval(timer);
-    clearInterval(server);
+  constructor(
+    network: Network,
+    data: Sequences,
+    slot: OptimizerSlot,
+    plan: FitPlan,
+    around: FitSurroundings,
+  ) {
+    const { g } = network;
+    const rows = data.lengths.length;
+    const batchSize = Math.min(plan.batchSize, rows);
+    const longest = data.lengths.reduce((a, b) => Math.max(a, b), 0);
+    const frames = data.lengths.reduce((a, b) => a + b, 0);
+    const lanes = laneCount(batchSize, g.blockSize * g.realBytes, g.maker);
+    this.#network = network;
+    this.#slot = slot;
+    this.#plan = plan;
+    this.#around = around;
+    this.#state = freshState(new Random(plan.seed).state());
+    this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
+    this.#steps = Math.ceil(rows / batchSize);
+    this.#parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3);
+    const spec: BatchSpec = {
+      ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
+      ...{ keep: false, gradients: true, inputFrames: 0, results: false, inputGradient: false },
+    };
+    this.#memoryEnd = network.reserve(spec).end;
+    this.#epoch = {
+      ...{ spec, data, permutation: this.#permutation, batchSize },
+      ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
+      ...{ clipNorm: plan.clipNorm, skipNotFinite: plan.skipNotFinite },
+    };
   }
-  if (words[Word.command] === Command.notFinite) {
-    throw notFinite(epoch, Atomics.load(words, Word.step), reals[Real.lossSum], reals[Real.gradientNorm]);
+
+  get history(): readonly EpochLog[] {
+    return this.#state.history;
   }
-  const seen = words[Word.seen];
-  return {
-    epoch,
-    loss: reals[Real.lossSum] / seen,
-    accuracy: words[Word.correct] / seen,
-    learningRate: reals[Real.learningRate],
-    gradientNorm: reals[Real.largestNorm],
-    sequencesPerSecond: (1000 * seen) / (performance.now() - started),
-  };
-}
 
-function progress(network: Network, job: EpochJob, epoch: number, epochs: number, started: number): Progress {
-  const { words, reals } = network.control;
-  const step = Atomics.load(words, Word.step);
-  const seen = Math.max(1, Atomics.load(words, Word.seen));
-  const seconds = (performance.now() - started) / 1000;
-  const left = job.steps * (epochs - epoch) - step;
-  return {
-    ...{ epoch, epochs, step, steps: job.steps },
-    loss: reals[Real.lossSum] / seen,
-    accuracy: Atomics.load(words, Word.correct) / seen,
-    sequencesPerSecond: seen / seconds,
-    secondsLeft: step === 0 ? Number.POSITIVE_INFINITY : (seconds / step) * left,
-  };
-}
+  get isOver(): boolean {
+    const { earlyStopping, epochs } = this.#plan;
+    const stopped = earlyStopping !== null && isOver(earlyStopping, this.#state.stopping);
+    return stopped || this.#state.epoch >= epochs;
+  }
 
-async function finishEpoch(network: Network, log: EpochLog, around: FitSurroundings): Promise<EpochLog> {
-  bringHome(network);
-  await around.serve.between();
-  if (!around.validate) return log;
-  const { loss, accuracy } = await around.validate();
-  return { ...log, validationLoss: loss, validationAccuracy: accuracy };
+  /** Moves the optimizer in; with `resume` takes up where the newest checkpoint stands. */
+  async begin(): Promise<void> {
+    const { checkpoint } = this.#plan;
+    const { model, g } = this.#network;
+    const found = checkpoint?.resume
+      ? await newestCheckpoint(checkpoint, this.#settings(), g.blockSize)
+      : null;
+    if (found) {
+      this.#network.block(model.parameters[0]).set(found.parameters);
+      this.#slot.restore(found.optimizer);
+      this.#state = found.state;
+      this.#best = found.best;
+    }
+    this.#slot.moveIn();
+  }
+
+  /** The parameters of the best epoch, where early stopping is to bring them back. */
+  restoreBest(): void {
+    const { earlyStopping } = this.#plan;
+    if (earlyStopping?.restoreBest && this.#best) {
+      this.#network.block(this.#network.model.parameters[0]).set(this.#best);
+    }
+  }
+
+  /** From wherever in the epoch training stands to its end. */
+  async runEpoch(): Promise<void> {
+    const random = Random.fromState(this.#state.random);
+    for (let i = 0; i < this.#permutation.length; i++) this.#permutation[i] = i;
+    if (this.#plan.shuffle) random.shuffle(this.#permutation);
+    const started = performance.now();
+    const seenBefore = this.#state.sums.seen;
+    while (this.#state.step < this.#steps) {
+      await this.#runSteps(this.#nextStop());
+      this.#plan.signal?.throwIfAborted();
+      if (this.#isCheckpointStep()) await this.#save();
+    }
+    const seconds = (performance.now() - started) / 1000;
+    await this.#endEpoch((this.#state.sums.seen - seenBefore) / seconds, Array.from(random.state()));
+  }
+
+  /** Steps until the threads are to come back: to the next checkpoint, or the epoch's end. */
+  #nextStop(): number {
+    const every = this.#plan.checkpoint?.everySteps ?? this.#steps;
+    const done = this.#stepsDone();
+    return Math.min(this.#steps, this.#state.step + every - (done % every));
+  }
+
+  #stepsDone(): number {
+    return this.#state.epoch * this.#steps + this.#state.step;
+  }
+
+  #isCheckpointStep(): boolean {
+    const every = this.#plan.checkpoint?.everySteps;
+    return every != null && this.#stepsDone() % every === 0 && this.#state.step < this.#steps;
+  }
+
+  async #runSteps(endStep: number): Promise<void> {
+    const network = this.#network;
+    const { words } = network.control;
+    const { epoch, step, sums, plateau } = this.#state;
+    writeSums(network, sums);
+    Atomics.store(words, Word.step, step);
+    Atomics.store(words, Word.command, Command.next);
+    const started = performance.now();
+    const timer = setInterval(() => {
+      this.#plan.callbacks.onProgress?.(this.#progress(started));
+    }, LOOK_MS);
+    this.#around.serve.attend(this.#memoryEnd);
+    try {
+      const learningRate = this.#slot.spec.learningRate * plateau.factor;
+      const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
+      await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, this.#parties);
+    } finally {
+      clearInterval(timer);
+      this.#around.serve.leave();
+    }
+    const { reals } = network.control;
+    if (words[Word.command] === Command.notFinite) {
+      throw notFinite(epoch, Atomics.load(words, Word.step), reals[Real.lossSum], reals[Real.gradientNorm]);
+    }
+    bringHome(network);
+    this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
+  }
+
+  #progress(started: number): Progress {
+    const { words } = this.#network.control;
+    const { epoch, step: before, sums: sumsBefore } = this.#state;
+    const step = Atomics.load(words, Word.step);
+    const { lossSum, correct, seen } = readSums(this.#network);
+    const seconds = (performance.now() - started) / 1000;
+    const left = this.#steps * (this.#plan.epochs - epoch) - step;
+    return {
+      ...{ epoch, epochs: this.#plan.epochs, step, steps: this.#steps },
+      loss: lossSum / Math.max(1, seen),
+      accuracy: correct / Math.max(1, seen),
+      sequencesPerSecond: (seen - sumsBefore.seen) / seconds,
+      secondsLeft: step === before ? Number.POSITIVE_INFINITY : (seconds / (step - before)) * left,
+    };
+  }
+
+  async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {
+    const { epoch, sums } = this.#state;
+    const { reals } = this.#network.control;
+    await this.#around.serve.between();
+    const validation = await this.#around.validate?.();
+    const log: EpochLog = {
+      epoch,
+      loss: sums.lossSum / sums.seen,
+      accuracy: sums.correct / sums.seen,
+      learningRate: reals[Real.learningRate],
+      gradientNorm: sums.largestNorm,
+      skippedSteps: sums.skipped,
+      sequencesPerSecond,
+      ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
+    };
+    this.#advance(log, random);
+    await this.#plan.callbacks.onEpochEnd?.(epoch, log);
+    const { checkpoint } = this.#plan;
+    if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
+  }
+
+  #isCheckpointEpoch({ everyEpochs, everySteps }: CheckpointSpec): boolean {
+    if (everyEpochs !== null && this.#state.epoch % everyEpochs === 0) return true;
+    return everySteps !== null && this.#stepsDone() % everySteps === 0;
+  }
+
+  /** The state at the beginning of the next epoch. */
+  #advance(log: EpochLog, random: number[]): void {
+    const { earlyStopping, schedule } = this.#plan;
+    const { epoch, history, plateau, stopping } = this.#state;
+    const watched = earlyStopping ? watchEpoch(earlyStopping, stopping, log) : stopping;
+    if (earlyStopping?.restoreBest && watched.waited === 0) {
+      const { model, g } = this.#network;
+      this.#best = this.#network.copy(model.parameters[0], g.blockSize);
+    }
+    this.#state = {
+      ...{ epoch: epoch + 1, step: 0, sums: noSums, random },
+      history: [...history, log],
+      plateau: afterEpoch(schedule, plateau, log.validationLoss ?? log.loss),
+      stopping: watched,
+    };
+  }
+
+  async #save(): Promise<void> {
+    const { checkpoint } = this.#plan;
+    if (!checkpoint) return;
+    const { model, g } = this.#network;
+    await saveCheckpoint(checkpoint, this.#stepsDone(), {
+      parameters: this.#network.copy(model.parameters[0], g.blockSize),
+      best: this.#best,
+      optimizer: this.#slot.state(),
+      state: this.#state,
+      settings: this.#settings(),
+    });
+  }
+
+  /** What makes two trainings the same but for how far they have come. */
+  #settings(): string {
+    const { batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite } = this.#plan;
+    const { inputSize, hiddenSize, outputSize, numLayers, dtype } = this.#network.g;
+    return JSON.stringify({
+      network: { inputSize, hiddenSize, outputSize, numLayers, dtype },
+      rows: this.#permutation.length,
+      optimizer: this.#slot.spec,
+      ...{ batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite },
+    });
+  }
 }

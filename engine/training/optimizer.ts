@@ -43,11 +43,19 @@ export class OptimizerSlot {
   }
 
   moveOut(): void {
-    this.#aside = this.#copy();
+    this.#aside = this.state();
     residents.delete(this.#network);
   }
 
-  #copy(): OptimizerState {
+  /** Puts a saved state in this one's place. */
+  restore(state: OptimizerState): void {
+    if (residents.get(this.#network) === this) residents.delete(this.#network);
+    this.#aside = state;
+  }
+
+  /** A copy of moments and counts. */
+  state(): OptimizerState {
+    if (residents.get(this.#network) !== this) return this.#aside;
     const { model, control, g } = this.#network;
     return {
       first: this.#network.copy(model.first[0], g.blockSize),

@@ -1,21 +1,120 @@
 import { badArgument } from '../errors.ts';
 import { cosPi } from '../numeric/elementary.ts';
+import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
 
-/** How the learning rate changes from step to step: a name, with its numbers where it has any. */
-export type Schedule = 'constant' | 'cosine';
+/** The learning rate stays as it is. */
+export interface ConstantSchedule {
+  type: 'constant';
+  /** Steps in which the rate first rises, in a straight line; default 0. So in every schedule. */
+  warmup?: number;
+}
 
-const SCHEDULES: readonly Schedule[] = ['constant', 'cosine'];
+/** From the optimizer's rate down to almost 0 along half a cosine (https://arxiv.org/abs/1608.03983, no restarts). */
+export interface CosineSchedule {
+  type: 'cosine';
+  warmup?: number;
+}
 
-export function checkSchedule(schedule: unknown): Schedule {
-  const found = SCHEDULES.find((name) => name === schedule);
-  if (!found) throw badArgument('schedule', `one of ${SCHEDULES.join(', ')}`, schedule);
-  return found;
+/** The rate is multiplied by `factor` after every so many epochs, as torch.optim.lr_scheduler.StepLR. */
+export interface StepSchedule {
+  type: 'step';
+  epochs: number;
+  /** Default 0.1. */
+  factor?: number;
+  warmup?: number;
 }
 
 /**
- * The factor on the learning rate in step `step` (from 0) of `steps`.
- * cosine: ½ (1 + cos π·step/steps), from 1 down to almost 0 (SGDR without restarts, https://arxiv.org/abs/1608.03983).
+ * The rate is multiplied by `factor` when the validation loss (without validation data: the training loss) has not
+ * been lowered for more than `patience` epochs, as torch.optim.lr_scheduler.ReduceLROnPlateau.
  */
-export function scheduleFactor(schedule: Schedule, step: number, steps: number): number {
-  return schedule === 'cosine' ? 0.5 * (1 + cosPi(step / steps)) : 1;
+export interface PlateauSchedule {
+  type: 'plateau';
+  /** Default 0.1. */
+  factor?: number;
+  /** Default 10. */
+  patience?: number;
+  /** What the loss must be lowered by to count, as a share of it; default 1e-4. */
+  threshold?: number;
+  warmup?: number;
+}
+
+export type ScheduleOptions = ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule;
+export type ScheduleType = ScheduleOptions['type'];
+export type Schedule = ScheduleType | ScheduleOptions;
+
+/** A schedule with its defaults; the type says which of the numbers count. */
+export interface ScheduleSpec {
+  readonly type: ScheduleType;
+  readonly warmup: number;
+  readonly epochs: number;
+  readonly factor: number;
+  readonly patience: number;
+  readonly threshold: number;
+}
+
+const KEYS: Record<ScheduleType, readonly string[]> = {
+  constant: ['type', 'warmup'],
+  cosine: ['type', 'warmup'],
+  step: ['type', 'warmup', 'epochs', 'factor'],
+  plateau: ['type', 'warmup', 'factor', 'patience', 'threshold'],
+};
+
+/** Checks a schedule and fills its defaults in. Throws BAD_ARGUMENT. */
+export function scheduleSpec(schedule: Schedule): ScheduleSpec {
+  const given = typeof schedule === 'string' ? { type: schedule } : schedule;
+  const keys = KEYS[given?.type];
+  if (!keys) throw badArgument('schedule', `one of ${Object.keys(KEYS).join(', ')}`, given?.type ?? given);
+  checkKeys('schedule', given, keys);
+  const read: Partial<ScheduleSpec> = given;
+  const { warmup = 0, epochs = 1, factor = 0.1, patience = 10, threshold = 1e-4 } = read;
+  if (given.type === 'step') checkInteger('schedule.epochs', read.epochs, 1);
+  return {
+    type: given.type,
+    warmup: checkInteger('schedule.warmup', warmup, 0),
+    epochs,
+    factor: checkPositive('schedule.factor', factor),
+    patience: checkInteger('schedule.patience', patience, 0),
+    threshold: threshold === 0 ? 0 : checkPositive('schedule.threshold', threshold),
+  };
+}
+
+/** Where a step stands: steps before it, steps of an epoch, steps of all epochs. */
+export interface StepPlace {
+  readonly step: number;
+  readonly perEpoch: number;
+  readonly inAll: number;
+}
+
+/** The factor on the learning rate in a step; a plateau's comes from the epochs' losses instead. */
+export function scheduleFactor(spec: ScheduleSpec, { step, perEpoch, inAll }: StepPlace): number {
+  const warm = step < spec.warmup ? (step + 1) / spec.warmup : 1;
+  if (spec.type === 'cosine') return warm * 0.5 * (1 + cosPi(step / inAll));
+  if (spec.type === 'step') return warm * wholePower(spec.factor, Math.floor(step / perEpoch / spec.epochs));
+  return warm;
+}
+
+/** Multiplied up, since Math.pow differs from machine to machine. */
+function wholePower(base: number, exponent: number): number {
+  let power = 1;
+  for (let i = 0; i < exponent; i++) power *= base;
+  return power;
+}
+
+/** What a plateau schedule remembers between epochs. */
+export interface PlateauState {
+  /** The factor on the learning rate. */
+  readonly factor: number;
+  readonly best: number;
+  /** Epochs since the best. */
+  readonly waited: number;
+}
+
+export const freshPlateau: PlateauState = { factor: 1, best: Number.MAX_VALUE, waited: 0 };
+
+export function afterEpoch(spec: ScheduleSpec, state: PlateauState, loss: number): PlateauState {
+  if (spec.type !== 'plateau') return state;
+  if (loss < state.best * (1 - spec.threshold)) return { ...state, best: loss, waited: 0 };
+  if (state.waited < spec.patience) return { ...state, waited: state.waited + 1 };
+  return { ...state, factor: state.factor * spec.factor, waited: 0 };
 }

@@ -8,6 +8,13 @@ const TANH_BACKWARD: i32 = 2;
 /** Rows of dzᵀ x summed in one go: 8 KB of either operand's panel, both stay in the first-level cache. */
 const DEPTH: i32 = 256;
 
+/** ab + c; rounded once, by whatever the machine has, where relaxed SIMD is asked for, else twice, as IEEE 754 says. */
+@inline
+function multiplyAdd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<real>(a, b, c);
+  return v128.add<real>(c, v128.mul<real>(a, b));
+}
+
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
  * registers of B and one broadcast of A fill what V8 has to give.
@@ -30,17 +37,17 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
       const b0 = v128.load(b), b1 = v128.load(b, 16);
       b += PANEL;
       const a0 = v128.load_splat<real>(a);
-      c00 = v128.add<real>(c00, v128.mul<real>(a0, b0));
-      c01 = v128.add<real>(c01, v128.mul<real>(a0, b1));
+      c00 = multiplyAdd(a0, b0, c00);
+      c01 = multiplyAdd(a0, b1, c01);
       const a1 = v128.load_splat<real>(a, 32);
-      c10 = v128.add<real>(c10, v128.mul<real>(a1, b0));
-      c11 = v128.add<real>(c11, v128.mul<real>(a1, b1));
+      c10 = multiplyAdd(a1, b0, c10);
+      c11 = multiplyAdd(a1, b1, c11);
       const a2 = v128.load_splat<real>(a, 64);
-      c20 = v128.add<real>(c20, v128.mul<real>(a2, b0));
-      c21 = v128.add<real>(c21, v128.mul<real>(a2, b1));
+      c20 = multiplyAdd(a2, b0, c20);
+      c21 = multiplyAdd(a2, b1, c21);
       const a3 = v128.load_splat<real>(a, 96);
-      c30 = v128.add<real>(c30, v128.mul<real>(a3, b0));
-      c31 = v128.add<real>(c31, v128.mul<real>(a3, b1));
+      c30 = multiplyAdd(a3, b0, c30);
+      c31 = multiplyAdd(a3, b1, c31);
       a += sizeof<real>();
     } while (a != end);
     a += jump;
@@ -65,12 +72,18 @@ function tanhTile(c: usize): void {
   }
 }
 
-/** d ← d ∘ (1 − h²): tanh'(z) in terms of h = tanh(z). */
+/**
+ * d ← d ∘ (1 − h²): tanh'(z) in terms of h = tanh(z). What is smaller than 2⁻⁹⁶ (f32) or 2⁻⁹⁶⁰ (f64) becomes 0: a
+ * gradient that has faded to subnormal numbers on its way back through time costs a hundred times as much as any
+ * other, and is nothing beside the gradients of the steps that follow.
+ */
 function tanhBackwardTile(d: usize, h: usize): void {
   const one = v128.splat<real>(1);
+  const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
   for (const end = d + 4 * PANEL; d != end; d += 16, h += 16) {
     const y = v128.load(h);
-    v128.store(d, v128.mul<real>(v128.load(d), v128.sub<real>(one, v128.mul<real>(y, y))));
+    const dz = v128.mul<real>(v128.load(d), v128.sub<real>(one, v128.mul<real>(y, y)));
+    v128.store(d, v128.andnot(dz, v128.lt<real>(v128.abs<real>(dz), least)));
   }
 }
 
@@ -147,17 +160,17 @@ function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: b
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     b += PANEL;
     const a0 = v128.load_splat<real>(a);
-    c00 = v128.add<real>(c00, v128.mul<real>(a0, b0));
-    c01 = v128.add<real>(c01, v128.mul<real>(a0, b1));
+    c00 = multiplyAdd(a0, b0, c00);
+    c01 = multiplyAdd(a0, b1, c01);
     const a1 = v128.load_splat<real>(a, sizeof<real>());
-    c10 = v128.add<real>(c10, v128.mul<real>(a1, b0));
-    c11 = v128.add<real>(c11, v128.mul<real>(a1, b1));
+    c10 = multiplyAdd(a1, b0, c10);
+    c11 = multiplyAdd(a1, b1, c11);
     const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
-    c20 = v128.add<real>(c20, v128.mul<real>(a2, b0));
-    c21 = v128.add<real>(c21, v128.mul<real>(a2, b1));
+    c20 = multiplyAdd(a2, b0, c20);
+    c21 = multiplyAdd(a2, b1, c21);
     const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
-    c30 = v128.add<real>(c30, v128.mul<real>(a3, b0));
-    c31 = v128.add<real>(c31, v128.mul<real>(a3, b1));
+    c30 = multiplyAdd(a3, b0, c30);
+    c31 = multiplyAdd(a3, b1, c31);
     a += PANEL;
   } while (a != end);
   storeRow(c, c00, c01, add);

@@ -1,0 +1,77 @@
+import { machineLine } from './machine.ts';
+import type { Measurement, RunResults } from './results.ts';
+import { axisTitle, colours, fontFamily, ink, muted, renderInlineSvg } from './svg.ts';
+
+/** A page with one chart a suite: work a second by size, a bar for each thread count. No script, no links. */
+export function renderResults(results: RunResults): string {
+  const suites = [...new Set(results.measurements.map(({ suite }) => suite))];
+  const limit = Object.entries(results.limits)
+    .map(([dtype, rate]) => `${dtype} ${rate.toFixed(1)} GFLOP/s`)
+    .join(', ');
+  const sections = suites.map((suite) => {
+    const own = results.measurements.filter((measurement) => measurement.suite === suite);
+    return `<h2>${escapeHtml(suite)}</h2>\n<figure>${barChart(own)}</figure>`;
+  });
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Benchmarks of ${escapeHtml(results.machine.commit)}</title>
+<style>
+  body { margin: 2rem auto; max-width: 1000px; padding: 0 1.5rem; color: ${ink}; font: 15px/1.5 ${fontFamily}; }
+  h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+  p { color: ${muted}; }
+  figure { margin: 0; overflow-x: auto; }
+</style>
+</head>
+<body>
+<h1>Benchmarks</h1>
+<p>${escapeHtml(machineLine(results.machine))}</p>
+<p>One core's limit: ${escapeHtml(limit)}. Above each bar: the share of what the cores it uses could do at most.
+0 threads: the calling thread.</p>
+${sections.join('\n')}
+</body>
+</html>
+`;
+}
+
+function barChart(measurements: readonly Measurement[]): string {
+  const names = [...new Set(measurements.map(({ name }) => name))];
+  const threads = [...new Set(measurements.map((measurement) => measurement.threads))];
+  const find = (name: string, count: number) =>
+    measurements.find((measurement) => measurement.name === name && measurement.threads === count);
+  const series = threads.map((count, i) => ({
+    type: 'bar',
+    name: `${count} thread${count === 1 ? '' : 's'}`,
+    color: colours[i % colours.length],
+    data: names.map((name) => {
+      const measurement = find(name, count);
+      const share = measurement?.share;
+      return {
+        value: Number((measurement?.gflops ?? 0).toFixed(2)),
+        label: {
+          show: share !== undefined,
+          position: 'top',
+          fontSize: 11,
+          color: muted,
+          formatter: `${Math.round(100 * (share ?? 0))}%`,
+        },
+      };
+    }),
+  }));
+  return renderInlineSvg(960, 340, {
+    legend: { top: 0, itemGap: 24 },
+    grid: { left: 60, right: 20, top: 45, bottom: 50 },
+    xAxis: {
+      type: 'category',
+      data: names,
+      ...axisTitle('B,T,I,H,L', 32),
+      axisLabel: { color: ink, interval: 0 },
+    },
+    yAxis: { type: 'value', ...axisTitle('GFLOP/s', 40) },
+    series,
+  });
+}
+
+const escapeHtml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

@@ -1,0 +1,181 @@
+import { parseArgs } from 'node:util';
+import {
+  type Dtype,
+  type KernelMaker,
+  type Kernels,
+  layoutOf,
+  PANEL_BYTES,
+  panelColumns,
+  panelsFor,
+  realBytes,
+  tiledRows,
+} from '../engine/kernels/kernels.ts';
+import { makeKernels } from '../engine/kernels/make-kernels.ts';
+import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { Random } from '../engine/numeric/random.ts';
+import { MemoryMap, PAGE_BYTES } from '../engine/parallel/memory-map.ts';
+import { limitContestant } from './limit.ts';
+import { describeMachine, machineLine } from './machine.ts';
+import { type Measurement, saveResults } from './results.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
+import { summarise } from './statistics.ts';
+import { digits, markdownTable, percent } from './table.ts';
+
+/** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    /** Only kernels whose name contains this. */
+    only: { type: 'string', default: '' },
+    /** wasm or blas: what else is set against WebAssembly's bare loop. */
+    kernels: { type: 'string', default: 'wasm' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+  },
+});
+const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
+const seconds = Number(options.seconds ?? (options.quick ? 0.01 : 0.05));
+
+/** rows × inner × columns: [M, K] times [K, N]. */
+type Dimensions = readonly [M: number, K: number, N: number];
+
+const DIMENSIONS: readonly Dimensions[] = [
+  [48, 96, 96],
+  [47, 97, 95],
+  [96, 192, 192],
+  [95, 193, 191],
+  [240, 384, 384],
+  [239, 385, 383],
+  [4, 64, 64],
+  [4, 128, 128],
+  [4, 256, 256],
+  [16, 128, 128],
+];
+
+/** Operands of one product in a memory of their own, where the panels' layout puts them. */
+interface Operands {
+  readonly kernels: Kernels;
+  readonly rows: number;
+  readonly kPanels: number;
+  readonly nPanels: number;
+  /** Panels [M, K], [M, N], [M, N]. */
+  readonly a: { at: number; stride: number };
+  readonly c: { at: number; stride: number };
+  readonly h: { at: number; stride: number };
+  /** Packed [K, N], a bias row, zeros, a row-major [K, N], and the edge's scratch. */
+  readonly b: number;
+  readonly bias: number;
+  readonly zeros: number;
+  readonly gradient: number;
+  readonly edge: number;
+}
+
+function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
+  const map = new MemoryMap(0);
+  const rows = tiledRows(M);
+  const [kPanels, nPanels] = [panelsFor(K, dtype), panelsFor(N, dtype)];
+  const panels = (count: number) => {
+    const { stride, bytes } = layoutOf(maker, rows, count);
+    return { at: map.add('panels', bytes), stride };
+  };
+  const places = {
+    a: panels(kPanels),
+    c: panels(nPanels),
+    h: panels(nPanels),
+    b: map.add('packed', kPanels * panelColumns(dtype) * nPanels * PANEL_BYTES),
+    bias: map.add('bias', nPanels * PANEL_BYTES),
+    gradient: map.add('gradient', K * N * realBytes(dtype) + PANEL_BYTES),
+    edge: map.add('edge', 4 * PANEL_BYTES),
+    zeros: map.add('zeros', PANEL_BYTES),
+  };
+  const pages = Math.ceil(map.end / PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
+  fillWithSmallValues(dtype, memory, places.zeros);
+  const kernels = makeKernels({ maker }, wasmModule(dtype), memory, dtype);
+  return { kernels, rows, kPanels, nPanels, ...places };
+}
+
+/** Values of ordinary size: sums of hundreds of products stay far from overflow, and nothing is subnormal. */
+function fillWithSmallValues(dtype: Dtype, memory: WebAssembly.Memory, end: number): void {
+  const random = new Random(3);
+  const reals = dtype === 'float32' ? new Float32Array(memory.buffer) : new Float64Array(memory.buffer);
+  for (let i = 0; i < end / realBytes(dtype); i++) reals[i] = (random.uniform() - 0.5) / 16;
+}
+
+const KERNELS: Readonly<Record<string, (operands: Operands, size: Dimensions, dtype: Dtype) => void>> = {
+  project: ({ kernels, rows, nPanels, kPanels, a, b, c, bias }) =>
+    kernels.project(c.at, c.stride, rows, nPanels, a.at, a.stride, kPanels, b, bias),
+  multiply: ({ kernels, rows, nPanels, kPanels, a, b, c, zeros }) =>
+    kernels.multiply(c.at, c.stride, rows, nPanels, a.at, a.stride, kPanels, b, zeros),
+  tanhStep: ({ kernels, rows, nPanels, kPanels, a, b, c }) =>
+    kernels.tanhStep(c.at, c.stride, rows, nPanels, a.at, a.stride, kPanels, b),
+  tanhStepBackward: ({ kernels, rows, nPanels, kPanels, a, b, c, h }) =>
+    kernels.tanhStepBackward(c.at, c.stride, rows, nPanels, a.at, a.stride, kPanels, b, h.at, h.stride),
+  outerProduct: ({ kernels, rows, a, h, gradient, edge }, [, K, N], dtype) =>
+    kernels.outerProduct(
+      ...([gradient, N * realBytes(dtype), K, N, a.at, a.stride, h.at, h.stride, rows, edge, 0] as const),
+    ),
+};
+
+const title = (dimensions: Dimensions): string => dimensions.join('×');
+const flopsOf = ([M, K, N]: Dimensions): number => 2 * M * K * N;
+
+/** A kernel on one product, in bursts long enough for the clock. */
+function kernelContestant(kernel: string, dtype: Dtype, dimensions: Dimensions): Contestant {
+  const place = operands(dtype, dimensions);
+  const run = KERNELS[kernel];
+  const burst = Math.max(1, Math.round(4e6 / flopsOf(dimensions)));
+  return syncContestant(`${kernel} ${title(dimensions)}`, () => run(place, dimensions, dtype), burst);
+}
+
+async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Measurement[] }> {
+  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only));
+  const cases = names.flatMap((kernel) => DIMENSIONS.map((dimensions) => ({ kernel, dimensions })));
+  const limit = limitContestant(dtype);
+  const contestants: Contestant[] = [];
+  for (const { kernel, dimensions } of cases) contestants.push(kernelContestant(kernel, dtype, dimensions));
+  const times = await measureRounds([limit, ...contestants], rounds, seconds);
+  const bare = summarise(timesOf(times, limit.name)).median;
+  const peak = limit.flops / bare;
+  const measurements = cases.map(({ kernel, dimensions }) => {
+    const { median, spread } = summarise(timesOf(times, `${kernel} ${title(dimensions)}`));
+    const rate = flopsOf(dimensions) / median;
+    return {
+      ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
+      ...{ seconds: median, spread, gflops: rate / 1e9, share: rate / peak },
+    };
+  });
+  return { limit: peak / 1e9, measurements };
+}
+
+function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]): void {
+  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only));
+  const cell = (kernel: string, dimensions: Dimensions): string => {
+    const found = measurements.find(({ name }) => name === `${kernel} ${title(dimensions)}`);
+    return found ? `${digits(found.gflops ?? 0)} (${percent(found.share ?? 0)})` : '';
+  };
+  const rows = DIMENSIONS.map((dimensions) => [
+    title(dimensions),
+    ...names.map((kernel) => cell(kernel, dimensions)),
+  ]);
+  const widest = Math.max(...measurements.map(({ spread }) => spread));
+  console.log(
+    `\n${maker}, ${dtype}: the bare loop runs at ${digits(limit)} GFLOP/s; GFLOP/s (share of it):\n`,
+  );
+  console.log(markdownTable(['M×K×N', ...names], rows));
+  console.log(`\nlargest spread ${percent(widest)}`);
+}
+
+const machine = describeMachine();
+console.log(machineLine(machine));
+const limits: Record<string, number> = {};
+const all: Measurement[] = [];
+for (const dtype of ['float32', 'float64'] as const) {
+  const { limit, measurements } = await measure(dtype);
+  print(dtype, limit, measurements);
+  limits[dtype] = limit;
+  all.push(...measurements);
+}
+const [path] = saveResults({ command: 'kernels', machine, threadCounts: [0], limits, measurements: all });
+console.log(`\nSaved to ${path}`);

@@ -1,0 +1,60 @@
+import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/kernels/kernels.ts';
+import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { describeMachine, machineLine } from './machine.ts';
+import { isMain } from './main-module.ts';
+import { type Contestant, syncContestant } from './rounds.ts';
+import { summarise } from './statistics.ts';
+import { digits, markdownTable, percent } from './table.ts';
+
+/**
+ * One core's limit: the micro-kernel alone, on one tile and one packed panel that stay in the first-level cache.
+ * Everything else is held to it, since the loop itself is the most that one core gives WebAssembly.
+ */
+
+/** Depth of the inner sum, in panels: 128 values of float32, 4 KB of A and 4 KB of B. */
+const DEPTH_PANELS = 16;
+/** Calls of the micro-kernel in one call of `bareTile`: some 100 µs. */
+const TIMES = 2_000;
+
+/** Multiplications and additions of one call of `bareTile`. */
+const limitFlops = (dtype: Dtype): number =>
+  2 * 4 * panelColumns(dtype) * DEPTH_PANELS * panelColumns(dtype) * TIMES;
+
+/** The bare loop, to be measured by turns with whatever is held to it. */
+export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+  const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
+  const a = 1_024;
+  const b = a + DEPTH_PANELS * 4 * PANEL_BYTES;
+  const work = () => runBare(kernels, a, b);
+  return { ...syncContestant(`limit ${dtype}`, work), flops: limitFlops(dtype) };
+}
+
+function runBare(kernels: Kernels, a: number, b: number): void {
+  kernels.bareTile(0, a, DEPTH_PANELS, b, TIMES);
+}
+
+/** Operations a second of one core, measured for so long. */
+export async function measureLimit(dtype: Dtype, seconds = 0.5): Promise<number> {
+  const limit = limitContestant(dtype);
+  await limit.measure(0.05);
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) times.push(await limit.measure(seconds / 5));
+  return limit.flops / summarise(times).median;
+}
+
+async function main(): Promise<void> {
+  const rows: string[][] = [];
+  for (const dtype of ['float32', 'float64'] as const) {
+    const limit = limitContestant(dtype);
+    const rates: number[] = [];
+    for (let i = 0; i < 11; i++) rates.push(limit.flops / (await limit.measure(0.1)));
+    const { median, spread } = summarise(rates.slice(1));
+    rows.push([dtype, digits(median / 1e9), percent(spread)]);
+  }
+  console.log(
+    `${machineLine(describeMachine())}\n\n${markdownTable(['limit of one core', 'GFLOP/s', 'spread'], rows)}`,
+  );
+}
+
+if (isMain(import.meta.url)) await main();

@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+
+/** What a measurement is worth nothing without. */
+export interface Machine {
+  readonly date: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly node: string;
+  readonly commit: string;
+  /** Load average of the last minute when the run began: above 0.3 or so, others were at work. */
+  readonly load: number;
+}
+
+export const CORES = availableParallelism();
+
+/** Thread counts to measure: 0 (the calling thread), 1, 2, 4 … and all cores. */
+export function threadCounts(): number[] {
+  const counts = [0];
+  for (let threads = 1; threads < CORES; threads *= 2) counts.push(threads);
+  return [...counts, CORES];
+}
+
+/** Cores that compute with so many worker threads. */
+export const coresUsed = (threads: number): number => Math.min(Math.max(threads, 1), CORES);
+
+export function describeMachine(): Machine {
+  return {
+    date: new Date().toISOString(),
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: CORES,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    commit: commit(),
+    load: Math.round(100 * (loadavg()[0] ?? 0)) / 100,
+  };
+}
+
+/** The commit measured, marked where files differ from it. */
+function commit(): string {
+  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  try {
+    const changed = git('status', '--porcelain', '--untracked-files=no') !== '';
+    return git('rev-parse', '--short', 'HEAD') + (changed ? '-changed' : '');
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** One line that goes above every table. */
+export function machineLine(machine: Machine = describeMachine()): string {
+  const { date, cpu, cores, memoryGiB, node, commit: measured, load } = machine;
+  return `${date.slice(0, 16)}Z, ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, commit ${measured}, load ${load}`;
+}

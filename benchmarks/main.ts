@@ -1,0 +1,104 @@
+import { parseArgs } from 'node:util';
+import benny from 'benny';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
+import { renderResults } from './chart.ts';
+import { measureLimit } from './limit.ts';
+import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
+import { type Measurement, saveResults } from './results.ts';
+import { nameOf, parseSize, type Size, sizesOf } from './sizes.ts';
+import { summarise } from './statistics.ts';
+import { type Case, SUITES, type SuiteKind } from './suites.ts';
+import { digits, duration, markdownTable, percent } from './table.ts';
+
+/** The library's speed by size and thread count: `npm run bench`. */
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    /** One suite, by its name: training step, fit, inference, reduction. */
+    only: { type: 'string' },
+    /** Sizes B,T,I,H,L, separated by semicolons. */
+    sizes: { type: 'string' },
+    /** wasm or blas. */
+    kernels: { type: 'string', default: 'wasm' },
+    /** Thread counts, separated by commas; 0 computes on the calling thread. */
+    threads: { type: 'string' },
+  },
+});
+
+const sizes = options.sizes?.split(';').map(parseSize) ?? sizesOf(options.quick);
+const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
+const counts = options.threads?.split(',').map(Number) ?? threadCounts();
+const cases = options.quick ? { minSamples: 3, maxTime: 0.15 } : { minSamples: 15, maxTime: 2 };
+const suites = SUITES.filter(({ name }) => options.only === undefined || name === options.only);
+if (suites.length === 0) {
+  throw new RangeError(`--only takes one of ${SUITES.map(({ name }) => name).join(', ')}.`);
+}
+
+/** Runs one suite at one size over all thread counts. */
+async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Measurement[]> {
+  const prepared: Case[] = [];
+  try {
+    for (const threads of counts) prepared.push(await kind.prepare(size, threads, maker));
+    const summary = await benny.suite(
+      `${kind.name} ${nameOf(size)}`,
+      ...prepared.map(({ threads, work }) =>
+        benny.add(`${threads} threads`, async () => void (await work()), cases),
+      ),
+    );
+    return prepared.map((one, i) =>
+      measurement(kind, size, one, summary.results[i].details.sampleResults, limit),
+    );
+  } finally {
+    for (const one of prepared) await one.close();
+  }
+}
+
+const suiteName = (name: string): string => (maker === 'blas' ? `${name}, BLAS` : name);
+
+/** `samples`: seconds of one call, as benny took them. */
+function measurement(
+  { name: suite }: SuiteKind,
+  size: Size,
+  { threads, flops, sequences, pieces }: Case,
+  samples: readonly number[],
+  limit: number,
+): Measurement {
+  const { median, spread } = summarise(samples);
+  const rate = flops / median;
+  return {
+    ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },
+    gflops: rate / 1e9,
+    sequencesPerSecond: sequences / median,
+    share: rate / (coresUsed(threads) * limit),
+  };
+}
+
+function print(kind: SuiteKind, limit: number, measurements: readonly Measurement[]): void {
+  const rows = measurements.map(({ name, threads, seconds, spread, gflops, sequencesPerSecond, share }) => [
+    ...[name, String(threads), duration(seconds), percent(spread)],
+    ...[digits(sequencesPerSecond ?? 0), digits(gflops ?? 0), percent(share ?? 0)],
+  ]);
+  const columns = ['B,T,I,H,L', 'threads', 'median', 'spread', 'sequences/s', 'GFLOP/s', 'of the limit'];
+  console.log(
+    `\n## ${suiteName(kind.name)}: ${kind.piece}; one core's limit ${digits(limit / 1e9)} GFLOP/s\n`,
+  );
+  console.log(`${markdownTable(columns, rows)}\n`);
+}
+
+const machine = describeMachine();
+console.log(machineLine(machine));
+const measurements: Measurement[] = [];
+let highest = 0;
+for (const kind of suites) {
+  const limit = await measureLimit('float32', options.quick ? 0.1 : 1);
+  highest = Math.max(highest, limit);
+  const own: Measurement[] = [];
+  for (const size of sizes) own.push(...(await runSuite(kind, size, limit)));
+  print(kind, limit, own);
+  measurements.push(...own);
+}
+const results = {
+  ...{ command: 'bench', machine, threadCounts: counts, measurements },
+  limits: { float32: highest / 1e9 },
+};
+console.log(`Saved to ${saveResults(results, renderResults(results)).join(' and ')}`);

@@ -1,0 +1,47 @@
+import { CORES } from '../machine.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { nameOf, type Size, seededData } from '../sizes.ts';
+import { pairedRatios, quantile } from '../statistics.ts';
+import { createModel, engage, stepInside, stepOutside, withModels } from '../steps.ts';
+import { duration, markdownTable, percent } from '../table.ts';
+import type { Effort } from './effort.ts';
+
+/** The number of threads that a call engages by itself against every fixed number. */
+export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {
+  for (const where of ['from outside', 'inside fit'] as const) {
+    const rows: string[][] = [];
+    for (const size of sizes) rows.push(await engagementAt(size, where, effort));
+    console.log(`\n## Threads engaged, a step ${where}\n`);
+    const fixed = counts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
+    console.log(markdownTable(['B,T,I,H,L', 'by itself', ...fixed, 'against the best', 'quartiles'], rows));
+  }
+}
+
+const counts = (): number[] => Array.from({ length: CORES }, (_, i) => i + 1);
+
+async function engagementAt(
+  size: Size,
+  where: 'from outside' | 'inside fit',
+  { rounds, seconds }: Effort,
+): Promise<string[]> {
+  const data = seededData(size);
+  const fixed = counts();
+  const names = ['by itself', ...fixed.map(String)];
+  const times = await withModels(
+    names.map(() => createModel(size, CORES)),
+    (own, ...others) => {
+      for (const [i, model] of others.entries()) engage(model, fixed[i]);
+      const contestants = [own, ...others].map((model, i) =>
+        where === 'inside fit' ? stepInside(names[i], model, size) : stepOutside(names[i], model, data),
+      );
+      return measureRounds(contestants, rounds, seconds);
+    },
+  );
+  const middle = (name: string) => quantile(timesOf(times, name), 0.5);
+  const best = fixed.map(String).toSorted((a, b) => middle(a) - middle(b))[0];
+  const slower = pairedRatios(timesOf(times, 'by itself'), timesOf(times, best)).map((ratio) => ratio - 1);
+  return [
+    ...[nameOf(size), ...names.map((name) => duration(middle(name)))],
+    ...[percent(quantile(slower, 0.5)), [0.25, 0.75].map((q) => percent(quantile(slower, q))).join(' – ')],
+  ];
+}

@@ -1,0 +1,41 @@
+import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { CORES } from '../machine.ts';
+import { ReplayTeam } from '../replay/replay-team.ts';
+import { callsByThread, oneBufferAThread, recordStep } from '../replay/trace.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { nameOf, type Size, seededData } from '../sizes.ts';
+import { pairedRatios, quantile, summarise } from '../statistics.ts';
+import { createModel, withModels } from '../steps.ts';
+import { duration, markdownTable, percent } from '../table.ts';
+import type { Effort } from './effort.ts';
+
+/**
+ * What it costs that results do not depend on the number of threads: the kernels of a step as they are, a gradient
+ * buffer a lane, against the same with one a thread, added up in whatever order the lanes were claimed.
+ */
+export async function identityCost(sizes: readonly Size[], effort: Effort): Promise<void> {
+  const rows: string[][] = [];
+  for (const size of sizes) rows.push(await costAt(size, effort));
+  console.log(`\n## The cost of bit-identity, ${CORES} threads, kernels alone\n`);
+  console.log(
+    markdownTable(['B,T,I,H,L', 'a buffer a lane', 'spread', 'a buffer a thread', 'cost', 'quartiles'], rows),
+  );
+}
+
+async function costAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
+  const { trace, memory } = await withModels([createModel(size, CORES)], (model) =>
+    recordStep(model, seededData(size), CORES),
+  );
+  const team = new ReplayTeam(memory, wasmModule('float32'), CORES);
+  await team.load('lanes', callsByThread(trace));
+  await team.load('threads', callsByThread(oneBufferAThread(trace)));
+  const times = await measureRounds([team.contestant('lanes'), team.contestant('threads')], rounds, seconds);
+  await team.close();
+  const [lanes, threads] = [timesOf(times, 'lanes'), timesOf(times, 'threads')];
+  const { median, spread } = summarise(lanes);
+  const costs = pairedRatios(lanes, threads).map((ratio) => ratio - 1);
+  return [
+    ...[nameOf(size), duration(median), percent(spread), duration(summarise(threads).median)],
+    ...[percent(quantile(costs, 0.5)), [0.25, 0.75].map((q) => percent(quantile(costs, q))).join(' – ')],
+  ];
+}

@@ -1,0 +1,72 @@
+import type { Kernels } from '../../engine/kernels/kernels.ts';
+import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { CORES } from '../machine.ts';
+import { Replay } from '../replay/replay.ts';
+import { ReplayTeam } from '../replay/replay-team.ts';
+import { callsByThread, recordStep } from '../replay/trace.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { nameOf, type Size, seededData } from '../sizes.ts';
+import { median, pairedRatios, summarise } from '../statistics.ts';
+import { createModel, stepInside, withModels } from '../steps.ts';
+import { digits, duration, markdownTable, percent } from '../table.ts';
+import type { Effort } from './effort.ts';
+
+/**
+ * Where the time of a step inside `fit` goes: the kernel calls of one step are recorded and run again in a bare
+ * loop, on as many threads at the same time; what the step takes longer is barriers and bookkeeping.
+ */
+
+const CLASSES: Readonly<Record<string, readonly (keyof Kernels)[]>> = {
+  matmul: ['project', 'multiply', 'tanhStep', 'tanhStepBackward', 'tanhBackward', 'outerProduct', 'sumRows'],
+  loss: ['softmaxRow'],
+  gather: ['gatherRows', 'zeroRows', 'copyRow', 'scatterRows'],
+  pack: ['packTransposed', 'packPlain', 'packBias'],
+  reduce: ['addLanes', 'average', 'squaredNorm'],
+  update: ['sgd', 'adam', 'rmsprop'],
+};
+
+export async function kernelShare(sizes: readonly Size[], effort: Effort): Promise<void> {
+  const threads = CORES === 1 ? [1] : [1, CORES];
+  const rows: string[][] = [];
+  for (const size of sizes) for (const count of threads) rows.push(await shareAt(size, count, effort));
+  console.log('\n## Where the time of a step inside fit goes\n');
+  console.log(
+    markdownTable(
+      ['B,T,I,H,L', 'threads', 'step', 'spread', ...Object.keys(CLASSES), 'the rest', 'not a kernel'],
+      rows,
+    ),
+  );
+  console.log(
+    '\nThe rest: barriers, idle time at their ends, bookkeeping. Not a kernel: the rest and gather.',
+  );
+}
+
+async function shareAt(size: Size, threads: number, { rounds, seconds }: Effort): Promise<string[]> {
+  const data = seededData(size);
+  const { trace, memory } = await withModels([createModel(size, threads)], (model) =>
+    recordStep(model, data, threads),
+  );
+  const team = new ReplayTeam(memory, wasmModule('float32'), threads);
+  await team.load('kernels alone', callsByThread(trace));
+  const times = await withModels([createModel(size, threads)], (model) =>
+    measureRounds([stepInside('step', model, size), team.contestant('kernels alone')], rounds, seconds),
+  );
+  await team.close();
+  const alone = new Replay(wasmKernels(wasmModule('float32'), memory, 'float32'), callsByThread(trace)[0]);
+  const { median: step, spread } = summarise(timesOf(times, 'step'));
+  const rest = 1 - median(pairedRatios(timesOf(times, 'kernels alone'), timesOf(times, 'step')));
+  const shares = classShares(alone, seconds, step).map((share) => share * (1 - rest));
+  const gather = shares[Object.keys(CLASSES).indexOf('gather')];
+  const cells = [...shares, rest, rest + gather].map(percent);
+  return [nameOf(size), digits(threads), duration(step), percent(spread), ...cells];
+}
+
+/** Each class's share of all kernels' time, taken with a clock between them. */
+function classShares(replay: Replay, seconds: number, step: number): number[] {
+  replay.timeByKernel(3);
+  const times = replay.timeByKernel(Math.max(3, Math.round(seconds / step)));
+  const all = [...times.values()].reduce((a, b) => a + b, 0);
+  return Object.values(CLASSES).map(
+    (kernels) => kernels.reduce((sum, kernel) => sum + (times.get(kernel) ?? 0), 0) / all,
+  );
+}

@@ -1,0 +1,38 @@
+import { limitContestant } from '../limit.ts';
+import { CORES } from '../machine.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { nameOf, type Size, stepFlops } from '../sizes.ts';
+import { median, pairedRatios, quantile } from '../statistics.ts';
+import { createModel, engage, stepInside, withModels } from '../steps.ts';
+import { digits, duration, markdownTable, percent } from '../table.ts';
+import type { Effort } from './effort.ts';
+
+/** A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. */
+export async function speedUp(sizes: readonly Size[], effort: Effort): Promise<void> {
+  const rows: string[][] = [];
+  for (const size of sizes) rows.push(await speedUpAt(size, effort));
+  const columns = ['1 thread', `${CORES} threads`, 'speed-up', 'quartiles', 'GFLOP/s', 'of the limit'];
+  console.log(`\n## ${CORES} threads against one, a step inside fit\n`);
+  console.log(markdownTable(['B,T,I,H,L', ...columns], rows));
+}
+
+async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
+  const limit = limitContestant('float32');
+  const times = await withModels([createModel(size, 1), createModel(size, CORES)], (one, all) => {
+    engage(all, CORES);
+    return measureRounds(
+      [limit, stepInside('one', one, size), stepInside('all', all, size)],
+      rounds,
+      seconds,
+    );
+  });
+  const [one, all] = [timesOf(times, 'one'), timesOf(times, 'all')];
+  const ratios = pairedRatios(one, all);
+  const rate = stepFlops(size) / median(all);
+  const peak = limit.flops / median(timesOf(times, limit.name));
+  return [
+    ...[nameOf(size), duration(median(one)), duration(median(all)), digits(quantile(ratios, 0.5))],
+    [0.25, 0.75].map((q) => digits(quantile(ratios, q))).join('–'),
+    ...[digits(rate / 1e9), percent(rate / (CORES * peak))],
+  ];
+}

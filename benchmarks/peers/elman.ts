@@ -1,0 +1,31 @@
+import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import { createModel, stepInside, stepOutside } from '../steps.ts';
+import type { Peer, Problem } from './problem.ts';
+
+const title = (what: string, threads: number, kernels: KernelMaker): string =>
+  `elman${what}${kernels === 'blas' ? ' with BLAS' : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
+
+/** A step called from outside: forward, mean cross-entropy, backward. */
+export async function elmanStep(
+  { size, data }: Problem,
+  threads: number,
+  kernels: KernelMaker,
+): Promise<Peer> {
+  const model = await createModel(size, threads, kernels);
+  const { loss } = await model.gradients(data.x, data.labels);
+  const name = title('', threads, kernels);
+  return { ...stepOutside(name, model, data), threads, loss, close: () => model.close() };
+}
+
+/** A step inside `fit`: the same and the optimizer's update, with no way back to the main thread between steps. */
+export async function elmanFit(
+  { size, data }: Problem,
+  threads: number,
+  kernels: KernelMaker,
+): Promise<Peer> {
+  const model = await createModel(size, threads, kernels);
+  const { loss } = await model.gradients(data.x, data.labels);
+  model.zeroGrad();
+  const name = title(' inside fit (and SGD)', threads, kernels);
+  return { ...stepInside(name, model, size), threads, loss, close: () => model.close() };
+}

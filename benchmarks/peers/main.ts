@@ -1,0 +1,190 @@
+import { parseArgs } from 'node:util';
+import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { limitContestant } from '../limit.ts';
+import { CORES, coresUsed, describeMachine, machineLine } from '../machine.ts';
+import { type Measurement, saveResults } from '../results.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
+import { median, pairedRatios, quantile, summarise } from '../statistics.ts';
+import { createModel } from '../steps.ts';
+import { digits, duration, markdownTable, percent } from '../table.ts';
+import { brainStep } from './brain.ts';
+import { elmanFit, elmanStep } from './elman.ts';
+import { settleOpenBlas } from './openblas.ts';
+import { checkLoss, type Peer, type Problem, problemOf } from './problem.ts';
+import { tfjsStep } from './tfjs.ts';
+import { findTorch, torchStep } from './torch.ts';
+
+/**
+ * The same model and batch in several libraries, by turns: `npm run bench:peers`. One step is forward, mean
+ * cross-entropy and backward, without an optimizer; first every loss must agree.
+ */
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    /** Only peers whose name contains this; elman itself is always there. */
+    only: { type: 'string', default: '' },
+    /** Sizes B,T,I,H,L, separated by semicolons. */
+    sizes: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    /** Even where a step takes many seconds. */
+    all: { type: 'boolean', default: false },
+  },
+});
+
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
+const seconds = Number(options.seconds ?? (options.quick ? 0.2 : 0.6));
+
+/** A step with more operations than this takes a slow peer many seconds: it is left out, unless asked for. */
+const SLOW = { 'tfjs wasm': 12e9, 'tfjs cpu': 3e9, 'brain.js': 1e9 } as const;
+
+type Maker = (problem: Problem) => Promise<Peer>;
+
+/** Who takes part at a size. */
+function makers(size: Size): Maker[] {
+  const isWanted = (name: string) => name.toLowerCase().includes(options.only.toLowerCase());
+  const isFast = (name: keyof typeof SLOW) =>
+    isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
+  const counts = CORES > 1 ? [1, CORES] : [1];
+  const torchCounts = CORES > 1 ? [1, 2] : [1];
+  return [
+    ...counts.map(
+      (threads): Maker =>
+        (problem) =>
+          elmanStep(problem, threads, 'wasm'),
+    ),
+    (problem) => elmanFit(problem, CORES, 'wasm'),
+    ...(hasBlas && isWanted('blas')
+      ? counts.map(
+          (threads): Maker =>
+            (problem) =>
+              elmanStep(problem, threads, 'blas'),
+        )
+      : []),
+    ...(python && isWanted('pytorch')
+      ? torchCounts.map(
+          (threads): Maker =>
+            (problem) =>
+              torchStep(problem, python, threads),
+        )
+      : []),
+    ...(isFast('tfjs wasm') ? [(problem: Problem) => tfjsStep(problem, 'wasm')] : []),
+    ...(isFast('tfjs cpu') ? [(problem: Problem) => tfjsStep(problem, 'cpu')] : []),
+    ...(isFast('brain.js') ? [async (problem: Problem) => brainStep(problem)] : []),
+  ];
+}
+
+async function problemFor(size: Size): Promise<Problem> {
+  const model = await RNNPhonemeClassifier.create({ ...modelOptions(size), threads: 0 });
+  try {
+    return problemOf(size, model);
+  } finally {
+    await model.close();
+  }
+}
+
+/** Measures one size; returns what is kept of it. */
+async function compareAt(size: Size): Promise<Measurement[]> {
+  const problem = await problemFor(size);
+  const peers: Peer[] = [];
+  try {
+    for (const make of makers(size)) peers.push(await make(problem));
+    const loss = peers[0]?.loss ?? Number.NaN;
+    for (const peer of peers) checkLoss(peer, loss);
+    const limit = limitContestant('float32');
+    const times = await measureRounds([limit, ...peers], rounds, seconds);
+    const peak = limit.flops / summarise(timesOf(times, limit.name)).median;
+    limits.push(peak / 1e9);
+    const measurements = peers.map((peer) => measurement(size, peer, timesOf(times, peer.name), peak));
+    print(size, loss, measurements, times, peak);
+    return measurements;
+  } finally {
+    for (const peer of peers) await peer.close();
+  }
+}
+
+function measurement(size: Size, { name, threads }: Peer, times: number[], peak: number): Measurement {
+  const { median: middle, spread } = summarise(times);
+  const rate = stepFlops(size) / middle;
+  return {
+    ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },
+    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle, share: rate / (coresUsed(threads) * peak) },
+  };
+}
+
+const quartiles = (ratios: readonly number[]): string =>
+  `${digits(quantile(ratios, 0.25))}–${digits(quantile(ratios, 0.75))}`;
+
+/** Every peer's time over that of elman on all cores, round by round. */
+function print(
+  size: Size,
+  loss: number,
+  measurements: readonly Measurement[],
+  times: Map<string, number[]>,
+  peak: number,
+): void {
+  const ours = measurements[CORES > 1 ? 1 : 0];
+  const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours.name));
+  const rows = measurements.map(({ name, seconds: middle, spread, gflops, share }) => [
+    ...[name, duration(middle), percent(spread), digits(gflops ?? 0), percent(share ?? 0)],
+    ...[digits(quantile(ratiosOf(name), 0.5)), quartiles(ratiosOf(name))],
+  ]);
+  const work = `${digits(stepFlops(size) / 1e9)} GFLOP a step`;
+  console.log(
+    `\n## (${nameOf(size)}): ${work}, all losses ${loss.toFixed(5)}, limit ${digits(peak / 1e9)} GFLOP/s\n`,
+  );
+  const columns = ['training step', 'median', 'spread', 'GFLOP/s', 'of the limit', '× elman', 'quartiles'];
+  console.log(markdownTable(columns, rows));
+  const blas = measurements.findLast(({ name }) => name.startsWith('elman with BLAS'));
+  for (const own of blas ? [ours, blas] : [ours]) {
+    for (const peer of ['PyTorch', 'tfjs', 'brain.js']) printBest(own.name, peer, measurements, times);
+  }
+}
+
+/** How many times as fast one of ours is as the fastest of a peer's. */
+function printBest(
+  own: string,
+  peer: string,
+  measurements: readonly Measurement[],
+  times: Map<string, number[]>,
+): void {
+  const theirs = measurements.filter(({ name }) => name.startsWith(peer));
+  const [best] = theirs.toSorted((a, b) => a.seconds - b.seconds);
+  if (!best) return;
+  const ratios = pairedRatios(timesOf(times, best.name), timesOf(times, own));
+  console.log(
+    `\n${own}: ${digits(quantile(ratios, 0.5))} times as fast (${quartiles(ratios)}) as ${best.name}`,
+  );
+}
+
+/** Whether `kernels: 'blas'` finds a library here. */
+async function findBlas(): Promise<boolean> {
+  try {
+    const model = await createModel(TINY, 0, 'blas');
+    await model.close();
+    return true;
+  } catch (error) {
+    console.log(`elman with BLAS is left out: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+}
+
+const machine = describeMachine();
+console.log(machineLine(machine));
+const python = findTorch();
+if (python) console.log(settleOpenBlas(python));
+else console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
+const hasBlas = await findBlas();
+const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
+const limits: number[] = [];
+const measurements: Measurement[] = [];
+for (const size of sizes) measurements.push(...(await compareAt(size)));
+const [path] = saveResults({
+  command: 'peers',
+  machine,
+  threadCounts: [1, CORES],
+  limits: { float32: median(limits) },
+  measurements,
+});
+console.log(`\nSaved to ${path}`);

@@ -1,0 +1,46 @@
+import type { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { nameOf, type SeededData, type Size, seededData } from '../sizes.ts';
+
+/** The same weights and the same batch for everybody. */
+export interface Problem {
+  readonly size: Size;
+  readonly data: SeededData;
+  /** Float32 weights and their shapes by PyTorch's names. */
+  readonly weights: ReadonlyMap<string, { readonly data: Float32Array; readonly shape: readonly number[] }>;
+}
+
+/** A library on one problem. */
+export interface Peer {
+  readonly name: string;
+  readonly threads: number;
+  /** Mean cross-entropy of the batch; what must agree before anything is timed. */
+  readonly loss: number;
+  /** Repeats the step for so long; the median of the single steps, in seconds. */
+  measure(seconds: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export function problemOf(size: Size, model: RNNPhonemeClassifier): Problem {
+  const weights = Object.entries(model.stateDict()).map(
+    ([name, { data, shape }]) => [name, { data: Float32Array.from(data), shape }] as const,
+  );
+  return { size, data: seededData(size), weights: new Map(weights) };
+}
+
+/** A weight by its name. */
+export function weightOf({ size, weights }: Problem, name: string) {
+  const found = weights.get(name);
+  if (!found) throw new RangeError(`The model of size ${nameOf(size)} has no ${name}.`);
+  return found;
+}
+
+/** How far losses in float32 may lie apart that were summed in different orders. */
+const LOSS_TOLERANCE = 1e-4;
+
+/** Throws where a peer computes another loss: it would not be the same work that is timed. */
+export function checkLoss(peer: Peer, expected: number): void {
+  const off = Math.abs(peer.loss - expected) / expected;
+  if (!(off <= LOSS_TOLERANCE)) {
+    throw new Error(`${peer.name} computes the loss ${peer.loss}, elman ${expected}: not the same model.`);
+  }
+}

@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { Contestant } from '../rounds.ts';
+import type { KernelCall } from './trace.ts';
+
+/** Threads that run recorded kernel calls at the same time, each its own, and nothing else. */
+
+export interface ReplaySetup {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  /** Control words of a barrier. */
+  readonly words: Int32Array;
+  readonly index: number;
+  readonly parties: number;
+}
+
+export type ReplayTask =
+  | { readonly kind: 'load'; readonly name: string; readonly calls: readonly (readonly KernelCall[])[] }
+  | { readonly kind: 'replay'; readonly name: string; readonly repetitions: number }
+  | { readonly kind: 'barrier'; readonly repetitions: number };
+
+export class ReplayTeam {
+  readonly #workers: readonly Worker[];
+
+  constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, parties: number) {
+    const words = new Int32Array(new SharedArrayBuffer(128));
+    const file = new URL('./replay-worker.js', import.meta.url);
+    this.#workers = Array.from({ length: parties }, (_, index) => {
+      const workerData: ReplaySetup = { memory, module, words, index, parties };
+      return new Worker(file, { workerData });
+    });
+  }
+
+  /** Gives every thread its calls, to be run under a name. */
+  async load(name: string, calls: readonly (readonly KernelCall[])[]): Promise<void> {
+    await this.#ask({ kind: 'load', name, calls });
+  }
+
+  /** Seconds of one repetition, of the slowest thread. */
+  replay(name: string, repetitions: number): Promise<number> {
+    return this.#ask({ kind: 'replay', name, repetitions });
+  }
+
+  /** Seconds of one barrier. */
+  barrier(repetitions: number): Promise<number> {
+    return this.#ask({ kind: 'barrier', repetitions });
+  }
+
+  /** Loaded calls as a contestant. */
+  contestant(name: string): Contestant {
+    let once = 0;
+    const measure = async (seconds: number): Promise<number> => {
+      if (once === 0) once = await this.replay(name, 3);
+      return this.replay(name, Math.max(1, Math.round(seconds / once)));
+    };
+    return { name, measure };
+  }
+
+  async #ask(task: ReplayTask): Promise<number> {
+    const answers = this.#workers.map((worker) => once(worker, 'message') as Promise<[number]>);
+    for (const worker of this.#workers) worker.postMessage(task);
+    return Math.max(...(await Promise.all(answers)).flat());
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { type Size, seededData } from '../sizes.ts';
+import { createModel, withModels } from '../steps.ts';
+import { Replay } from './replay.ts';
+import { callsByThread, oneBufferAThread, PHASES, recordStep, type StepTrace } from './trace.ts';
+
+const size: Size = { B: 22, T: 3, I: 5, H: 9, L: 2 };
+const THREADS = 2;
+
+const record = () =>
+  withModels([createModel(size, THREADS)], (model) => recordStep(model, seededData(size), THREADS));
+
+/** Replays all threads' calls, phase by phase, on a copy of the memory; returns the averaged gradient. */
+function gradientOf(trace: StepTrace, memory: WebAssembly.Memory): number[] {
+  const copy = new WebAssembly.Memory({
+    initial: memory.buffer.byteLength / 65_536,
+    maximum: 65_536,
+    shared: true,
+  });
+  new Uint8Array(copy.buffer).set(new Uint8Array(memory.buffer));
+  const kernels = wasmKernels(wasmModule('float32'), copy, 'float32');
+  for (const phase of PHASES) {
+    for (const calls of callsByThread(trace, [phase])) new Replay(kernels, calls).run();
+  }
+  const averages = trace.reduce.flat().filter(({ kernel }) => kernel === 'average');
+  return averages.flatMap(({ args: [out, , , , bytes] }) => [
+    ...new Float32Array(copy.buffer, out, bytes / 4),
+  ]);
+}
+
+describe('a recorded step', () => {
+  it('gives every thread its share of every phase', async () => {
+    const { trace } = await record();
+    const lanes = trace.lanes.map((calls) => calls.filter(({ kernel }) => kernel === 'sumRows').length);
+    // Six lanes by turns, each with two sums a layer and one of the output layer.
+    expect(lanes).toEqual([15, 15]);
+    expect(trace.pack.map((calls) => calls.length > 0)).toEqual([true, true]);
+    expect(trace.update.flat().every(({ kernel }) => kernel === 'sgd')).toBe(true);
+  });
+
+  it('computes the same again, and nearly the same with one gradient buffer a thread', async () => {
+    const { trace, memory } = await record();
+    const asItIs = gradientOf(trace, memory);
+    expect(gradientOf(trace, memory)).toEqual(asItIs);
+    const merged = gradientOf(oneBufferAThread(trace), memory);
+    expect(Math.max(...asItIs.map(Math.abs))).toBeGreaterThan(1e-3);
+    const apart = merged.map((value, i) => Math.abs(value - asItIs[i]));
+    // Sums of 66 terms below 1 in another order: 66 · 2⁻²⁴.
+    expect(Math.max(...apart)).toBeLessThan(4e-6);
+  });
+});

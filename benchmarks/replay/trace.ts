@@ -1,0 +1,132 @@
+import type { RNNPhonemeClassifier } from '../../engine/index.ts';
+import type { Kernels } from '../../engine/kernels/kernels.ts';
+import { type Job, programOf } from '../../engine/network/programs.ts';
+import type { ModelThread } from '../../engine/network/thread.ts';
+import type { SeededData } from '../sizes.ts';
+import { engage, networkBehind } from '../steps.ts';
+
+/** A kernel and its arguments: numbers only, addresses in the model's memory. */
+export interface KernelCall {
+  readonly kernel: keyof Kernels;
+  readonly args: readonly number[];
+}
+
+/** What the threads do between two barriers of a step inside `fit`. */
+export const PHASES = ['pack', 'lanes', 'reduce', 'update'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** Every kernel call of one training step: by phase, then by thread. */
+export type StepTrace = Readonly<Record<Phase, readonly (readonly KernelCall[])[]>>;
+
+/** A step's calls, and a copy of the memory they refer to. */
+export interface RecordedStep {
+  readonly trace: StepTrace;
+  readonly memory: WebAssembly.Memory;
+}
+
+/**
+ * Records one step of `fit` with the plainest optimizer as `parties` threads would do it: the threads' programs run by turns on the calling
+ * thread, a lane each, so that each gets its even share.
+ */
+export async function recordStep(
+  model: RNNPhonemeClassifier,
+  data: SeededData,
+  parties: number,
+): Promise<RecordedStep> {
+  const network = networkBehind(model);
+  engage(model, parties);
+  const recorder = new Recorder(network.thread.kernels, parties);
+  Object.defineProperty(network.thread, 'kernels', { value: recorder.kernels, configurable: true });
+  network.run = async (job) => runTogether(network.thread, job, parties, recorder);
+  const optimizer = { type: 'sgd', learningRate: 1e-4 } as const;
+  await model.fit(data, { batchSize: data.labels.length, shuffle: false, optimizer });
+  return { trace: recorder.trace, memory: copyMemory(network.thread.buffer) };
+}
+
+function copyMemory(buffer: ArrayBufferLike): WebAssembly.Memory {
+  const memory = new WebAssembly.Memory({
+    initial: buffer.byteLength / 65_536,
+    maximum: 65_536,
+    shared: true,
+  });
+  new Uint8Array(memory.buffer).set(new Uint8Array(buffer));
+  return memory;
+}
+
+/** Kernels that compute and write down what they were asked. */
+class Recorder {
+  readonly kernels: Kernels;
+  readonly trace: Record<Phase, KernelCall[][]>;
+  phase = 0;
+  thread = 0;
+
+  constructor(kernels: Kernels, parties: number) {
+    const none = () => Array.from({ length: parties }, (): KernelCall[] => []);
+    this.trace = { pack: none(), lanes: none(), reduce: none(), update: none() };
+    const functions = Object.entries(kernels).filter(([, value]) => typeof value === 'function');
+    const recorded = functions.map(([name, kernel]) => [
+      name,
+      (...args: number[]): unknown => {
+        this.trace[PHASES[this.phase]][this.thread].push({ kernel: name as keyof Kernels, args });
+        return (kernel as (...args: number[]) => unknown)(...args);
+      },
+    ]);
+    this.kernels = Object.fromEntries(recorded) as Kernels;
+  }
+}
+
+/** Runs the programs of all threads by turns; each phase ends where all have arrived. */
+function runTogether(thread: ModelThread, job: Job, parties: number, recorder: Recorder): void {
+  const programs = Array.from({ length: parties }, (_, index) => programOf(thread, job, { index, parties }));
+  for (recorder.phase = 0; ; recorder.phase++) {
+    let leader: (() => void) | null = null;
+    const running = new Set(programs.keys());
+    while (running.size > 0) {
+      for (const index of running) {
+        recorder.thread = index;
+        const { value, done } = programs[index].next();
+        if (done || value) running.delete(index);
+        if (value) leader = value;
+      }
+    }
+    if (!leader) return;
+    leader();
+  }
+}
+
+/** All phases' calls of each thread, one after the other. */
+export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASES): KernelCall[][] {
+  return trace.lanes.map((_, thread) => phases.flatMap((phase) => trace[phase][thread]));
+}
+
+/**
+ * The same step with one gradient buffer a thread instead of one a lane: each thread's lanes are added onto one
+ * another in the order they come, and the reduction adds one buffer a thread. What bit-identity costs is the
+ * difference.
+ */
+export function oneBufferAThread(trace: StepTrace): StepTrace {
+  const parties = trace.lanes.length;
+  const additions = trace.reduce.flat().filter(({ kernel }) => kernel === 'addLanes');
+  const first = Math.min(...additions.map(({ args }) => args[0]));
+  const [, stride, lanes] = additions[0].args;
+  const end = first + stride * lanes;
+  const lanesOf = (calls: readonly KernelCall[], thread: number): KernelCall[] => {
+    const written = new Set<number>();
+    return calls.map((call) => {
+      const { kernel, args } = call;
+      if ((kernel !== 'outerProduct' && kernel !== 'sumRows') || args[0] < first || args[0] >= end)
+        return call;
+      const at = first + thread * stride + ((args[0] - first) % stride);
+      const add = written.has(at) ? 1 : 0;
+      written.add(at);
+      return { kernel, args: [at, ...args.slice(1, -1), add] };
+    });
+  };
+  const fewer = (call: KernelCall): KernelCall =>
+    call.kernel === 'addLanes' ? { ...call, args: [call.args[0], stride, parties, call.args[3]] } : call;
+  return {
+    ...trace,
+    lanes: trace.lanes.map(lanesOf),
+    reduce: trace.reduce.map((calls) => calls.map(fewer)),
+  };
+}

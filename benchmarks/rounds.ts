@@ -1,0 +1,63 @@
+/** Something to be timed: does its work so often and returns when it is done. */
+export interface Contestant {
+  readonly name: string;
+  /** Seconds the work took, for one time. Awaited. */
+  measure(seconds: number): Promise<number>;
+}
+
+/**
+ * Measures contestants by turns: one after the other in each round, so that whatever slows the machine down for a
+ * while slows all of them. Each order is the reverse of the one before. Returns each one's seconds, round by round.
+ */
+export async function measureRounds(
+  contestants: readonly Contestant[],
+  rounds: number,
+  secondsEach: number,
+): Promise<Map<string, number[]>> {
+  const times = new Map(contestants.map(({ name }): [string, number[]] => [name, []]));
+  for (const { measure } of contestants) await measure(Math.min(secondsEach, 0.2));
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? contestants : contestants.toReversed();
+    for (const { name, measure } of order) times.get(name)?.push(await measure(secondsEach));
+  }
+  return times;
+}
+
+/** The times of one contestant. */
+export function timesOf(times: ReadonlyMap<string, number[]>, name: string): number[] {
+  const found = times.get(name);
+  if (!found) throw new RangeError(`Nothing was measured under the name ${name}.`);
+  return found;
+}
+
+/** Repeats asynchronous work for some time; the median of the single times. */
+export function asyncContestant(name: string, work: () => Promise<unknown>): Contestant {
+  const measure = async (seconds: number): Promise<number> => {
+    const times: number[] = [];
+    const end = performance.now() + 1000 * seconds;
+    do {
+      const begun = performance.now();
+      await work();
+      times.push((performance.now() - begun) / 1000);
+    } while (performance.now() < end);
+    return middle(times);
+  };
+  return { name, measure };
+}
+
+/** Repeats synchronous work for some time, in bursts of at least `burst` calls; the median of the bursts. */
+export function syncContestant(name: string, work: () => void, burst = 1): Contestant {
+  const measure = async (seconds: number): Promise<number> => {
+    const times: number[] = [];
+    const end = performance.now() + 1000 * seconds;
+    do {
+      const begun = performance.now();
+      for (let i = 0; i < burst; i++) work();
+      times.push((performance.now() - begun) / 1000 / burst);
+    } while (performance.now() < end);
+    return middle(times);
+  };
+  return { name, measure };
+}
+
+const middle = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1];

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import {
+  barrierLine,
+  type MachineCosts,
+  makespan,
+  predictStep,
+  type StepCosts,
+  wholeShare,
+} from './scaling-model.ts';
+
+const costs: StepCosts = {
+  ...{ lanes: new Array<number>(8).fill(1), laneBytes: 0, pack: 0.8, serial: 0.1 },
+  ...{ reduce: 0.4, reduceBytes: 0, update: 0.2, updateBytes: 0, runs: 4 },
+};
+const machine = (cores: number, bandwidth = Number.POSITIVE_INFINITY): MachineCosts => ({
+  ...{ cores, bandwidth },
+  barrier: () => 0.01,
+});
+
+describe('makespan', () => {
+  it('gives each free thread the next piece', () => {
+    // Thread 1: 3; thread 2: 1 + 1 + 1; then 2 goes to whoever is free at 3.
+    expect(makespan([3, 1, 1, 1, 2], 2)).toBe(5);
+    expect(makespan([1, 1, 1], 2)).toBe(2);
+    expect(makespan([1, 2, 3], 1)).toBe(6);
+    expect(makespan([1, 2, 3], 64)).toBe(3);
+    expect(makespan([], 4)).toBe(0);
+  });
+});
+
+describe('scaling model', () => {
+  it('adds the parts up on one thread', () => {
+    // 8 + 0.8 + 0.4 + 0.2 + 0.1 + 4 · 0.01
+    expect(predictStep(costs, machine(1), 1).step).toBeCloseTo(9.54, 12);
+  });
+
+  it('divides lanes, packing, reduction and update, but neither barriers nor what all do', () => {
+    // 8/4 + 0.8/4 + 0.4/4 + 0.2/4 + 0.1 + 0.04
+    expect(predictStep(costs, machine(64), 4).step).toBeCloseTo(2 + 0.2 + 0.1 + 0.05 + 0.1 + 0.04, 12);
+  });
+
+  it('gains nothing on lanes from more threads than lanes', () => {
+    const at = (threads: number) => predictStep(costs, machine(64), threads).lanes;
+    expect([at(8), at(64)]).toEqual([1, 1]);
+  });
+
+  it('computes no faster where threads share cores', () => {
+    expect(predictStep(costs, machine(2), 4).lanes).toBe(predictStep(costs, machine(2), 2).lanes);
+  });
+
+  it('never moves more bytes than all cores together can', () => {
+    const heavy = { ...costs, reduceBytes: 30, laneBytes: 100 };
+    const prediction = predictStep(heavy, machine(64, 100), 64);
+    expect(prediction.reduce).toBe(0.3);
+    expect(prediction.lanes).toBe(8);
+  });
+
+  it('shares whole runs out', () => {
+    expect([wholeShare(4, 1), wholeShare(4, 3), wholeShare(4, 64)]).toEqual([1, 0.5, 0.25]);
+  });
+
+  it('draws a line through the barriers measured', () => {
+    const barrier = barrierLine([
+      [1, 1e-7],
+      [2, 5e-7],
+    ]);
+    expect(barrier(4)).toBeCloseTo(1.3e-6, 12);
+    expect(barrier(0)).toBe(1e-7);
+    expect(barrierLine([[1, 2e-7]])(64)).toBe(2e-7);
+  });
+});

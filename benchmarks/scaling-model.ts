@@ -1,0 +1,91 @@
+/**
+ * How long a training step takes on P threads, from what its parts cost on one. Pure: scaling.ts measures the parts.
+ *
+ *     t(P) = serial + pack/P + lanes(P) + reduce(P) + update(P) + 4 · barrier(P)
+ *
+ * lanes(P) is the time until the last of the lanes has ended that P threads claim one after the other. reduce and
+ * update are cut into runs of parameters, a share of whole runs for each thread. What moves memory takes no less
+ * than its bytes need at what all cores together can move.
+ */
+
+/** What one step costs on one core, in seconds and bytes. */
+export interface StepCosts {
+  /** Each lane's time, bookkeeping included, in the order in which lanes are claimed. */
+  readonly lanes: readonly number[];
+  /** Bytes that a lane moves from and to memory that cores share. */
+  readonly laneBytes: number;
+  readonly pack: number;
+  readonly reduce: number;
+  readonly reduceBytes: number;
+  readonly update: number;
+  readonly updateBytes: number;
+  /** Runs of parameters that the reduction and the update are cut into. */
+  readonly runs: number;
+  /** What every thread does for itself and all wait for: sorting the batch by length. */
+  readonly serial: number;
+}
+
+export interface MachineCosts {
+  readonly cores: number;
+  /** Bytes a second that all cores move together. */
+  readonly bandwidth: number;
+  /** Seconds of a barrier of so many threads that arrive together. */
+  barrier(threads: number): number;
+}
+
+/** A predicted step, part by part, in seconds. */
+export interface Prediction {
+  readonly lanes: number;
+  readonly pack: number;
+  readonly reduce: number;
+  readonly update: number;
+  readonly barriers: number;
+  readonly serial: number;
+  readonly step: number;
+}
+
+/** Barriers of one step: after packing, the lanes, the reduction and the update. */
+export const BARRIERS = 4;
+
+export function predictStep(costs: StepCosts, machine: MachineCosts, threads: number): Prediction {
+  const { cores, bandwidth } = machine;
+  // Threads that share a core are each as much slower.
+  const slower = threads / Math.min(threads, cores);
+  const share = wholeShare(costs.runs, threads) * slower;
+  const parts = {
+    lanes: Math.max(
+      makespan(costs.lanes, threads) * slower,
+      (costs.lanes.length * costs.laneBytes) / bandwidth,
+    ),
+    pack: (costs.pack / threads) * slower,
+    reduce: Math.max(costs.reduce * share, costs.reduceBytes / bandwidth),
+    update: Math.max(costs.update * share, costs.updateBytes / bandwidth),
+    barriers: BARRIERS * machine.barrier(threads),
+    serial: costs.serial * slower,
+  };
+  return { ...parts, step: Object.values(parts).reduce((a, b) => a + b, 0) };
+}
+
+/** The largest part of `pieces` that a thread gets when they are shared out whole. */
+export const wholeShare = (pieces: number, threads: number): number => Math.ceil(pieces / threads) / pieces;
+
+/** Time until the last piece of work has ended, when each thread takes the next piece as soon as it is free. */
+export function makespan(durations: readonly number[], threads: number): number {
+  const busyUntil = new Array<number>(Math.min(threads, durations.length)).fill(0);
+  for (const duration of durations) {
+    const first = busyUntil.indexOf(Math.min(...busyUntil));
+    busyUntil[first] += duration;
+  }
+  return Math.max(0, ...busyUntil);
+}
+
+/** A barrier's cost as a straight line a + b·P through measured points, and never less than the smallest of them. */
+export function barrierLine(points: readonly (readonly [threads: number, seconds: number])[]) {
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const squares = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  const slope =
+    squares === 0 ? 0 : points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / squares;
+  const least = Math.min(...points.map(([, y]) => y));
+  return (threads: number): number => Math.max(least, meanY + slope * (threads - meanX));
+}

@@ -1,0 +1,224 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
+import { SortedBatch } from '../engine/network/sorted-batch.ts';
+import { CORES, describeMachine, machineLine } from './machine.ts';
+import { ReplayTeam } from './replay/replay-team.ts';
+import { callsByThread, PHASES, recordStep } from './replay/trace.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
+import {
+  barrierLine,
+  type MachineCosts,
+  type Prediction,
+  predictStep,
+  type StepCosts,
+} from './scaling-model.ts';
+import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
+import { median } from './statistics.ts';
+import { createModel, engage, networkBehind, stepInside, withModels } from './steps.ts';
+import { axisTitle, colours, renderSvg } from './svg.ts';
+import { digits, duration, markdownTable, percent } from './table.ts';
+
+/**
+ * Measures what the parts of a step cost, predicts steps on up to 64 cores from them, and sets the predictions for
+ * 1 and all threads, and for twice as many threads as cores, against measured steps: `npm run bench:scaling`.
+ */
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    /** GB/s that all cores of the machine predicted for move together. */
+    bandwidth: { type: 'string', default: '200' },
+    /** Where to draw the predicted speed-ups, as an SVG file. */
+    picture: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+  },
+});
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
+const seconds = Number(options.seconds ?? (options.quick ? 0.1 : 0.5));
+const bandwidth = Number(options.bandwidth) * 1e9;
+
+/** What is measured: one core's threads, all cores', and twice as many. */
+const measuredCounts = [...new Set([1, CORES, 2 * CORES])];
+const predictedCounts = [1, 2, 4, 8, 16, 32, 64];
+
+/** A step recorded for one thread, and what it is cut into. */
+async function recordAlone(size: Size) {
+  return withModels([createModel(size, 1)], async (model) => {
+    const { g } = networkBehind(model);
+    const { trace, memory } = await recordStep(model, seededData(size), 1);
+    return {
+      ...{ trace, memory },
+      lanes: trace.reduce.flat().find(({ kernel }) => kernel === 'addLanes')?.args[2] ?? 1,
+      parameterBytes: g.blockSize * g.realBytes,
+      runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
+    };
+  });
+}
+
+/** Steps inside fit for each measured count, and `phases` besides, by turns. */
+function measureTogether(size: Size, phases: readonly Contestant[]): Promise<Map<string, number[]>> {
+  return withModels(
+    measuredCounts.map((threads) => createModel(size, threads)),
+    (...models) => {
+      for (const [i, model] of models.entries()) engage(model, measuredCounts[i]);
+      const steps = models.map((model, i) => stepInside(stepName(measuredCounts[i]), model, size));
+      return measureRounds([...steps, ...phases], rounds, seconds);
+    },
+  );
+}
+
+/** What a step's parts cost on one thread alone, and whole steps for each measured count. */
+async function measureSize(size: Size): Promise<{ costs: StepCosts; steps: Map<number, number> }> {
+  const { trace, memory, lanes, parameterBytes, runs } = await recordAlone(size);
+  const team = new ReplayTeam(memory, wasmModule('float32'), 1);
+  for (const phase of PHASES) await team.load(phase, callsByThread(trace, [phase]));
+  const phases = PHASES.map((phase) => team.contestant(phase));
+  const times = await measureTogether(size, [...phases, sorting(size)]);
+  await team.close();
+  const take = (name: string) => median(timesOf(times, name));
+  const [pack, kernels, reduce, update] = PHASES.map(take);
+  const serial = take(SORTING);
+  // What one thread's step takes besides its kernels is bookkeeping around the lanes.
+  const bookkeeping = Math.max(0, take(stepName(1)) - pack - kernels - reduce - update - serial);
+  const costs: StepCosts = {
+    lanes: new Array<number>(lanes).fill((kernels + bookkeeping) / lanes),
+    // A lane writes its gradient buffer, which the reduction reads on another core; activations stay in its cache.
+    laneBytes: parameterBytes,
+    ...{ pack, reduce, update, runs, serial },
+    reduceBytes: (lanes + 2) * parameterBytes,
+    updateBytes: 3 * parameterBytes,
+  };
+  return { costs, steps: new Map(measuredCounts.map((threads) => [threads, take(stepName(threads))])) };
+}
+
+const stepName = (threads: number): string => `step on ${threads}`;
+const SORTING = 'sorting the batch';
+
+function sorting(size: Size): Contestant {
+  const data = {
+    values: new Float32Array(0),
+    starts: new Uint32Array(size.B),
+    lengths: new Int32Array(size.B).fill(size.T),
+    labels: new Int32Array(size.B),
+  };
+  const batch = new SortedBatch(size.B);
+  return syncContestant(SORTING, () => batch.fill(data, 0, null), 100);
+}
+
+/**
+ * Seconds of a barrier of threads that arrive together, by thread count. Where every thread has a core the fastest of
+ * many bursts counts: anything else has waited for somebody else's time slice. Where threads share cores that very
+ * waiting is the cost.
+ */
+async function measureBarriers(): Promise<Map<number, number>> {
+  const barriers = new Map<number, number>();
+  for (const threads of measuredCounts) {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+    const team = new ReplayTeam(memory, wasmModule('float32'), threads);
+    const isCrowded = threads > CORES;
+    const times: number[] = [];
+    for (let i = 0; i < (isCrowded ? 9 : 60); i++) times.push(await team.barrier(isCrowded ? 100 : 1_000));
+    await team.close();
+    barriers.set(threads, isCrowded ? median(times) : Math.min(...times));
+  }
+  return barriers;
+}
+
+function rowOf(
+  label: string,
+  prediction: Prediction,
+  one: number,
+  measured?: number,
+  measuredOne?: number,
+): string[] {
+  const { lanes, pack, reduce, update, barriers, serial, step } = prediction;
+  const parts = [lanes, pack, reduce, update, barriers, serial].map((part) => percent(part / step));
+  const found =
+    measured === undefined || measuredOne === undefined
+      ? ['', '', '']
+      : [duration(measured), digits(measuredOne / measured), percent(step / measured - 1)];
+  return [label, duration(step), digits(one / step), ...found, ...parts];
+}
+
+const COLUMNS = [
+  ...['threads', 'predicted', 'speed-up', 'measured', 'speed-up', 'off by'],
+  ...['lanes', 'pack', 'reduce', 'update', 'barriers', 'serial'],
+];
+
+/** A size's speed-ups by thread count, for the picture. */
+interface Curve {
+  readonly name: string;
+  readonly predicted: readonly (readonly [threads: number, speedUp: number])[];
+  readonly measured: readonly (readonly [threads: number, speedUp: number])[];
+}
+
+async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Promise<Curve> {
+  const { costs, steps } = await measureSize(size);
+  const line = barrierLine([...barriers].filter(([threads]) => threads <= CORES));
+  const barrier = (threads: number): number => barriers.get(threads) ?? line(threads);
+  const here: MachineCosts = { cores: CORES, bandwidth: Number.POSITIVE_INFINITY, barrier };
+  const one = predictStep(costs, here, 1).step;
+  const alone = steps.get(1) ?? Number.NaN;
+  const rows = measuredCounts.map((threads) => {
+    const label = threads > CORES ? `${threads} on ${CORES} cores` : String(threads);
+    return rowOf(label, predictStep(costs, here, threads), one, steps.get(threads), alone);
+  });
+  const predicted = predictedCounts.map((threads) => {
+    const there: MachineCosts = { cores: threads, bandwidth, barrier: line };
+    const prediction = predictStep(costs, threads > CORES ? there : here, threads);
+    if (threads > CORES) rows.push(rowOf(`${threads} on as many`, prediction, one));
+    return [threads, one / prediction.step] as const;
+  });
+  console.log(`\n## (${nameOf(size)}): ${costs.lanes.length} lanes, ${costs.runs} runs of parameters\n`);
+  console.log(markdownTable(COLUMNS, rows));
+  const measured = [...steps].filter(([threads]) => threads <= CORES);
+  return {
+    name: nameOf(size),
+    predicted,
+    measured: measured.map(([threads, step]) => [threads, alone / step]),
+  };
+}
+
+/** Lines for predictions, dots for measurements, on axes where twice as fast on twice the threads is a diagonal. */
+function picture(curves: readonly Curve[]): string {
+  const axis = { type: 'log', logBase: 2, min: 1, max: 64 };
+  const ideal = {
+    type: 'line',
+    name: 'ideal',
+    symbol: 'none',
+    color: '#cbd5e1',
+    data: [
+      [1, 1],
+      [64, 64],
+    ],
+  };
+  const lines = curves.map(({ name, predicted }, i) => ({
+    ...{ type: 'line', name, data: predicted, color: colours[i], symbol: 'emptyCircle', symbolSize: 5 },
+  }));
+  const dots = curves.map(({ name, measured }, i) => ({
+    ...{ type: 'scatter', name: `${name}, measured`, data: measured, color: colours[i], symbolSize: 11 },
+  }));
+  return renderSvg(760, 480, {
+    legend: { top: 0, data: [ideal, ...lines].map(({ name }) => name) },
+    grid: { left: 60, right: 30, top: 60, bottom: 55 },
+    xAxis: { ...axis, ...axisTitle('threads, a core each', 32) },
+    yAxis: { ...axis, ...axisTitle('times as fast as one thread', 36) },
+    series: [ideal, ...lines, ...dots],
+  });
+}
+
+console.log(machineLine(describeMachine()));
+const barriers = await measureBarriers();
+const told = [...barriers]
+  .map(([threads, cost]) => `${threads} thread${threads === 1 ? '' : 's'} ${duration(cost)}`)
+  .join(', ');
+console.log(
+  `\nA barrier: ${told}. Memory, for more cores than there are: ${options.bandwidth} GB/s, as given.`,
+);
+const curves: Curve[] = [];
+for (const size of options.quick ? [SMALL] : [SMALL, MEDIUM, LARGE, { ...LARGE, B: 256 }]) {
+  curves.push(await scalingOf(size, barriers));
+}
+if (options.picture !== undefined) writeFileSync(options.picture, picture(curves));

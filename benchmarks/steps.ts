@@ -1,0 +1,65 @@
+import { RNNPhonemeClassifier } from '../engine/index.ts';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
+import type { Network } from '../engine/network/network.ts';
+import { networkOf } from '../engine/rnn-classifier.ts';
+import { asyncContestant, type Contestant } from './rounds.ts';
+import { modelOptions, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
+
+/** The parts of training as contestants, all on one seeded model a size. */
+
+export function createModel(
+  size: Size,
+  threads: number,
+  kernels: KernelMaker = 'wasm',
+): Promise<RNNPhonemeClassifier> {
+  return RNNPhonemeClassifier.create({ ...modelOptions(size), threads, kernels });
+}
+
+/** The memory and threads behind a model. */
+export function networkBehind(model: RNNPhonemeClassifier): Network {
+  const network = networkOf(model);
+  if (!network) throw new Error('This model is closed.');
+  return network;
+}
+
+/** Makes every call of a model use so many threads, instead of as many as its work is worth. */
+export function engage(model: RNNPhonemeClassifier, parties: number): void {
+  networkBehind(model).engaged = () => parties;
+}
+
+/** A step called from outside. */
+export const stepOutside = (name: string, model: RNNPhonemeClassifier, data: SeededData): Contestant =>
+  asyncContestant(name, () => model.gradients(data.x, data.labels));
+
+/** Work of one call of fit, in operations: enough for the way to the threads and back not to count. */
+const FLOPS_PER_FIT = 4e9;
+
+export const stepsPerFit = (size: Size): number =>
+  Math.min(200, Math.max(8, Math.ceil(FLOPS_PER_FIT / stepFlops(size))));
+
+/** A step inside `fit`, with the plainest optimizer. */
+export function stepInside(
+  name: string,
+  model: RNNPhonemeClassifier,
+  size: Size,
+  steps = stepsPerFit(size),
+): Contestant {
+  const data = seededData(size, { rows: size.B * steps, dtype: model.dtype });
+  const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
+  const fit = () => model.fit(data, { batchSize: size.B, shuffle: false, optimizer });
+  const whole = asyncContestant(name, fit);
+  return { name, measure: async (seconds) => (await whole.measure(seconds)) / steps };
+}
+
+/** Runs `use` with models, and closes them whatever happens. */
+export async function withModels<T>(
+  models: readonly Promise<RNNPhonemeClassifier>[],
+  use: (...models: RNNPhonemeClassifier[]) => Promise<T>,
+): Promise<T> {
+  const made = await Promise.all(models);
+  try {
+    return await use(...made);
+  } finally {
+    for (const model of made) await model.close();
+  }
+}

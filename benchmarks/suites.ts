@@ -1,0 +1,97 @@
+import type { RNNPhonemeClassifier } from '../engine/index.ts';
+import type { KernelMaker } from '../engine/kernels/kernels.ts';
+import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { ReplayTeam } from './replay/replay-team.ts';
+import { callsByThread, recordStep } from './replay/trace.ts';
+import { forwardFlops, type Size, seededData, stepFlops } from './sizes.ts';
+import { createModel, networkBehind, stepsPerFit } from './steps.ts';
+
+/** One case of a suite: some work on so many threads. */
+export interface Case {
+  readonly threads: number;
+  /** What one call of `work` comes to. */
+  readonly flops: number;
+  readonly sequences: number;
+  /** Pieces of work in one call: a time is given for one of them. */
+  readonly pieces: number;
+  work(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface SuiteKind {
+  readonly name: string;
+  /** What one piece of work is. */
+  readonly piece: string;
+  prepare(size: Size, threads: number, kernels: KernelMaker): Promise<Case>;
+}
+
+const sharedCase = (
+  model: RNNPhonemeClassifier,
+  size: Size,
+  threads: number,
+  flops: number,
+  work: () => Promise<unknown>,
+  pieces = 1,
+): Case => ({
+  ...{ threads, work, pieces, flops: flops * pieces, sequences: size.B * pieces },
+  close: () => model.close(),
+});
+
+const trainingStep: SuiteKind = {
+  name: 'training step',
+  piece: 'a call of gradients with one batch',
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
+    const { x, labels } = seededData(size);
+    return sharedCase(model, size, threads, stepFlops(size), () => model.gradients(x, labels));
+  },
+};
+
+const fit: SuiteKind = {
+  name: 'fit',
+  piece: 'a step inside fit, with shuffling, clipping and Adam',
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
+    const steps = stepsPerFit(size);
+    const data = seededData(size, { rows: size.B * steps });
+    const optimizer = model.optimizer({ type: 'adam', learningRate: 1e-4 });
+    const work = () => model.fit(data, { batchSize: size.B, optimizer, clipNorm: 1 });
+    return sharedCase(model, size, threads, stepFlops(size), work, steps);
+  },
+};
+
+const inference: SuiteKind = {
+  name: 'inference',
+  piece: 'a call of predict with one batch',
+  prepare: async (size, threads, kernels) => {
+    const model = await createModel(size, threads, kernels);
+    const { x } = seededData(size);
+    return sharedCase(model, size, threads, forwardFlops(size), () => model.predict(x));
+  },
+};
+
+const REDUCTIONS = 50;
+
+/** The reduction alone, out of a recorded step. Its additions wait for memory, not for arithmetic. */
+const reduction: SuiteKind = {
+  name: 'reduction',
+  piece: 'adding up the gradients of all lanes, and their norm',
+  prepare: async (size, threads) => {
+    const parties = Math.max(1, threads);
+    const model = await createModel(size, parties);
+    const { parameterCount } = networkBehind(model).g;
+    const { trace, memory } = await recordStep(model, seededData(size), parties);
+    await model.close();
+    const lanes = trace.reduce.flat().find(({ kernel }) => kernel === 'addLanes')?.args[2] ?? 1;
+    const team = new ReplayTeam(memory, wasmModule('float32'), parties);
+    await team.load('reduce', callsByThread(trace, ['reduce']));
+    return {
+      ...{ threads, pieces: REDUCTIONS, sequences: size.B * REDUCTIONS },
+      flops: lanes * parameterCount * REDUCTIONS,
+      work: () => team.replay('reduce', REDUCTIONS),
+      close: () => team.close(),
+    };
+  },
+};
+
+export const SUITES: readonly SuiteKind[] = [trainingStep, fit, inference, reduction];

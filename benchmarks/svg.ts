@@ -1,0 +1,30 @@
+import { type EChartsCoreOption, init } from 'echarts';
+
+/** Without double quotes: it stands inside attributes. */
+export const fontFamily = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Segoe UI', sans-serif";
+export const ink = '#1f2933';
+export const muted = '#64748b';
+export const colours = [
+  ...['#2563eb', '#0f766e', '#b45309', '#7c3aed', '#be123c', '#4d7c0f', '#0e7490', '#475569'],
+];
+
+/** A chart as an SVG file. */
+export function renderSvg(width: number, height: number, option: EChartsCoreOption): string {
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
+  try {
+    chart.setOption({ animation: false, textStyle: { fontFamily, color: ink }, ...option });
+    return chart.renderToSVGString();
+  } finally {
+    chart.dispose();
+  }
+}
+
+/** The same for a place inside HTML, where it needs no namespaces: without them it holds no address at all. */
+export const renderInlineSvg = (width: number, height: number, option: EChartsCoreOption): string =>
+  renderSvg(width, height, option).replace(/ xmlns(:xlink)?="[^"]*"/g, '');
+
+/** An axis's name along its middle. */
+export const axisTitle = (name: string, nameGap: number) => ({
+  ...{ name, nameGap, nameLocation: 'middle', nameTextStyle: { color: muted, fontSize: 13 } },
+  axisLine: { show: true, lineStyle: { color: muted } },
+});

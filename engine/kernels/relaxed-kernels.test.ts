@@ -1,0 +1,35 @@
+import { setFlagsFromString } from 'node:v8';
+import { describe, expect, it } from 'vitest';
+import { bitsOf, labelled, withModel } from '../test-models.ts';
+
+const options = { kernels: 'wasm-relaxed', hiddenSize: 37 } as const;
+const data = labelled(70, 9);
+
+describe('relaxed kernels', () => {
+  // Node.js 20 has relaxed SIMD behind a flag, and V8 reads flags when a module is compiled: the order matters here.
+  it.runIf(process.versions.node.startsWith('20.'))(
+    'are refused where there is no relaxed SIMD',
+    async () => {
+      await expect(withModel({ threads: 0, ...options }, async () => {})).rejects.toMatchObject({
+        code: 'RELAXED_SIMD_MISSING',
+        message: expect.stringContaining('--experimental-wasm-relaxed-simd'),
+      });
+    },
+  );
+
+  it('give what the others give, up to rounding, and the same bits for any number of threads', async () => {
+    setFlagsFromString('--experimental-wasm-relaxed-simd');
+    const trained = (threads: number) =>
+      withModel({ threads, ...options }, async (model) => {
+        const { loss } = await model.gradients(data.x, data.labels);
+        await model.fit(data, { epochs: 2, batchSize: 24, seed: 5, clipNorm: 1 });
+        return { loss, bits: bitsOf(model) };
+      });
+    const expected = await trained(0);
+    for (const threads of [1, 3]) expect(await trained(threads)).toEqual(expected);
+    const exact = await withModel({ threads: 0, hiddenSize: 37 }, (model) =>
+      model.gradients(data.x, data.labels),
+    );
+    expect(Math.abs(exact.loss - expected.loss)).toBeLessThan(1e-5);
+  });
+});

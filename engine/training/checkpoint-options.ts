@@ -1,0 +1,38 @@
+import { badArgument } from '../errors.ts';
+import { checkInteger, checkKeys } from '../validation.ts';
+
+/** Where and how often `fit` saves where it stands. */
+export interface CheckpointOptions {
+  /** A directory of its own for this training; made if need be. */
+  dir: string;
+  /** Default 1, unless `everySteps` is given. */
+  everyEpochs?: number;
+  everySteps?: number;
+  /** The newest files that are kept. Default 2: should one be damaged, there is the one before it. */
+  keep?: number;
+  /** Whether to go on from the newest whole file in `dir`; without one, training starts from the beginning. Default false. */
+  resume?: boolean;
+}
+
+export interface CheckpointSpec {
+  readonly dir: string;
+  readonly everyEpochs: number | null;
+  readonly everySteps: number | null;
+  readonly keep: number;
+  readonly resume: boolean;
+}
+
+export function checkpointSpec(options: CheckpointOptions): CheckpointSpec {
+  checkKeys('checkpoint', options, ['dir', 'everyEpochs', 'everySteps', 'keep', 'resume']);
+  const { dir, everyEpochs, everySteps, keep = 2, resume = false } = options;
+  if (typeof dir !== 'string' || dir === '') throw badArgument('checkpoint.dir', 'a path', dir);
+  if (typeof resume !== 'boolean') throw badArgument('checkpoint.resume', 'true or false', resume);
+  const epochs = everyEpochs ?? (everySteps === undefined ? 1 : undefined);
+  return {
+    dir,
+    everyEpochs: epochs === undefined ? null : checkInteger('checkpoint.everyEpochs', epochs, 1),
+    everySteps: everySteps === undefined ? null : checkInteger('checkpoint.everySteps', everySteps, 1),
+    keep: checkInteger('checkpoint.keep', keep, 1),
+    resume,
+  };
+}

@@ -1,0 +1,53 @@
+import { badArgument } from '../errors.ts';
+import { checkInteger, checkKeys } from '../validation.ts';
+import type { EpochLog } from './fit-options.ts';
+
+/** Ends training when an epoch's figure has not got better for a while. */
+export interface EarlyStopping {
+  /** Default validationLoss. */
+  monitor?: 'loss' | 'accuracy' | 'validationLoss' | 'validationAccuracy';
+  /** Epochs without an improvement that are put up with. Default 0. */
+  patience?: number;
+  /** What counts as an improvement: more than this. Default 0. */
+  minDelta?: number;
+  /** Whether the parameters of the best epoch come back at the end. Default true. */
+  restoreBest?: boolean;
+}
+
+export type EarlyStoppingSpec = Required<EarlyStopping>;
+
+const MONITORS = ['loss', 'accuracy', 'validationLoss', 'validationAccuracy'];
+
+export function earlyStoppingSpec(options: EarlyStopping): EarlyStoppingSpec {
+  checkKeys('earlyStopping', options, ['monitor', 'patience', 'minDelta', 'restoreBest']);
+  const { monitor = 'validationLoss', patience = 0, minDelta = 0, restoreBest = true } = options;
+  if (!MONITORS.includes(monitor))
+    throw badArgument('earlyStopping.monitor', `one of ${MONITORS.join(', ')}`, monitor);
+  if (typeof minDelta !== 'number' || !(minDelta >= 0)) {
+    throw badArgument('earlyStopping.minDelta', 'a number, 0 or more', minDelta);
+  }
+  if (typeof restoreBest !== 'boolean')
+    throw badArgument('earlyStopping.restoreBest', 'true or false', restoreBest);
+  return { monitor, patience: checkInteger('earlyStopping.patience', patience, 0), minDelta, restoreBest };
+}
+
+/** What early stopping remembers between epochs. */
+export interface StoppingState {
+  readonly best: number | null;
+  /** Epochs since the best. */
+  readonly waited: number;
+}
+
+export const freshStopping: StoppingState = { best: null, waited: 0 };
+
+/** The state after an epoch: `waited` 0 says that it was the best so far. */
+export function watchEpoch(spec: EarlyStoppingSpec, state: StoppingState, log: EpochLog): StoppingState {
+  const value = log[spec.monitor] ?? Number.NaN;
+  const gain = state.best === null ? Number.POSITIVE_INFINITY : (state.best - value) * direction(spec);
+  return gain > spec.minDelta ? { best: value, waited: 0 } : { ...state, waited: state.waited + 1 };
+}
+
+const direction = (spec: EarlyStoppingSpec): 1 | -1 => (spec.monitor.toLowerCase().endsWith('loss') ? 1 : -1);
+
+export const isOver = (spec: EarlyStoppingSpec, state: StoppingState): boolean =>
+  state.waited > spec.patience;

@@ -1,0 +1,128 @@
+import { badArgument } from '../errors.ts';
+import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
+import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
+import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
+import type { OptimizerOptions, OptimizerType } from './optimizers.ts';
+import { type Schedule, type ScheduleSpec, scheduleSpec } from './schedules.ts';
+
+/** What an epoch came to. Loss and accuracy are means over the epoch's rows, each taken in the step that saw it. */
+export interface EpochLog {
+  /** From 0. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Of the epoch's last step. */
+  readonly learningRate: number;
+  /** Largest global gradient norm of the epoch's steps, before clipping. */
+  readonly gradientNorm: number;
+  /** Steps left out since their loss or gradient was not finite. */
+  readonly skippedSteps: number;
+  readonly sequencesPerSecond: number;
+  readonly validationLoss?: number;
+  readonly validationAccuracy?: number;
+}
+
+/** Where training stands, a few times a second. */
+export interface Progress {
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done in this epoch, and steps it has. */
+  readonly step: number;
+  readonly steps: number;
+  /** Means over the rows of this epoch seen so far. */
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly sequencesPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+export interface Callbacks {
+  onProgress?(progress: Progress): void;
+  /** May return a promise: the next epoch waits for it. */
+  onEpochEnd?(epoch: number, log: EpochLog): void | Promise<void>;
+}
+
+/** An optimizer made by `model.optimizer`. */
+export interface OptimizerHandle {
+  step(options?: { clipNorm?: number; learningRate?: number }): Promise<void>;
+}
+
+export interface FitOptions {
+  /** Default 1. */
+  epochs?: number;
+  /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
+  batchSize?: number;
+  /** Default adam. */
+  optimizer?: OptimizerType | OptimizerOptions | OptimizerHandle;
+  /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
+  schedule?: Schedule;
+  /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
+  clipNorm?: number;
+  /** Whether the rows are shuffled anew every epoch. Default true. */
+  shuffle?: boolean;
+  /** Of the shuffling. Default 0. */
+  seed?: number;
+  /** Data to evaluate after every epoch. */
+  validation?: unknown;
+  /** Ends training when an epoch's figure has not got better for a while. */
+  earlyStopping?: EarlyStopping;
+  /** A step whose loss or gradient is not finite: stop (default) ends fit with NOT_FINITE, skip leaves it out. */
+  onNonFinite?: 'stop' | 'skip';
+  /** Saves where training stands, now and then, so that it can be gone on with. */
+  checkpoint?: CheckpointOptions;
+  callbacks?: Callbacks;
+  /** Ends training after the current step; fit rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+const OPTIONS = [
+  ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm', 'shuffle', 'seed', 'validation'],
+  ...['earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
+];
+
+/** Fit's options, checked, with defaults. */
+export interface FitPlan {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly schedule: ScheduleSpec;
+  readonly clipNorm: number | null;
+  readonly shuffle: boolean;
+  readonly seed: number;
+  readonly earlyStopping: EarlyStoppingSpec | null;
+  readonly skipNotFinite: boolean;
+  readonly checkpoint: CheckpointSpec | null;
+  readonly callbacks: Callbacks;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Throws BAD_ARGUMENT. */
+export function readFitOptions(options: FitOptions): FitPlan {
+  checkKeys('options', options, OPTIONS);
+  const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
+  const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
+  if (typeof shuffle !== 'boolean') throw badArgument('shuffle', 'true or false', shuffle);
+  if (onNonFinite !== 'stop' && onNonFinite !== 'skip')
+    throw badArgument('onNonFinite', "'stop' or 'skip'", onNonFinite);
+  checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw badArgument('signal', 'an AbortSignal', signal);
+  const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
+  if (stopping?.monitor.startsWith('validation') && options.validation === undefined) {
+    throw badArgument(
+      'earlyStopping.monitor',
+      'loss or accuracy where there is no validation',
+      stopping.monitor,
+    );
+  }
+  return {
+    epochs: checkInteger('epochs', epochs, 1),
+    batchSize: checkInteger('batchSize', batchSize, 1),
+    schedule: scheduleSpec(schedule),
+    clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
+    seed: checkInteger('seed', seed, 0),
+    earlyStopping: stopping,
+    skipNotFinite: onNonFinite === 'skip',
+    checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),
+    ...{ shuffle, callbacks, signal },
+  };
+}

@@ -1,0 +1,181 @@
+import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { bitsOf, labelled, withModel } from '../test-models.ts';
+import type { EpochLog, FitOptions } from './fit-options.ts';
+import type { TrainingEvent } from './training-events.ts';
+
+const data = labelled(50, 6);
+const validation = labelled(20, 6, 5, 4, 9);
+
+/** A history without what depends on the clock. */
+const timeless = (history: readonly EpochLog[]) => history.map(({ sequencesPerSecond: _, ...log }) => log);
+
+describe('early stopping', () => {
+  it('ends when the figure has not got better, and brings the best parameters back', async () => {
+    await withModel({ threads: 2, hiddenSize: 24 }, async (model) => {
+      const after: string[] = [];
+      const history = await model.fit(data, {
+        ...{ epochs: 200, batchSize: 10, validation },
+        optimizer: { type: 'adam', learningRate: 0.02 },
+        earlyStopping: { patience: 3 },
+        callbacks: {
+          // Random labels: the validation loss gets worse before long. Every epoch's parameters are noted here.
+          onEpochEnd: () => {
+            after.push(networkBits(model));
+          },
+        },
+      });
+      expect(history.length).toBeLessThan(200);
+      const losses = history.map(({ validationLoss }) => validationLoss ?? Number.NaN);
+      const best = losses.indexOf(Math.min(...losses));
+      expect(history.length - 1 - best).toBe(4);
+      expect(networkBits(model)).toBe(after[best]);
+    });
+  });
+
+  it('is refused where there is nothing to monitor', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      await expect(model.fit(data, { earlyStopping: {} })).rejects.toThrow(
+        'earlyStopping.monitor: expected loss or accuracy where there is no validation, got "validationLoss"',
+      );
+    });
+  });
+});
+
+/** The parameters as the views show them: a callback runs while the call is still in flight. */
+const networkBits = (model: { rnn: readonly { W_ih: { data: ArrayLike<number> } }[] }): string =>
+  model.rnn.map((cell) => Array.from(cell.W_ih.data).join()).join(';');
+
+describe('a step that is not finite', () => {
+  it('is left out on request, and counted', async () => {
+    const x = { ...data.x, data: data.x.data.slice() };
+    x.data[20 * 30] = Number.NaN;
+    const options = { batchSize: 10, shuffle: false, optimizer: 'sgd' } as const;
+    const without = [0, 1, 3, 4].map((batch) => ({
+      x: { data: data.x.data.subarray(batch * 300, (batch + 1) * 300), shape: [10, 6, 5] },
+      labels: data.labels.subarray(batch * 10, (batch + 1) * 10),
+    }));
+    const expected = await withModel({ threads: 0 }, async (model) => {
+      for (const part of without) await model.fit(part, options);
+      return bitsOf(model);
+    });
+    await withModel({ threads: 2 }, async (model) => {
+      const [log] = await model.fit({ x, labels: data.labels }, { ...options, onNonFinite: 'skip' });
+      expect(log.skippedSteps).toBe(1);
+      expect(Number.isFinite(log.loss)).toBe(true);
+      expect(bitsOf(model)).toBe(expected);
+    });
+  });
+});
+
+describe('training as a loop', () => {
+  it('gives every epoch, and returns the history', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const events: TrainingEvent[] = [];
+      const training = model.training(data, { epochs: 3, batchSize: 10 });
+      let next = await training.next();
+      for (; !next.done; next = await training.next()) events.push(next.value);
+      expect(events.filter(({ type }) => type === 'epoch').map(({ epoch }) => epoch)).toEqual([0, 1, 2]);
+      expect(next.value.map(({ epoch }) => epoch)).toEqual([0, 1, 2]);
+    });
+  });
+
+  it('ends training when it is left, and throws what fit rejects with', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      for await (const event of model.training(data, { epochs: 1_000_000 }))
+        if (event.type === 'epoch') break;
+      expect((await model.forward(data.x)).shape).toEqual([50, 4]);
+      await expect(model.training(data, { epochs: 0 }).next()).rejects.toThrow('epochs: expected an integer');
+    });
+  });
+});
+
+describe('checkpoints', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'elman-checkpoint-'));
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+
+  const options = {
+    ...{ epochs: 4, batchSize: 8, seed: 3, clipNorm: 1, validation },
+    optimizer: { type: 'adamw', learningRate: 0.01 },
+    schedule: { type: 'cosine', warmup: 5 },
+    earlyStopping: { monitor: 'accuracy', patience: 10 },
+  } as const satisfies FitOptions & { validation: typeof validation };
+
+  /** Trains to the end, without a break. */
+  const whole = () =>
+    withModel({ threads: 0 }, async (model) => {
+      const history = await model.fit(data, options);
+      return { bits: bitsOf(model), history: timeless(history) };
+    });
+
+  /** Trains until `steps` steps are done at least, then is broken off. */
+  async function brokenOff(checkpoint: FitOptions['checkpoint'], epochs: number): Promise<void> {
+    await withModel({ threads: 2 }, async (model) => {
+      const controller = new AbortController();
+      const callbacks = {
+        onEpochEnd: (epoch: number) => {
+          if (epoch + 1 === epochs) controller.abort(new Error('broken off'));
+        },
+      };
+      const fit = model.fit(data, { ...options, checkpoint, callbacks, signal: controller.signal });
+      await expect(fit).rejects.toThrow('broken off');
+    });
+  }
+
+  const resumed = (checkpoint: NonNullable<FitOptions['checkpoint']>, threads = 1) =>
+    withModel({ threads, seed: 99 }, async (model) => {
+      const history = await model.fit(data, { ...options, checkpoint: { ...checkpoint, resume: true } });
+      return { bits: bitsOf(model), history: timeless(history) };
+    });
+
+  it('let training end with the same bits as if it had never been interrupted', async () => {
+    const expected = await whole();
+    for (const every of [{ everyEpochs: 1 }, { everySteps: 3 }, { everySteps: 1, keep: 5 }]) {
+      await brokenOff({ dir, ...every }, 2);
+      expect(await resumed({ dir, ...every })).toEqual(expected);
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  it('are not missed where there are none yet', async () => {
+    const expected = await whole();
+    const first = await withModel({ threads: 1 }, async (model) => {
+      const history = await model.fit(data, {
+        ...options,
+        checkpoint: { dir: join(dir, 'new'), resume: true },
+      });
+      return { bits: bitsOf(model), history: timeless(history) };
+    });
+    expect(first).toEqual(expected);
+    // What was saved at the end is the end: there is nothing left to do.
+    expect(await resumed({ dir: join(dir, 'new') })).toEqual(expected);
+  });
+
+  it('keep the newest files only, and go on from the one before a damaged one', async () => {
+    const expected = await whole();
+    await brokenOff({ dir, everySteps: 2, keep: 3 }, 3);
+    const files = (await readdir(dir)).sort();
+    expect(files).toHaveLength(3);
+    const newest = join(dir, files[2]);
+    await truncate(newest, (await readFile(newest)).length - 7);
+    const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    expect(await resumed({ dir, everySteps: 2 })).toEqual(expected);
+    expect(warning).toHaveBeenCalledWith(expect.stringContaining(`${newest} is damaged and passed over`));
+    warning.mockRestore();
+  });
+
+  it('are refused for another training', async () => {
+    await brokenOff({ dir }, 1);
+    await withModel({ threads: 0 }, async (model) => {
+      const other = { ...options, batchSize: 9, checkpoint: { dir, resume: true } };
+      await expect(model.fit(data, other)).rejects.toThrow(
+        'checkpoint.resume: expected a training with the settings',
+      );
+    });
+  });
+});

@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { bitsOf, labelled, withModel } from '../engine/test-models.ts';
+
+/**
+ * Weights trained from a seed, by their hash: the same on every machine and every version of Node.js. A change here is
+ * a change of everybody's results, and belongs into the changelog.
+ */
+const golden = {
+  float32: '95656c0b21e7fa866586f257765bfa3f65d578935cf36153321d4b676b883214',
+  float64: 'f193330a7deba80fde8ffb38efc8d7a4a2533346b6255433e540bed8db4b2aa3',
+};
+
+describe('the weights trained from a seed', () => {
+  for (const dtype of ['float32', 'float64'] as const) {
+    it(`are these, bit for bit, in ${dtype}`, async () => {
+      const { x, labels } = labelled(90, 17);
+      const lengths = labels.map((label, i) => 1 + ((label * 5 + i) % 17));
+      const options = {
+        dtype,
+        threads: 2,
+        hiddenSize: 29,
+        numLayers: 3,
+        recurrentInit: 'orthogonal',
+      } as const;
+      const bits = await withModel(options, async (model) => {
+        const data = { x: { ...x, lengths }, labels };
+        await model.fit(data, { epochs: 3, batchSize: 20, seed: 4, clipNorm: 1, schedule: 'cosine' });
+        await model.fit(data, { optimizer: { type: 'sgd', momentum: 0.9, nesterov: true }, batchSize: 33 });
+        return bitsOf(model);
+      });
+      expect(createHash('sha256').update(bits).digest('hex')).toBe(golden[dtype]);
+    });
+  }
+});
