@@ -11,7 +11,7 @@ export default defineConfig({
       'engine/parallel/lane-plan.test.ts',
       'engine/network/reduce.test.ts',
       'engine/rnn-classifier.test.ts',
-      'properties/{gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
+      'properties/{between-steps,gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
     ],
     maxWorkers: 1,
     testTimeout: 60_000,
