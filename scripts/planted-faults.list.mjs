@@ -155,7 +155,7 @@ export const faults = [
     'const length = stepsOf(block);',
     laws,
   ),
-  fault('h0 is ignored', lane, 'if (!memory) return;', 'if (memory !== undefined) return;', laws),
+  fault('h0 is ignored', lane, 'if (!memory) return;', 'if (!memory || g.numLayers > 0) return;', laws),
   fault('dh0 is not divided', lane, 'g.hiddenSize, block.batch.rows)', 'g.hiddenSize, 1)', laws),
   fault('dx is divided', lane, 'length, g.inputSize, 1)', 'length, g.inputSize, block.batch.rows)', laws),
   fault(
@@ -235,7 +235,7 @@ export const faults = [
     programs,
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    if (finite) {',
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    Atomics.store(words, Word.parity, 1 - parity);\n    if (finite) {',
-    ['pool'],
+    ['between-steps'],
   ),
   fault(
     'the parity is not flipped',
