@@ -13,6 +13,7 @@ import { faults } from './planted-faults.list.mjs';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const copy = mkdtempSync(join(tmpdir(), 'elman-faults-'));
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 /** Suites of the quick profile in the order in which they fail soonest. */
 const suites = [
