@@ -13,6 +13,7 @@ export {
   type Optimizer,
   RNNPhonemeClassifier,
 } from './rnn-classifier.ts';
+export type { ClassifierStream } from './stream.ts';
 export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';

@@ -23,6 +23,7 @@ import { Random } from './numeric/random.ts';
 import { Real } from './parallel/control.ts';
 import { laneCount } from './parallel/lane-plan.ts';
 import { RNNCell } from './rnn-cell.ts';
+import { ClassifierStream } from './stream.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import {
@@ -598,6 +599,15 @@ export class RNNPhonemeClassifier {
       result.set(probabilities, from * this.outputSize);
     }
     return new Tensor(result, [input.rows, this.outputSize]);
+  }
+
+  /**
+   * The model on live input, one frame at a time, with the parameters as they are now.
+   * @throws BUSY, CLOSED
+   */
+  stream(): ClassifierStream {
+    const network = this.#idle('stream');
+    return new ClassifierStream(network.g, (parameter) => network.parameterView(parameter));
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
