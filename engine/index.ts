@@ -4,6 +4,7 @@ export { ElmanError, type ErrorCode } from './errors.ts';
 export type { Dtype, KernelMaker } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
 export type { RecurrentInit } from './network/initialise.ts';
+export type { LossOptions } from './network/loss.ts';
 export { RNNCell } from './rnn-cell.ts';
 export {
   type ClassifierOptions,

@@ -16,6 +16,7 @@ import type { BatchMemory, BatchSpec } from './network/batch-memory.ts';
 import type { Geometry, NetworkShape, Parameter } from './network/geometry.ts';
 import { initialiseNetwork, type RecurrentInit } from './network/initialise.ts';
 import { argmax, type Block } from './network/lane.ts';
+import { type LossOptions, type LossSpec, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { SortedBatch } from './network/sorted-batch.ts';
@@ -347,20 +348,22 @@ export class RNNPhonemeClassifier {
    * Forward, mean softmax cross-entropy and backward in one call: the averaged gradients are accumulated onto those
    * of `rnn` and `outputLayer`. Leaves alone what the last forward has kept.
    * @param x as in forward  @param labels class of each row
+   * @param options `classWeights` and `labelSmoothing` change the loss, see LossOptions
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST (nothing has changed)
    */
   async gradients(
     x: SequencesLike,
     labels: ArrayLike<number> | TensorLike,
-    options: { h0?: TensorLike; inputGradient?: boolean } = {},
+    options: { h0?: TensorLike; inputGradient?: boolean } & LossOptions = {},
   ): Promise<GradientResult> {
     this.#open('gradients');
-    checkKeys('options', options, ['h0', 'inputGradient']);
+    checkKeys('options', options, ['h0', 'inputGradient', 'classWeights', 'labelSmoothing']);
+    const loss = lossSpec(options, this.outputSize);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
     const { network, input, states } = this.#readCall('gradients', x, options.h0);
     const classes = new Int32Array(input.rows);
     readLabels('labels', labels, input.rows, this.outputSize, classes);
-    return this.#call(() => this.#gradients(network, input, states, classes, inputGradient));
+    return this.#call(() => this.#gradients(network, input, states, classes, inputGradient, loss));
   }
 
   async #gradients(
@@ -369,6 +372,7 @@ export class RNNPhonemeClassifier {
     states: Tensor | null,
     labels: Int32Array,
     inputGradient: boolean,
+    loss: LossSpec,
   ): Promise<GradientResult> {
     const { spec, parties } = planCall(network, input, this.#scratchStart(network), {
       ...{ gradients: true, inputGradient, passes: 3 },
@@ -376,7 +380,7 @@ export class RNNPhonemeClassifier {
     const plan = network.reserve(spec);
     const rows = this.#writeCall(network, plan, input, states);
     network.integers(plan.labels, input.rows).set(labels);
-    await network.run({ kind: 'gradients', spec, rows, h0: states !== null, inputGradient }, parties);
+    await network.run({ kind: 'gradients', spec, rows, h0: states !== null, inputGradient, loss }, parties);
     network.takeOver(network.model.gradients);
     const result = {
       loss: network.control.reals[Real.lossSum] / input.rows,
@@ -480,7 +484,7 @@ export class RNNPhonemeClassifier {
     options: FitOptions & { validation?: LabelledSequences } = {},
   ): Promise<EpochLog[]> {
     const network = this.#open('fit');
-    const plan = readFitOptions(options);
+    const plan = readFitOptions(options, this.outputSize);
     const slot = this.#slotOf(network, options.optimizer ?? 'adam');
     const training = this.#readData('data', data);
     const validation =

@@ -1,4 +1,5 @@
 import { badArgument } from '../errors.ts';
+import { type LossSpec, lossSpec } from '../network/loss.ts';
 import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
@@ -58,6 +59,10 @@ export interface FitOptions {
   schedule?: Schedule;
   /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
   clipNorm?: number;
+  /** What the rows of each class count in loss and gradient; default 1. Reported losses are weighted too. */
+  classWeights?: ArrayLike<number>;
+  /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
+  labelSmoothing?: number;
   /** Whether the rows are shuffled anew every epoch. Default true. */
   shuffle?: boolean;
   /** Of the shuffling. Default 0. */
@@ -77,7 +82,7 @@ export interface FitOptions {
 
 const OPTIONS = [
   ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm', 'shuffle', 'seed', 'validation'],
-  ...['earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
+  ...['classWeights', 'labelSmoothing', 'earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
 ];
 
 /** Fit's options, checked, with defaults. */
@@ -86,6 +91,7 @@ export interface FitPlan {
   readonly batchSize: number;
   readonly schedule: ScheduleSpec;
   readonly clipNorm: number | null;
+  readonly loss: LossSpec;
   readonly shuffle: boolean;
   readonly seed: number;
   readonly earlyStopping: EarlyStoppingSpec | null;
@@ -96,7 +102,7 @@ export interface FitPlan {
 }
 
 /** Throws BAD_ARGUMENT. */
-export function readFitOptions(options: FitOptions): FitPlan {
+export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   checkKeys('options', options, OPTIONS);
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
@@ -119,6 +125,7 @@ export function readFitOptions(options: FitOptions): FitPlan {
     batchSize: checkInteger('batchSize', batchSize, 1),
     schedule: scheduleSpec(schedule),
     clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
+    loss: lossSpec(options, classes),
     seed: checkInteger('seed', seed, 0),
     earlyStopping: stopping,
     skipNotFinite: onNonFinite === 'skip',

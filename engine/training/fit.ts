@@ -109,7 +109,7 @@ class Training {
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
-      ...{ clipNorm: plan.clipNorm, skipNotFinite: plan.skipNotFinite },
+      ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
     };
   }
 
@@ -281,13 +281,14 @@ class Training {
 
   /** What makes two trainings the same but for how far they have come. */
   #settings(): string {
-    const { batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite } = this.#plan;
+    const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
+      this.#plan;
     const { inputSize, hiddenSize, outputSize, numLayers, dtype } = this.#network.g;
     return JSON.stringify({
       network: { inputSize, hiddenSize, outputSize, numLayers, dtype },
       rows: this.#permutation.length,
       optimizer: this.#slot.spec,
-      ...{ batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite },
+      ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite },
     });
   }
 }
