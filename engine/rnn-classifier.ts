@@ -19,6 +19,7 @@ import { argmax, type Block } from './network/lane.ts';
 import { type LossOptions, type LossSpec, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
+import { networks } from './network/registry.ts';
 import { SortedBatch } from './network/sorted-batch.ts';
 import { Random } from './numeric/random.ts';
 import { Real } from './parallel/control.ts';
@@ -140,10 +141,6 @@ const OPTIONS = [
 const ROWS_PER_CALL = 1_024;
 
 const slots = new WeakMap<object, OptimizerSlot>();
-const networks = new WeakMap<RNNPhonemeClassifier, Network>();
-
-/** The memory and threads behind a model, for tests. */
-export const networkOf = (model: RNNPhonemeClassifier): Network | undefined => networks.get(model);
 
 /**
  * A stack of Elman cells and a linear layer on the last layer's last state. Batches are computed by worker threads
