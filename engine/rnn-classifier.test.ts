@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ClassifierOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
+import type { ClassifierOptions } from './classifier-options.ts';
+import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
 
 const zeros = (...shape: number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b)), shape });

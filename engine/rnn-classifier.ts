@@ -1,81 +1,29 @@
-import { availableParallelism } from 'node:os';
-import {
-  readSequences,
-  type SequenceInput,
-  type SequencesLike,
-  shareSequences,
-  sliceRows,
-} from './data/read-sequences.ts';
+import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
+import { readSequences, type SequencesLike, shareSequences, sliceRows } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, busy, closed, noForward } from './errors.ts';
+import { badArgument, busy, closed } from './errors.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
-import type { Dtype, KernelMaker } from './kernels/kernels.ts';
-import type { KernelOptions } from './kernels/make-kernels.ts';
-import { Linear } from './linear.ts';
-import type { BatchMemory, BatchSpec } from './network/batch-memory.ts';
-import type { Geometry, NetworkShape, Parameter } from './network/geometry.ts';
-import { initialiseNetwork, type RecurrentInit } from './network/initialise.ts';
-import { argmax, type Block } from './network/lane.ts';
-import { type LossOptions, type LossSpec, lossSpec } from './network/loss.ts';
+import type { Dtype } from './kernels/kernels.ts';
+import type { Linear } from './linear.ts';
+import { cellOver, outputLayerOver } from './model-views.ts';
+import { Calls, type Evaluation, type GradientResult, ROWS_PER_CALL } from './network/calls.ts';
+import type { NetworkShape, Parameter } from './network/geometry.ts';
+import { initialiseNetwork } from './network/initialise.ts';
+import { type LossOptions, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { networks } from './network/registry.ts';
-import { SortedBatch } from './network/sorted-batch.ts';
 import { Random } from './numeric/random.ts';
-import { Real } from './parallel/control.ts';
-import { laneCount } from './parallel/lane-plan.ts';
-import { RNNCell } from './rnn-cell.ts';
+import { Optimizer } from './optimizer.ts';
+import type { RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
-import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { newReals, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
-import {
-  type EpochLog,
-  type FitOptions,
-  type OptimizerHandle,
-  readFitOptions,
-} from './training/fit-options.ts';
-import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
+import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
+import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
-
-export interface ClassifierOptions {
-  /** Values of a frame. */
-  inputSize: number;
-  /** Units of each layer. */
-  hiddenSize: number;
-  /** Classes. */
-  outputSize: number;
-  /** Stacked cells; default 2. */
-  numLayers?: number;
-  /** Worker threads; default: the cores this process may use; 0 computes on the calling thread. */
-  threads?: number;
-  /** Default float32. */
-  dtype?: Dtype;
-  /** Of the initial weights; default 0. */
-  seed?: number;
-  /** How W_hh begins; default uniform, as PyTorch. */
-  recurrentInit?: RecurrentInit;
-  /**
-   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
-   * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
-   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
-   * same bits for any number of threads on one machine.
-   */
-  kernels?: KernelMaker | { blas: string };
-}
-
-/** What `gradients` returns. */
-export interface GradientResult {
-  /** Mean softmax cross-entropy of the batch. */
-  readonly loss: number;
-  /** [B, O] */
-  readonly logits: Tensor;
-  /** [L, B, H], divided by the batch's rows */
-  readonly dh0: Tensor;
-  /** [B, T, I], not averaged; where it was asked for */
-  readonly dx?: Tensor;
-}
+import { checkKeys, readLabels } from './validation.ts';
 
 /** Labelled sequences. */
 export interface LabelledSequences {
@@ -84,61 +32,6 @@ export interface LabelledSequences {
   /** Class of each row, from 0. */
   labels: ArrayLike<number> | TensorLike;
 }
-
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy: number;
-  /** Rows of each class (first index) that were given each class (second index). */
-  readonly confusion: number[][];
-  /** Share of each class's rows that were given their class; NaN for a class without rows. */
-  readonly recall: number[];
-}
-
-/** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
-export class Optimizer implements OptimizerHandle {
-  readonly #step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>;
-
-  /** @internal */
-  constructor(step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>) {
-    this.#step = step;
-  }
-
-  /**
-   * Updates the model's parameters from its accumulated gradients, which stay as they are.
-   * @param options `clipNorm`: scales the gradient of all parameters down to this global norm;
-   * `learningRate`: for this step, instead of the optimizer's own
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST (nothing has changed)
-   */
-  async step(options: { clipNorm?: number; learningRate?: number } = {}): Promise<void> {
-    checkKeys('options', options, ['clipNorm', 'learningRate']);
-    const { clipNorm, learningRate } = options;
-    if (learningRate !== undefined) checkPositive('learningRate', learningRate);
-    await this.#step(clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm), learningRate);
-  }
-}
-
-/** What the last forward left for backward and hiddens. */
-interface Kept {
-  readonly spec: BatchSpec;
-  readonly plan: BatchMemory;
-  readonly lengths: Int32Array;
-  hiddens: Tensor[] | null;
-}
-
-const OPTIONS = [
-  'inputSize',
-  'hiddenSize',
-  'outputSize',
-  'numLayers',
-  'threads',
-  'dtype',
-  'seed',
-  'recurrentInit',
-  'kernels',
-];
-
-/** Rows of one call of predict or evaluate; more are computed one such call after the other. */
-const ROWS_PER_CALL = 1_024;
 
 const slots = new WeakMap<object, OptimizerSlot>();
 
@@ -158,9 +51,9 @@ export class RNNPhonemeClassifier {
   #network: Network | null;
   #cells: readonly RNNCell[];
   #outputLayer: Linear;
+  readonly #calls: Calls;
   readonly #server: PredictionServer;
   #metadata: Readonly<Record<string, string>> = {};
-  #kept: Kept | null = null;
   #inFlight = 0;
   #training = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -172,6 +65,7 @@ export class RNNPhonemeClassifier {
     this.numLayers = shape.numLayers;
     this.dtype = dtype;
     this.#network = network;
+    this.#calls = new Calls(network);
     this.#server = new PredictionServer(network);
     this.#cells = network.g.cells.map((_, layer) => cellOver(network, layer));
     this.#outputLayer = outputLayerOver(network);
@@ -183,22 +77,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, OPTIONS);
-    const { numLayers = 2, threads = availableParallelism(), dtype = 'float32', seed = 0 } = options;
-    const { recurrentInit = 'uniform', kernels = 'wasm' } = options;
-    const shape = {
-      inputSize: checkInteger('inputSize', options.inputSize, 1),
-      hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
-      outputSize: checkInteger('outputSize', options.outputSize, 1),
-      numLayers: checkInteger('numLayers', numLayers, 1),
-    };
-    checkInteger('threads', threads, 0);
-    checkInteger('seed', seed, 0);
-    checkDtype(dtype);
-    if (recurrentInit !== 'uniform' && recurrentInit !== 'orthogonal') {
-      throw badArgument('recurrentInit', "'uniform' or 'orthogonal'", recurrentInit);
-    }
-    const network = new Network(shape, dtype, threads, readKernels(kernels));
+    const { shape, threads, dtype, seed, recurrentInit, kernels } = readClassifierOptions(options);
+    const network = new Network(shape, dtype, threads, kernels);
     await network.ready();
     initialiseNetwork(network, recurrentInit, new Random(seed));
     return new RNNPhonemeClassifier(shape, dtype, network);
@@ -275,19 +155,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
   async forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor> {
-    const { network, input, states } = this.#readCall('forward', x, h0);
-    return this.#call(() => this.#forward(network, input, states));
-  }
-
-  async #forward(network: Network, input: SequenceInput, states: Tensor | null): Promise<Tensor> {
-    const { spec, parties } = planCall(network, input, network.model.end, { keep: true, passes: 1 });
-    const plan = network.reserve(spec);
-    this.#kept = null;
-    const rows = this.#writeCall(network, plan, input, states);
-    const flags = { h0: states !== null, probabilities: false, score: false };
-    await network.run({ kind: 'forward', spec, rows, ...flags }, parties);
-    this.#kept = { spec, plan, lengths: input.lengths.slice(), hiddens: null };
-    return this.#readLogits(network, plan, input.rows);
+    const { input, states } = this.#readCall('forward', x, h0);
+    return this.#call(() => this.#calls.forward(input, states));
   }
 
   /**
@@ -308,37 +177,10 @@ export class RNNPhonemeClassifier {
     delta: TensorLike,
     options: { inputGradient?: boolean } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const network = this.#open('backward');
+    this.#open('backward');
     checkKeys('options', options, ['inputGradient']);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    return this.#call(() => this.#backward(network, delta, inputGradient));
-  }
-
-  async #backward(
-    network: Network,
-    delta: TensorLike,
-    inputGradient: boolean,
-  ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const kept = this.#kept;
-    if (!kept) throw noForward();
-    const { rows, steps, time } = kept.spec;
-    const given = readTensor('delta', delta, [rows, this.outputSize], this.dtype);
-    const input = { rows, steps, time, frames: kept.lengths.reduce((a, b) => a + b, 0), shared: null };
-    const { spec, parties } = planCall(network, { ...input, frames: input.frames }, kept.plan.end, {
-      ...{ gradients: true, inputGradient, passes: 2 },
-    });
-    const plan = network.reserve({ ...spec, inputFrames: 0 });
-    network.reals(plan.delta, given.data.length).set(given.data);
-    const job = {
-      kind: 'backward',
-      spec: { ...spec, inputFrames: 0 },
-      kept: kept.spec,
-      inputGradient,
-    } as const;
-    await network.run(job, parties);
-    network.takeOver(network.model.gradients);
-    const dh0 = this.#readStates(network, plan, rows);
-    return inputGradient ? { dh0, dx: this.#readInputGradient(network, plan, rows, time) } : dh0;
+    return this.#call(() => this.#calls.backward(delta, inputGradient));
   }
 
   /**
@@ -357,36 +199,10 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['h0', 'inputGradient', 'classWeights', 'labelSmoothing']);
     const loss = lossSpec(options, this.outputSize);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    const { network, input, states } = this.#readCall('gradients', x, options.h0);
+    const { input, states } = this.#readCall('gradients', x, options.h0);
     const classes = new Int32Array(input.rows);
     readLabels('labels', labels, input.rows, this.outputSize, classes);
-    return this.#call(() => this.#gradients(network, input, states, classes, inputGradient, loss));
-  }
-
-  async #gradients(
-    network: Network,
-    input: SequenceInput,
-    states: Tensor | null,
-    labels: Int32Array,
-    inputGradient: boolean,
-    loss: LossSpec,
-  ): Promise<GradientResult> {
-    const { spec, parties } = planCall(network, input, this.#scratchStart(network), {
-      ...{ gradients: true, inputGradient, passes: 3 },
-    });
-    const plan = network.reserve(spec);
-    const rows = this.#writeCall(network, plan, input, states);
-    network.integers(plan.labels, input.rows).set(labels);
-    await network.run({ kind: 'gradients', spec, rows, h0: states !== null, inputGradient, loss }, parties);
-    network.takeOver(network.model.gradients);
-    const result = {
-      loss: network.control.reals[Real.lossSum] / input.rows,
-      logits: this.#readLogits(network, plan, input.rows),
-      dh0: this.#readStates(network, plan, input.rows),
-    };
-    return inputGradient
-      ? { ...result, dx: this.#readInputGradient(network, plan, input.rows, input.time) }
-      : result;
+    return this.#call(() => this.#calls.gradients(input, states, classes, inputGradient, loss));
   }
 
   /**
@@ -395,10 +211,8 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
-    const network = this.#idle('hiddens');
-    if (!this.#kept) throw noForward();
-    this.#kept.hiddens ??= readHiddens(network, this.#kept);
-    return this.#kept.hiddens;
+    this.#idle('hiddens');
+    return this.#calls.hiddens;
   }
 
   /** Sets the accumulated gradients to zero. Throws BUSY, CLOSED. */
@@ -489,11 +303,11 @@ export class RNNPhonemeClassifier {
     plan.signal?.throwIfAborted();
     this.#training++;
     return this.#call(async () => {
-      const start = this.#scratchStart(network);
+      const start = this.#calls.scratchStart;
       try {
         return await train(network, training, slot, plan, {
           start,
-          validate: validation && (() => this.#evaluate(network, validation)),
+          validate: validation && (() => this.#calls.evaluate(validation)),
           serve: {
             attend: (end) => this.#server.attend(end),
             leave: () => this.#server.leave(),
@@ -539,47 +353,9 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async evaluate(data: LabelledSequences): Promise<Evaluation> {
-    const network = this.#open('evaluate');
+    this.#open('evaluate');
     const sequences = this.#readData('data', data);
-    return this.#call(() => this.#evaluate(network, sequences));
-  }
-
-  async #evaluate(network: Network, data: Sequences): Promise<Evaluation> {
-    const { outputSize } = this;
-    const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
-    const rows = data.lengths.length;
-    let loss = 0;
-    for (let first = 0; first < rows; first += ROWS_PER_CALL) {
-      const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
-      loss += await this.#scoreRows(network, data, first, lengths, confusion);
-    }
-    const correct = confusion.reduce((sum, row, label) => sum + row[label], 0);
-    const recall = confusion.map((row, label) => row[label] / row.reduce((a, b) => a + b, 0));
-    return { loss: loss / rows, accuracy: correct / rows, confusion, recall };
-  }
-
-  /** Scores the rows `first` …, counts them in `confusion`, and returns the sum of their losses. */
-  async #scoreRows(
-    network: Network,
-    data: Sequences,
-    first: number,
-    lengths: Int32Array,
-    confusion: number[][],
-  ): Promise<number> {
-    const rows = lengths.length;
-    const steps = lengths.reduce((a, b) => Math.max(a, b), 0);
-    const frames = lengths.reduce((a, b) => a + b, 0);
-    const input = { rows, steps, time: steps, frames, shared: true };
-    const { spec, parties } = planCall(network, input, this.#scratchStart(network), { passes: 1 });
-    const plan = network.reserve(spec);
-    const flags = { h0: false, probabilities: false, score: true };
-    await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, parties);
-    const logits = network.reals(plan.logits, rows * this.outputSize);
-    for (let i = 0; i < rows; i++) {
-      const given = argmax(logits, i * this.outputSize, this.outputSize);
-      confusion[data.labels[first + i]][given]++;
-    }
-    return network.control.reals[Real.lossSum];
+    return this.#call(() => this.#calls.evaluate(sequences));
   }
 
   /**
@@ -588,7 +364,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async predict(x: SequencesLike): Promise<Tensor> {
-    const network = this.#open('predict');
+    this.#open('predict');
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const result = newReals(this.dtype, input.rows * this.outputSize);
     for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
@@ -596,7 +372,7 @@ export class RNNPhonemeClassifier {
       const probabilities =
         this.#training > 0
           ? await this.#server.ask(rows)
-          : await this.#call(() => this.#server.compute(rows, this.#scratchStart(network)));
+          : await this.#call(() => this.#server.compute(rows, this.#calls.scratchStart));
       result.set(probabilities, from * this.outputSize);
     }
     return new Tensor(result, [input.rows, this.outputSize]);
@@ -618,7 +394,6 @@ export class RNNPhonemeClassifier {
     this.#network = null;
     await this.#turn;
     await network.close();
-    this.#kept = null;
     this.#cells = [];
     networks.delete(this);
   }
@@ -655,10 +430,6 @@ export class RNNPhonemeClassifier {
     }
   }
 
-  #scratchStart(network: Network): number {
-    return this.#kept?.plan.end ?? network.model.end;
-  }
-
   #readCall(method: string, x: SequencesLike, h0: TensorLike | undefined) {
     const network = this.#open(method);
     const input = readSequences('x', x, this.inputSize, this.dtype);
@@ -673,33 +444,6 @@ export class RNNPhonemeClassifier {
     readLabels(`${name}.labels`, data.labels, input.rows, this.outputSize, sequences.labels);
     return sequences;
   }
-
-  #writeCall(network: Network, plan: BatchMemory, input: SequenceInput, states: Tensor | null) {
-    if (states) network.reals(plan.h0, states.data.length).set(states.data);
-    return network.writeInput(plan, input);
-  }
-
-  #readLogits(network: Network, plan: BatchMemory, rows: number): Tensor {
-    return new Tensor(network.copy(plan.logits, rows * this.outputSize), [rows, this.outputSize]);
-  }
-
-  #readStates(network: Network, plan: BatchMemory, rows: number): Tensor {
-    const shape = [this.numLayers, rows, this.hiddenSize];
-    return new Tensor(network.copy(plan.dh0, this.numLayers * rows * this.hiddenSize), shape);
-  }
-
-  #readInputGradient(network: Network, plan: BatchMemory, rows: number, time: number): Tensor {
-    return new Tensor(network.copy(plan.dx, rows * time * this.inputSize), [rows, time, this.inputSize]);
-  }
-}
-
-function readKernels(kernels: unknown): KernelOptions {
-  if (kernels === 'wasm' || kernels === 'wasm-relaxed' || kernels === 'blas') return { maker: kernels };
-  const path =
-    typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
-  if (typeof path !== 'string')
-    throw badArgument('kernels', "'wasm', 'wasm-relaxed', 'blas' or { blas: path }", kernels);
-  return { maker: 'blas', blasPath: path };
 }
 
 function readFlag(name: string, value: unknown): boolean {
@@ -713,95 +457,4 @@ function readParameter({ name, shape }: Parameter, value: TensorLike | undefined
   const bad = read.data.findIndex((number) => !Number.isFinite(number));
   if (bad >= 0) throw badArgument(`stateDict.${name}`, 'finite numbers', `${read.data[bad]} at ${bad}`);
   return read;
-}
-
-interface CallKind {
-  keep?: boolean;
-  gradients?: boolean;
-  inputGradient?: boolean;
-  /** Passes over the weights: 1 forward, 2 backward, 3 both. */
-  passes: 1 | 2 | 3;
-}
-
-/** The memory and the number of threads for a call. */
-function planCall(
-  network: Network,
-  input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
-  start: number,
-  kind: CallKind,
-): { spec: BatchSpec; parties: number } {
-  const { g } = network;
-  const { rows, steps, time, frames } = input;
-  const { keep = false, gradients = false, inputGradient = false, passes } = kind;
-  const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes, g.maker), passes);
-  const inputFrames = input.shared ? 0 : frames;
-  return {
-    spec: {
-      start,
-      rows,
-      steps,
-      time,
-      threads: parties,
-      keep,
-      gradients,
-      inputFrames,
-      results: true,
-      inputGradient,
-    },
-    parties,
-  };
-}
-
-function cellOver(network: Network, layer: number): RNNCell {
-  const { g } = network;
-  const { W_ih, W_hh, b_ih, b_hh } = g.cells[layer];
-  const p = (parameter: Parameter) => network.parameterView(parameter);
-  const d = (parameter: Parameter) => network.gradientView(parameter);
-  const parameters = { W_ih: p(W_ih), W_hh: p(W_hh), b_ih: p(b_ih), b_hh: p(b_hh) };
-  const gradients = { dW_ih: d(W_ih), dW_hh: d(W_hh), db_ih: d(b_ih), db_hh: d(b_hh) };
-  const inputSize = layer === 0 ? g.inputSize : g.hiddenSize;
-  return new RNNCell(inputSize, g.hiddenSize, { dtype: g.dtype }, { ...parameters, ...gradients });
-}
-
-function outputLayerOver(network: Network): Linear {
-  const { g } = network;
-  const [W, b] = [network.parameterView(g.W), network.parameterView(g.b)];
-  const [dW, db] = [network.gradientView(g.W), network.gradientView(g.b)];
-  return new Linear(g.hiddenSize, g.outputSize, { dtype: g.dtype }, { W, b, dW, db });
-}
-
-/** Reads the states out of the lanes' workspaces. */
-function readHiddens(network: Network, kept: Kept): Tensor[] {
-  const { g, thread } = network;
-  const { rows, time } = kept.spec;
-  const states = Array.from({ length: time + 1 }, () => newReals(g.dtype, g.numLayers * rows * g.hiddenSize));
-  const data = {
-    values: newReals(g.dtype, 0),
-    starts: new Uint32Array(0),
-    lengths: kept.lengths,
-    labels: kept.lengths,
-  };
-  const batch = new SortedBatch(rows).fill(data, 0, null);
-  const { reals } = thread.tools({ index: 0, parties: 1 });
-  for (let lane = 0; lane < kept.plan.lanes; lane++) {
-    for (const block of thread.blocksOf(lane, batch, kept.plan, true, { index: 0, parties: 1 })) {
-      copyStates(g, block, reals, states);
-    }
-  }
-  return states.map((state) => new Tensor(state, [g.numLayers, rows, g.hiddenSize]));
-}
-
-function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
-  block.workspace.layers.forEach(({ h, rows }, layer) => {
-    for (let i = 0; i < block.count; i++) {
-      const to = (layer * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
-      for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
-        const row = h.at + (t * rows + i) * h.pitch;
-        for (let j = 0; j < g.hiddenSize; j++) {
-          const at = row + Math.floor(j / g.columns) * h.stride;
-          states[t][to + j] = reals[at / g.realBytes + (j % g.columns)];
-        }
-      }
-    }
-  });
 }

@@ -5,7 +5,7 @@ import { writeFileAtomically } from '../io/atomic-file.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import type { RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
-import type { OptimizerState } from './optimizer.ts';
+import type { OptimizerState } from './optimizer-slot.ts';
 import type { TrainingState } from './training-state.ts';
 
 /**

@@ -11,7 +11,7 @@ import { newestCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan, Progress } from './fit-options.ts';
-import { type OptimizerSlot, takeOverStep } from './optimizer.ts';
+import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { afterEpoch } from './schedules.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
