@@ -1,5 +1,6 @@
 /** The public surface of elman, and nothing else. */
 export type { ClassifierOptions } from './classifier-options.ts';
+export type { LabelledSequences } from './data/labelled-sequences.ts';
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
 export type { Dtype, KernelMaker } from './kernels/kernels.ts';
@@ -9,7 +10,7 @@ export type { RecurrentInit } from './network/initialise.ts';
 export type { LossOptions } from './network/loss.ts';
 export type { Optimizer } from './optimizer.ts';
 export { RNNCell } from './rnn-cell.ts';
-export { type LabelledSequences, RNNPhonemeClassifier } from './rnn-classifier.ts';
+export { RNNPhonemeClassifier } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
 export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';

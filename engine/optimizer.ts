@@ -1,8 +1,7 @@
-import type { OptimizerHandle } from './training/fit-options.ts';
 import { checkKeys, checkPositive } from './validation.ts';
 
 /** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
-export class Optimizer implements OptimizerHandle {
+export class Optimizer {
   readonly #step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>;
 
   /** @internal */

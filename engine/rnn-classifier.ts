@@ -1,12 +1,14 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
-import { readSequences, type SequencesLike, shareSequences, sliceRows } from './data/read-sequences.ts';
+import type { LabelledSequences } from './data/labelled-sequences.ts';
+import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, busy, closed } from './errors.ts';
+import { badArgument, badModelFile, busy, closed } from './errors.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
 import type { Dtype } from './kernels/kernels.ts';
-import type { Linear } from './linear.ts';
+import { type Linear, readBias } from './linear.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
-import { Calls, type Evaluation, type GradientResult, ROWS_PER_CALL } from './network/calls.ts';
+import { Calls, type Evaluation, type GradientResult } from './network/calls.ts';
 import type { NetworkShape, Parameter } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
@@ -17,21 +19,31 @@ import { Random } from './numeric/random.ts';
 import { Optimizer } from './optimizer.ts';
 import type { RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
-import { newReals, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
-import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
+import {
+  type Callbacks,
+  type EpochLog,
+  type FitOptions,
+  type FitPlan,
+  readFitOptions,
+} from './training/fit-options.ts';
 import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkKeys, readLabels } from './validation.ts';
 
-/** Labelled sequences. */
-export interface LabelledSequences {
-  /** [B, T, I], an array of [Tᵢ, I], or `{ data, shape, lengths }` */
-  x: SequencesLike;
-  /** Class of each row, from 0. */
-  labels: ArrayLike<number> | TensorLike;
+/** What an open model consists of. */
+interface Parts {
+  readonly network: Network;
+  readonly calls: Calls;
+  readonly server: PredictionServer;
+  readonly cells: readonly RNNCell[];
+  readonly outputLayer: Linear;
 }
+
+/** Whose onEpochEnd callback the code that runs belongs to, if it belongs to one. */
+const inCallbackOf = new AsyncLocalStorage<RNNPhonemeClassifier>();
 
 const slots = new WeakMap<object, OptimizerSlot>();
 
@@ -48,11 +60,9 @@ export class RNNPhonemeClassifier {
   readonly outputSize: number;
   readonly numLayers: number;
   readonly dtype: Dtype;
-  #network: Network | null;
-  #cells: readonly RNNCell[];
-  #outputLayer: Linear;
-  readonly #calls: Calls;
-  readonly #server: PredictionServer;
+  /** Everything that holds the memory: let go of by close. */
+  #parts: Parts | null;
+  #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
   #inFlight = 0;
   #training = 0;
@@ -64,11 +74,13 @@ export class RNNPhonemeClassifier {
     this.outputSize = shape.outputSize;
     this.numLayers = shape.numLayers;
     this.dtype = dtype;
-    this.#network = network;
-    this.#calls = new Calls(network);
-    this.#server = new PredictionServer(network);
-    this.#cells = network.g.cells.map((_, layer) => cellOver(network, layer));
-    this.#outputLayer = outputLayerOver(network);
+    this.#parts = {
+      network,
+      calls: new Calls(network),
+      server: new PredictionServer(network),
+      cells: network.g.cells.map((_, layer) => cellOver(network, layer)),
+      outputLayer: outputLayerOver(network),
+    };
     networks.set(this, network);
   }
 
@@ -99,7 +111,7 @@ export class RNNPhonemeClassifier {
       model.loadStateDict(parameters);
     } catch (error) {
       await model.close();
-      throw error;
+      throw badModelFile(path, error instanceof Error ? error.message : String(error), error);
     }
     model.#metadata = metadata;
     return model;
@@ -112,39 +124,47 @@ export class RNNPhonemeClassifier {
 
   /** Worker threads of this model; 0 where the calling thread computes. */
   get threads(): number {
-    return this.#open('threads').threads;
+    return this.#open('threads').network.threads;
   }
 
   /** The cells, over views of the model's parameters and gradients: current whenever no call is in flight. */
   get rnn(): readonly RNNCell[] {
-    this.#open('rnn');
-    return this.#cells;
+    return this.#open('rnn').cells;
   }
 
   /** The output layer, over views of the model's parameters and gradients. */
   get outputLayer(): Linear {
-    this.#open('outputLayer');
-    return this.#outputLayer;
+    return this.#open('outputLayer').outputLayer;
   }
 
   /**
    * Sets all weights.
    * @param cells for each layer [W_ih [H, I or H], W_hh [H, H], b_ih [H], b_hh [H]]
    * @param output [W [O, H], b [O] or [O, 1]]
-   * @throws BAD_ARGUMENT, BUSY, CLOSED
+   * @throws BAD_ARGUMENT, and nothing is set; BUSY, CLOSED
    */
   initWeights(
     cells: readonly (readonly [TensorLike, TensorLike, TensorLike, TensorLike])[],
     output: readonly [TensorLike, TensorLike],
   ): void {
-    this.#idle('initWeights');
+    const { network } = this.#idle('initWeights');
     if (!Array.isArray(cells) || cells.length !== this.numLayers) {
       throw badArgument('cells', `${this.numLayers} layers' weights`, cells?.length ?? cells);
     }
-    cells.forEach(([W_ih, W_hh, b_ih, b_hh], layer) => {
-      this.rnn[layer].initWeights(W_ih, W_hh, b_ih, b_hh);
-    });
-    this.outputLayer.initWeights(output[0], output[1]);
+    setParameters(network, [
+      ...cells.flatMap((given, layer) => {
+        const { W_ih, W_hh, b_ih, b_hh } = network.g.cells[layer];
+        const at = (name: string) => `cells[${layer}].${name}`;
+        return [
+          { parameter: W_ih, label: at('W_ih'), value: given?.[0] },
+          { parameter: W_hh, label: at('W_hh'), value: given?.[1] },
+          { parameter: b_ih, label: at('b_ih'), value: given?.[2] },
+          { parameter: b_hh, label: at('b_hh'), value: given?.[3] },
+        ];
+      }),
+      { parameter: network.g.W, label: 'output.W', value: output?.[0] },
+      { parameter: network.g.b, label: 'output.b', value: output?.[1] },
+    ]);
   }
 
   /**
@@ -155,8 +175,9 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
   async forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor> {
-    const { input, states } = this.#readCall('forward', x, h0);
-    return this.#call(() => this.#calls.forward(input, states));
+    const { calls } = this.#open('forward');
+    const { input, states } = this.#readCall(x, h0);
+    return this.#call('forward', () => calls.forward(input, states));
   }
 
   /**
@@ -177,10 +198,10 @@ export class RNNPhonemeClassifier {
     delta: TensorLike,
     options: { inputGradient?: boolean } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    this.#open('backward');
+    const { calls } = this.#open('backward');
     checkKeys('options', options, ['inputGradient']);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    return this.#call(() => this.#calls.backward(delta, inputGradient));
+    return this.#call('backward', () => calls.backward(delta, inputGradient));
   }
 
   /**
@@ -195,14 +216,14 @@ export class RNNPhonemeClassifier {
     labels: ArrayLike<number> | TensorLike,
     options: { h0?: TensorLike; inputGradient?: boolean } & LossOptions = {},
   ): Promise<GradientResult> {
-    this.#open('gradients');
+    const { calls } = this.#open('gradients');
     checkKeys('options', options, ['h0', 'inputGradient', 'classWeights', 'labelSmoothing']);
     const loss = lossSpec(options, this.outputSize);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    const { input, states } = this.#readCall('gradients', x, options.h0);
+    const { input, states } = this.#readCall(x, options.h0);
     const classes = new Int32Array(input.rows);
     readLabels('labels', labels, input.rows, this.outputSize, classes);
-    return this.#call(() => this.#calls.gradients(input, states, classes, inputGradient, loss));
+    return this.#call('gradients', () => calls.gradients(input, states, classes, inputGradient, loss));
   }
 
   /**
@@ -211,19 +232,21 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
-    this.#idle('hiddens');
-    return this.#calls.hiddens;
+    return this.#idle('hiddens').calls.hiddens;
   }
 
   /** Sets the accumulated gradients to zero. Throws BUSY, CLOSED. */
   zeroGrad(): void {
-    const network = this.#idle('zeroGrad');
+    const { network } = this.#idle('zeroGrad');
     network.block(network.model.gradients[0]).fill(0);
   }
 
   /** Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. Throws BUSY, CLOSED. */
   stateDict(): Record<string, Tensor> {
-    const network = this.#idle('stateDict');
+    return this.#stateDict(this.#idle('stateDict').network);
+  }
+
+  #stateDict(network: Network): Record<string, Tensor> {
     const entries = network.g.parameters.map((parameter): [string, Tensor] => [
       parameter.name,
       new Tensor(network.parameterView(parameter).slice(), parameter.shape),
@@ -236,19 +259,17 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
-    const network = this.#idle('loadStateDict');
+    const { network } = this.#idle('loadStateDict');
     const { parameters } = network.g;
-    checkKeys(
-      'stateDict',
-      stateDict,
-      parameters.map(({ name }) => name),
+    const names = parameters.map(({ name }) => name);
+    checkKeys('stateDict', stateDict, names);
+    setParameters(
+      network,
+      parameters.map((parameter) => {
+        const { name } = parameter;
+        return { parameter, label: `stateDict.${name}`, value: stateDict[name] };
+      }),
     );
-    const values = parameters.map((parameter) =>
-      readParameter(parameter, stateDict[parameter.name], this.dtype),
-    );
-    parameters.forEach((parameter, i) => {
-      network.parameterView(parameter).set(values[i].data);
-    });
   }
 
   /**
@@ -258,19 +279,21 @@ export class RNNPhonemeClassifier {
    */
   async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
     checkKeys('options', options, ['metadata']);
-    this.#metadata = { ...this.#metadata, ...options.metadata };
+    const { network } = this.#idle('save');
+    const metadata = { ...this.#metadata, ...checkMetadata(options.metadata ?? {}) };
     const { inputSize, hiddenSize, outputSize, numLayers } = this;
     const shape = { inputSize, hiddenSize, outputSize, numLayers };
-    await writeModelFile(path, shape, this.stateDict(), this.#metadata);
+    await writeModelFile(path, shape, this.#stateDict(network), metadata);
+    this.#metadata = metadata;
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    const network = this.#open('optimizer');
+    const { network } = this.#open('optimizer');
     const slot = new OptimizerSlot(network, optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
       this.#open('step');
-      return this.#call(async () => {
+      return this.#call('step', async () => {
         slot.moveIn();
         const parties =
           network.threads === 0 ? 1 : Math.min(network.threads, Math.ceil(network.g.blockSize / 1e5));
@@ -290,35 +313,43 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
    * step); the signal's reason; CLOSED
    */
-  async fit(
-    data: LabelledSequences,
-    options: FitOptions & { validation?: LabelledSequences } = {},
-  ): Promise<EpochLog[]> {
-    const network = this.#open('fit');
+  async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
+    const { network, calls, server } = this.#open('fit');
     const plan = readFitOptions(options, this.outputSize);
-    const slot = this.#slotOf(network, options.optimizer ?? 'adam');
+    const slot = this.#slotOf(network, options.optimizer === undefined ? 'adam' : options.optimizer);
     const training = this.#readData('data', data);
     const validation =
       options.validation === undefined ? null : this.#readData('validation', options.validation);
     plan.signal?.throwIfAborted();
     this.#training++;
-    return this.#call(async () => {
-      const start = this.#calls.scratchStart;
+    return this.#call('fit', async () => {
+      const start = calls.scratchStart;
       try {
-        return await train(network, training, slot, plan, {
+        return await train(network, training, slot, this.#withCallbacks(plan), {
           start,
-          validate: validation && (() => this.#calls.evaluate(validation)),
+          validate: validation && (() => calls.evaluate(validation)),
           serve: {
-            attend: (end) => this.#server.attend(end),
-            leave: () => this.#server.leave(),
-            between: () => this.#server.between(start),
+            attend: (end) => server.attend(end),
+            leave: () => server.leave(),
+            during: (work) => server.during(start, work),
           },
         });
       } finally {
         this.#training--;
-        await this.#server.between(start);
+        await server.between(start);
       }
     });
+  }
+
+  /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
+  #withCallbacks(plan: FitPlan): FitPlan {
+    const { onEpochEnd } = plan.callbacks;
+    if (!onEpochEnd) return plan;
+    const marked: Callbacks = {
+      ...plan.callbacks,
+      onEpochEnd: (epoch, log) => inCallbackOf.run(this, () => onEpochEnd(epoch, log)),
+    };
+    return { ...plan, callbacks: marked };
   }
 
   /**
@@ -330,12 +361,9 @@ export class RNNPhonemeClassifier {
    */
   training(
     data: LabelledSequences,
-    options: FitOptions & { validation?: LabelledSequences } = {},
+    options: FitOptions = {},
   ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
-    return trainingEvents(
-      (all) => this.fit(data, { ...options, ...all, validation: options.validation }),
-      options,
-    );
+    return trainingEvents((all) => this.fit(data, all), options, this.outputSize);
   }
 
   #slotOf(network: Network, given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
@@ -353,9 +381,9 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async evaluate(data: LabelledSequences): Promise<Evaluation> {
-    this.#open('evaluate');
+    const { calls } = this.#open('evaluate');
     const sequences = this.#readData('data', data);
-    return this.#call(() => this.#calls.evaluate(sequences));
+    return this.#call('evaluate', () => calls.evaluate(sequences));
   }
 
   /**
@@ -364,18 +392,13 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async predict(x: SequencesLike): Promise<Tensor> {
-    this.#open('predict');
+    const { calls, server } = this.#open('predict');
     const input = readSequences('x', x, this.inputSize, this.dtype);
-    const result = newReals(this.dtype, input.rows * this.outputSize);
-    for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
-      const rows = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
-      const probabilities =
-        this.#training > 0
-          ? await this.#server.ask(rows)
-          : await this.#call(() => this.#server.compute(rows, this.#calls.scratchStart));
-      result.set(probabilities, from * this.outputSize);
-    }
-    return new Tensor(result, [input.rows, this.outputSize]);
+    const probabilities =
+      this.#training > 0
+        ? await server.ask(input)
+        : await this.#call('predict', () => server.compute(input, calls.scratchStart));
+    return new Tensor(probabilities, [input.rows, this.outputSize]);
   }
 
   /**
@@ -383,38 +406,45 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED
    */
   stream(): ClassifierStream {
-    const network = this.#idle('stream');
+    const { network } = this.#idle('stream');
     return new ClassifierStream(network.g, (parameter) => network.parameterView(parameter));
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
-  async close(): Promise<void> {
-    const network = this.#network;
-    if (!network) return;
-    this.#network = null;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (inCallbackOf.getStore() === this) throw busy('close');
+    const parts = this.#parts;
+    this.#parts = null;
     await this.#turn;
-    await network.close();
-    this.#cells = [];
     networks.delete(this);
+    await parts?.network.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #open(method: string): Network {
-    if (!this.#network) throw closed(method);
-    return this.#network;
+  #open(method: string): Parts {
+    if (!this.#parts) throw closed(method);
+    return this.#parts;
   }
 
-  #idle(method: string): Network {
-    const network = this.#open(method);
-    if (this.#inFlight > 0) throw busy(method);
-    return network;
+  /** While fit waits for its callback no thread runs: what the callback reads and writes is as between two calls. */
+  #idle(method: string): Parts {
+    const parts = this.#open(method);
+    if (this.#inFlight > 0 && inCallbackOf.getStore() !== this) throw busy(method);
+    return parts;
   }
 
   /** Runs when all calls made before have ended. */
-  async #call<T>(work: () => Promise<T>): Promise<T> {
+  async #call<T>(method: string, work: () => Promise<T>): Promise<T> {
+    // It would wait for the fit that waits for it.
+    if (inCallbackOf.getStore() === this) throw busy(method);
     this.#inFlight++;
     const before = this.#turn;
     let end = (): void => {};
@@ -430,11 +460,10 @@ export class RNNPhonemeClassifier {
     }
   }
 
-  #readCall(method: string, x: SequencesLike, h0: TensorLike | undefined) {
-    const network = this.#open(method);
+  #readCall(x: SequencesLike, h0: TensorLike | undefined) {
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const shape = [this.numLayers, input.rows, this.hiddenSize];
-    return { network, input, states: h0 === undefined ? null : readTensor('h0', h0, shape, this.dtype) };
+    return { input, states: h0 === undefined ? null : readTensor('h0', h0, shape, this.dtype) };
   }
 
   #readData(name: string, data: LabelledSequences): Sequences {
@@ -451,10 +480,37 @@ function readFlag(name: string, value: unknown): boolean {
   return value ?? false;
 }
 
-function readParameter({ name, shape }: Parameter, value: TensorLike | undefined, dtype: Dtype): Tensor {
-  if (value === undefined) throw badArgument(`stateDict.${name}`, `[${shape.join(', ')}]`, 'nothing');
-  const read = readTensor(`stateDict.${name}`, value, shape, dtype);
+/** Sets parameters: all or, where one is wrong, none. */
+function setParameters(
+  network: Network,
+  given: readonly { parameter: Parameter; label: string; value: TensorLike | undefined }[],
+): void {
+  const values = given.map(({ parameter, label, value }) =>
+    readParameter(label, parameter, value, network.g.dtype),
+  );
+  given.forEach(({ parameter }, i) => {
+    network.parameterView(parameter).set(values[i].data);
+  });
+}
+
+function readParameter(
+  label: string,
+  { shape }: Parameter,
+  value: TensorLike | undefined,
+  dtype: Dtype,
+): Tensor {
+  if (value === undefined || value === null)
+    throw badArgument(label, `[${shape.join(', ')}]`, value ?? 'nothing');
+  const read =
+    shape.length === 1 ? readBias(label, value, shape[0], dtype) : readTensor(label, value, shape, dtype);
   const bad = read.data.findIndex((number) => !Number.isFinite(number));
-  if (bad >= 0) throw badArgument(`stateDict.${name}`, 'finite numbers', `${read.data[bad]} at ${bad}`);
+  if (bad >= 0) throw badArgument(label, 'finite numbers', `${read.data[bad]} at ${bad}`);
   return read;
+}
+
+function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
+  }
+  return metadata;
 }

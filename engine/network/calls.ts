@@ -1,4 +1,4 @@
-import type { SequenceInput } from '../data/read-sequences.ts';
+import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
@@ -61,7 +61,7 @@ export class Calls {
 
   /** The states of the last forward, T + 1 times [L, B, H]; copied out on first access. Throws NO_FORWARD. */
   get hiddens(): readonly Tensor[] {
-    if (!this.#kept) throw noForward();
+    if (!this.#kept) throw noForward('hiddens');
     this.#kept.hiddens ??= readHiddens(this.#network, this.#kept);
     return this.#kept.hiddens;
   }
@@ -82,21 +82,16 @@ export class Calls {
     const network = this.#network;
     const { g } = network;
     const kept = this.#kept;
-    if (!kept) throw noForward();
+    if (!kept) throw noForward('backward');
     const { rows, steps, time } = kept.spec;
     const given = readTensor('delta', delta, [rows, g.outputSize], g.dtype);
-    const input = { rows, steps, time, frames: kept.lengths.reduce((a, b) => a + b, 0), shared: null };
-    const { spec, parties } = planCall(network, { ...input, frames: input.frames }, kept.plan.end, {
-      ...{ gradients: true, inputGradient, passes: 2 },
-    });
-    const plan = network.reserve({ ...spec, inputFrames: 0 });
+    // The frames are where forward has put them.
+    const input = { rows, steps, time, frames: total(kept.lengths), shared: true };
+    const kind = { gradients: true, inputGradient, passes: 2 } as const;
+    const { spec, parties } = planCall(network, input, kept.plan.end, kind);
+    const plan = network.reserve(spec);
     network.reals(plan.delta, given.data.length).set(given.data);
-    const job = {
-      kind: 'backward',
-      spec: { ...spec, inputFrames: 0 },
-      kept: kept.spec,
-      inputGradient,
-    } as const;
+    const job = { kind: 'backward', spec, kept: kept.spec, inputGradient } as const;
     await network.run(job, parties);
     network.takeOver(network.model.gradients);
     const dh0 = this.#readStates(plan, rows);
@@ -151,9 +146,8 @@ export class Calls {
     const network = this.#network;
     const { g } = network;
     const rows = lengths.length;
-    const steps = lengths.reduce((a, b) => Math.max(a, b), 0);
-    const frames = lengths.reduce((a, b) => a + b, 0);
-    const input = { rows, steps, time: steps, frames, shared: true };
+    const steps = longest(lengths);
+    const input = { rows, steps, time: steps, frames: total(lengths), shared: true };
     const { spec, parties } = planCall(network, input, this.scratchStart, { passes: 1 });
     const plan = network.reserve(spec);
     const flags = { h0: false, probabilities: false, score: true };

@@ -23,6 +23,9 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
     throw badArgument('labelSmoothing', 'a number from 0 to below 1', labelSmoothing);
   }
   if (classWeights === undefined) return { weights: null, smoothing: labelSmoothing };
+  if (typeof classWeights !== 'object' || classWeights === null) {
+    throw badArgument('classWeights', `${classes} numbers, one a class`, classWeights);
+  }
   const weights = Array.from(classWeights);
   if (weights.length !== classes)
     throw badArgument('classWeights', `${classes} numbers, one a class`, weights.length);

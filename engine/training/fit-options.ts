@@ -1,5 +1,7 @@
+import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/loss.ts';
+import type { Optimizer } from '../optimizer.ts';
 import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
@@ -38,14 +40,13 @@ export interface Progress {
 }
 
 export interface Callbacks {
+  /** Where it throws, training ends after the current step, and fit rejects with what it threw. */
   onProgress?(progress: Progress): void;
-  /** May return a promise: the next epoch waits for it. */
+  /**
+   * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
+   * other calls on the model would wait for this training, and throw BUSY.
+   */
   onEpochEnd?(epoch: number, log: EpochLog): void | Promise<void>;
-}
-
-/** An optimizer made by `model.optimizer`. */
-export interface OptimizerHandle {
-  step(options?: { clipNorm?: number; learningRate?: number }): Promise<void>;
 }
 
 export interface FitOptions {
@@ -54,12 +55,12 @@ export interface FitOptions {
   /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
   batchSize?: number;
   /** Default adam. */
-  optimizer?: OptimizerType | OptimizerOptions | OptimizerHandle;
+  optimizer?: OptimizerType | OptimizerOptions | Optimizer;
   /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
   schedule?: Schedule;
   /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
   clipNorm?: number;
-  /** What the rows of each class count in loss and gradient; default 1. Reported losses are weighted too. */
+  /** What the rows of each class count in loss and gradient; default 1. Losses reported of training are weighted too, those of evaluation never. */
   classWeights?: ArrayLike<number>;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
   labelSmoothing?: number;
@@ -68,7 +69,7 @@ export interface FitOptions {
   /** Of the shuffling. Default 0. */
   seed?: number;
   /** Data to evaluate after every epoch. */
-  validation?: unknown;
+  validation?: LabelledSequences;
   /** Ends training when an epoch's figure has not got better for a while. */
   earlyStopping?: EarlyStopping;
   /** A step whose loss or gradient is not finite: stop (default) ends fit with NOT_FINITE, skip leaves it out. */
@@ -110,6 +111,10 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   if (onNonFinite !== 'stop' && onNonFinite !== 'skip')
     throw badArgument('onNonFinite', "'stop' or 'skip'", onNonFinite);
   checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
+  for (const [name, callback] of Object.entries(callbacks)) {
+    if (callback !== undefined && typeof callback !== 'function')
+      throw badArgument(`callbacks.${name}`, 'a function', callback);
+  }
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw badArgument('signal', 'an AbortSignal', signal);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
