@@ -1,7 +1,7 @@
 import { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import type { Network } from '../engine/network/network.ts';
-import { networkOf } from '../engine/rnn-classifier.ts';
+import { networkOf } from '../engine/network/registry.ts';
 import { asyncContestant, type Contestant } from './rounds.ts';
 import { modelOptions, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
 

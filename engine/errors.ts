@@ -43,7 +43,10 @@ export const badArgument = (argument: string, expected: string, got: unknown): E
   new ElmanError('BAD_ARGUMENT', `${argument}: expected ${expected}, got ${describe(got)}`);
 
 export const busy = (method: string): ElmanError =>
-  new ElmanError('BUSY', `${method}: busy, a call on this model is in flight; await it first`);
+  new ElmanError(
+    'BUSY',
+    `${method}: busy, a call on this model is in flight, await it first (a callback of fit may not wait for another call)`,
+  );
 
 export const closed = (method: string): ElmanError =>
   new ElmanError('CLOSED', `${method}: the model is closed`);
@@ -58,8 +61,8 @@ export const relaxedSimdMissing = (): ElmanError =>
       'Node.js 22 does, Node.js 20 with --experimental-wasm-relaxed-simd',
   );
 
-export const noForward = (): ElmanError =>
-  new ElmanError('NO_FORWARD', 'backward: there has been no forward before it');
+export const noForward = (method: string): ElmanError =>
+  new ElmanError('NO_FORWARD', `${method}: there has been no forward before it`);
 
 export const notFinite = (epoch: number, step: number, loss: number, norm: number): ElmanError =>
   new ElmanError(
@@ -71,7 +74,8 @@ export const notFinite = (epoch: number, step: number, loss: number, norm: numbe
 export const workerLost = (cause: unknown): ElmanError =>
   new ElmanError(
     'WORKER_LOST',
-    'a worker thread died during the call; parameters and gradients are as they were before it, the next call starts new threads',
+    'a worker thread died during the call; what it was to change is as it was before, in fit as after the last whole step; ' +
+      'the next call starts new threads',
     { cause },
   );
 

@@ -1,18 +1,17 @@
 /** The public surface of elman, and nothing else. */
+export type { ClassifierOptions } from './classifier-options.ts';
+export type { LabelledSequences } from './data/labelled-sequences.ts';
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
 export type { Dtype, KernelMaker } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
+export type { Evaluation, GradientResult } from './network/calls.ts';
 export type { RecurrentInit } from './network/initialise.ts';
+export type { LossOptions } from './network/loss.ts';
+export type { Optimizer } from './optimizer.ts';
 export { RNNCell } from './rnn-cell.ts';
-export {
-  type ClassifierOptions,
-  type Evaluation,
-  type GradientResult,
-  type LabelledSequences,
-  type Optimizer,
-  RNNPhonemeClassifier,
-} from './rnn-classifier.ts';
+export { RNNPhonemeClassifier } from './rnn-classifier.ts';
+export type { ClassifierStream } from './stream.ts';
 export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';

@@ -3,7 +3,15 @@ import { type Dtype, panelsFor, realBytes, tiledRows } from './kernels/kernels.t
 import { uniformWeights } from './network/initialise.ts';
 import { Scratchpad } from './network/scratchpad.ts';
 import { Random } from './numeric/random.ts';
-import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import {
+  checkDtype,
+  isShapedData,
+  newReals,
+  type RealArray,
+  readTensor,
+  Tensor,
+  type TensorLike,
+} from './tensor.ts';
 import { checkInteger, checkKeys } from './validation.ts';
 
 /** Options of a cell or layer that stands by itself. */
@@ -108,7 +116,7 @@ export class Linear {
   backward(delta: TensorLike): Tensor {
     const { inFeatures, outFeatures, dtype } = this;
     const h = this.#h;
-    if (!h) throw noForward();
+    if (!h) throw noForward('backward');
     const batch = h.shape[0];
     const d = readTensor('delta', delta, [batch, outFeatures], dtype);
     const pad = new Scratchpad(dtype);
@@ -157,6 +165,6 @@ function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): Linea
 export function readBias(name: string, value: TensorLike, size: number, dtype: Dtype): Tensor {
   const column = Array.isArray(value)
     ? Array.isArray(value[0])
-    : 'shape' in value && value.shape.length === 2;
+    : isShapedData(value) && value.shape.length === 2;
   return readTensor(name, value, column ? [size, 1] : [size], dtype);
 }

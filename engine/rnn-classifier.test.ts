@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ClassifierOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
+import type { ClassifierOptions } from './classifier-options.ts';
+import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
 
 const zeros = (...shape: number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b)), shape });
@@ -112,6 +113,16 @@ describe('arguments', () => {
       'an unknown option',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { epoch: 3 } as never),
       'options.epoch: expected one of',
+    ],
+    [
+      'an optimizer by an inherited name',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { optimizer: 'constructor' as never }),
+      'optimizer: expected one of sgd',
+    ],
+    [
+      'a callback that is none',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { callbacks: { onEpochEnd: 5 as never } }),
+      'callbacks.onEpochEnd: expected a function',
     ],
     [
       'an unknown optimizer',
@@ -240,6 +251,47 @@ describe('calls', () => {
     expect((await call).shape).toEqual([40, 4]);
     await closing;
     expect(() => model.rnn).toThrow('rnn: the model is closed');
+  });
+
+  it('of many rows are one call: others do not come in between', async () => {
+    await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
+      const row = data.x.data.subarray(0, 60);
+      const same = {
+        data: Float64Array.from({ length: 2_500 * 60 }, (_, i) => row[i % 60]),
+        shape: [2_500, 12, 5],
+      };
+      await model.gradients(data.x, data.labels);
+      const prediction = model.predict(same);
+      await model.optimizer({ type: 'sgd', learningRate: 1 }).step();
+      const { data: p } = await prediction;
+      expect([...p.subarray(p.length - 4)]).toEqual([...p.subarray(0, 4)]);
+    });
+  });
+
+  it('of initWeights sets everything or nothing, and says which array is wrong', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const bits = bitsOf(model);
+      const [first, second] = model.rnn.map(
+        ({ W_ih, W_hh, b_ih, b_hh }) => [W_ih, W_hh, b_ih, b_hh] as const,
+      );
+      const { W, b } = model.outputLayer;
+      const doubled = { data: first[0].data.map((value) => 2 * value), shape: first[0].shape };
+      const cells = [
+        [doubled, ...first.slice(1)],
+        [...second.slice(0, 3), zeros(3)],
+      ] as never;
+      expect(() => model.initWeights(cells, [W, b])).toThrow('cells[1].b_hh: expected [11], got [3]');
+      expect(bitsOf(model)).toBe(bits);
+    });
+  });
+
+  it('of save leave the metadata as they were when something is wrong with them', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      await expect(model.save('/tmp/never', { metadata: { a: 5 as never } })).rejects.toThrow(
+        'metadata.a: expected a string, got 5',
+      );
+      expect(model.metadata).toEqual({});
+    });
   });
 
   it('may be given an initial state, which they do not write into', async () => {

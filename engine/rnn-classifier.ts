@@ -1,147 +1,51 @@
-import { availableParallelism } from 'node:os';
-import {
-  readSequences,
-  type SequenceInput,
-  type SequencesLike,
-  shareSequences,
-  sliceRows,
-} from './data/read-sequences.ts';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
+import type { LabelledSequences } from './data/labelled-sequences.ts';
+import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, busy, closed, noForward } from './errors.ts';
+import { badArgument, badModelFile, busy, closed } from './errors.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
-import type { Dtype, KernelMaker } from './kernels/kernels.ts';
-import type { KernelOptions } from './kernels/make-kernels.ts';
-import { Linear } from './linear.ts';
-import type { BatchMemory, BatchSpec } from './network/batch-memory.ts';
-import type { Geometry, NetworkShape, Parameter } from './network/geometry.ts';
-import { initialiseNetwork, type RecurrentInit } from './network/initialise.ts';
-import { argmax, type Block } from './network/lane.ts';
+import type { Dtype } from './kernels/kernels.ts';
+import { type Linear, readBias } from './linear.ts';
+import { cellOver, outputLayerOver } from './model-views.ts';
+import { Calls, type Evaluation, type GradientResult } from './network/calls.ts';
+import type { NetworkShape, Parameter } from './network/geometry.ts';
+import { initialiseNetwork } from './network/initialise.ts';
+import { type LossOptions, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
-import { SortedBatch } from './network/sorted-batch.ts';
+import { networks } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
-import { Real } from './parallel/control.ts';
-import { laneCount } from './parallel/lane-plan.ts';
-import { RNNCell } from './rnn-cell.ts';
-import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { Optimizer } from './optimizer.ts';
+import type { RNNCell } from './rnn-cell.ts';
+import { ClassifierStream } from './stream.ts';
+import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import {
+  type Callbacks,
   type EpochLog,
   type FitOptions,
-  type OptimizerHandle,
+  type FitPlan,
   readFitOptions,
 } from './training/fit-options.ts';
-import { OptimizerSlot, takeOverStep } from './training/optimizer.ts';
+import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkInteger, checkKeys, checkPositive, readLabels } from './validation.ts';
+import { checkKeys, readLabels } from './validation.ts';
 
-export interface ClassifierOptions {
-  /** Values of a frame. */
-  inputSize: number;
-  /** Units of each layer. */
-  hiddenSize: number;
-  /** Classes. */
-  outputSize: number;
-  /** Stacked cells; default 2. */
-  numLayers?: number;
-  /** Worker threads; default: the cores this process may use; 0 computes on the calling thread. */
-  threads?: number;
-  /** Default float32. */
-  dtype?: Dtype;
-  /** Of the initial weights; default 0. */
-  seed?: number;
-  /** How W_hh begins; default uniform, as PyTorch. */
-  recurrentInit?: RecurrentInit;
-  /**
-   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
-   * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
-   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
-   * same bits for any number of threads on one machine.
-   */
-  kernels?: KernelMaker | { blas: string };
+/** What an open model consists of. */
+interface Parts {
+  readonly network: Network;
+  readonly calls: Calls;
+  readonly server: PredictionServer;
+  readonly cells: readonly RNNCell[];
+  readonly outputLayer: Linear;
 }
 
-/** What `gradients` returns. */
-export interface GradientResult {
-  /** Mean softmax cross-entropy of the batch. */
-  readonly loss: number;
-  /** [B, O] */
-  readonly logits: Tensor;
-  /** [L, B, H], divided by the batch's rows */
-  readonly dh0: Tensor;
-  /** [B, T, I], not averaged; where it was asked for */
-  readonly dx?: Tensor;
-}
-
-/** Labelled sequences. */
-export interface LabelledSequences {
-  /** [B, T, I], an array of [Tᵢ, I], or `{ data, shape, lengths }` */
-  x: SequencesLike;
-  /** Class of each row, from 0. */
-  labels: ArrayLike<number> | TensorLike;
-}
-
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy: number;
-  /** Rows of each class (first index) that were given each class (second index). */
-  readonly confusion: number[][];
-  /** Share of each class's rows that were given their class; NaN for a class without rows. */
-  readonly recall: number[];
-}
-
-/** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
-export class Optimizer implements OptimizerHandle {
-  readonly #step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>;
-
-  /** @internal */
-  constructor(step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>) {
-    this.#step = step;
-  }
-
-  /**
-   * Updates the model's parameters from its accumulated gradients, which stay as they are.
-   * @param options `clipNorm`: scales the gradient of all parameters down to this global norm;
-   * `learningRate`: for this step, instead of the optimizer's own
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST (nothing has changed)
-   */
-  async step(options: { clipNorm?: number; learningRate?: number } = {}): Promise<void> {
-    checkKeys('options', options, ['clipNorm', 'learningRate']);
-    const { clipNorm, learningRate } = options;
-    if (learningRate !== undefined) checkPositive('learningRate', learningRate);
-    await this.#step(clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm), learningRate);
-  }
-}
-
-/** What the last forward left for backward and hiddens. */
-interface Kept {
-  readonly spec: BatchSpec;
-  readonly plan: BatchMemory;
-  readonly lengths: Int32Array;
-  hiddens: Tensor[] | null;
-}
-
-const OPTIONS = [
-  'inputSize',
-  'hiddenSize',
-  'outputSize',
-  'numLayers',
-  'threads',
-  'dtype',
-  'seed',
-  'recurrentInit',
-  'kernels',
-];
-
-/** Rows of one call of predict or evaluate; more are computed one such call after the other. */
-const ROWS_PER_CALL = 1_024;
+/** Whose onEpochEnd callback the code that runs belongs to, if it belongs to one. */
+const inCallbackOf = new AsyncLocalStorage<RNNPhonemeClassifier>();
 
 const slots = new WeakMap<object, OptimizerSlot>();
-const networks = new WeakMap<RNNPhonemeClassifier, Network>();
-
-/** The memory and threads behind a model, for tests. */
-export const networkOf = (model: RNNPhonemeClassifier): Network | undefined => networks.get(model);
 
 /**
  * A stack of Elman cells and a linear layer on the last layer's last state. Batches are computed by worker threads
@@ -156,12 +60,10 @@ export class RNNPhonemeClassifier {
   readonly outputSize: number;
   readonly numLayers: number;
   readonly dtype: Dtype;
-  #network: Network | null;
-  #cells: readonly RNNCell[];
-  #outputLayer: Linear;
-  readonly #server: PredictionServer;
+  /** Everything that holds the memory: let go of by close. */
+  #parts: Parts | null;
+  #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
-  #kept: Kept | null = null;
   #inFlight = 0;
   #training = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -172,10 +74,13 @@ export class RNNPhonemeClassifier {
     this.outputSize = shape.outputSize;
     this.numLayers = shape.numLayers;
     this.dtype = dtype;
-    this.#network = network;
-    this.#server = new PredictionServer(network);
-    this.#cells = network.g.cells.map((_, layer) => cellOver(network, layer));
-    this.#outputLayer = outputLayerOver(network);
+    this.#parts = {
+      network,
+      calls: new Calls(network),
+      server: new PredictionServer(network),
+      cells: network.g.cells.map((_, layer) => cellOver(network, layer)),
+      outputLayer: outputLayerOver(network),
+    };
     networks.set(this, network);
   }
 
@@ -184,22 +89,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, OPTIONS);
-    const { numLayers = 2, threads = availableParallelism(), dtype = 'float32', seed = 0 } = options;
-    const { recurrentInit = 'uniform', kernels = 'wasm' } = options;
-    const shape = {
-      inputSize: checkInteger('inputSize', options.inputSize, 1),
-      hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
-      outputSize: checkInteger('outputSize', options.outputSize, 1),
-      numLayers: checkInteger('numLayers', numLayers, 1),
-    };
-    checkInteger('threads', threads, 0);
-    checkInteger('seed', seed, 0);
-    checkDtype(dtype);
-    if (recurrentInit !== 'uniform' && recurrentInit !== 'orthogonal') {
-      throw badArgument('recurrentInit', "'uniform' or 'orthogonal'", recurrentInit);
-    }
-    const network = new Network(shape, dtype, threads, readKernels(kernels));
+    const { shape, threads, dtype, seed, recurrentInit, kernels } = readClassifierOptions(options);
+    const network = new Network(shape, dtype, threads, kernels);
     await network.ready();
     initialiseNetwork(network, recurrentInit, new Random(seed));
     return new RNNPhonemeClassifier(shape, dtype, network);
@@ -220,7 +111,7 @@ export class RNNPhonemeClassifier {
       model.loadStateDict(parameters);
     } catch (error) {
       await model.close();
-      throw error;
+      throw badModelFile(path, error instanceof Error ? error.message : String(error), error);
     }
     model.#metadata = metadata;
     return model;
@@ -233,39 +124,47 @@ export class RNNPhonemeClassifier {
 
   /** Worker threads of this model; 0 where the calling thread computes. */
   get threads(): number {
-    return this.#open('threads').threads;
+    return this.#open('threads').network.threads;
   }
 
   /** The cells, over views of the model's parameters and gradients: current whenever no call is in flight. */
   get rnn(): readonly RNNCell[] {
-    this.#open('rnn');
-    return this.#cells;
+    return this.#open('rnn').cells;
   }
 
   /** The output layer, over views of the model's parameters and gradients. */
   get outputLayer(): Linear {
-    this.#open('outputLayer');
-    return this.#outputLayer;
+    return this.#open('outputLayer').outputLayer;
   }
 
   /**
    * Sets all weights.
    * @param cells for each layer [W_ih [H, I or H], W_hh [H, H], b_ih [H], b_hh [H]]
    * @param output [W [O, H], b [O] or [O, 1]]
-   * @throws BAD_ARGUMENT, BUSY, CLOSED
+   * @throws BAD_ARGUMENT, and nothing is set; BUSY, CLOSED
    */
   initWeights(
     cells: readonly (readonly [TensorLike, TensorLike, TensorLike, TensorLike])[],
     output: readonly [TensorLike, TensorLike],
   ): void {
-    this.#idle('initWeights');
+    const { network } = this.#idle('initWeights');
     if (!Array.isArray(cells) || cells.length !== this.numLayers) {
       throw badArgument('cells', `${this.numLayers} layers' weights`, cells?.length ?? cells);
     }
-    cells.forEach(([W_ih, W_hh, b_ih, b_hh], layer) => {
-      this.rnn[layer].initWeights(W_ih, W_hh, b_ih, b_hh);
-    });
-    this.outputLayer.initWeights(output[0], output[1]);
+    setParameters(network, [
+      ...cells.flatMap((given, layer) => {
+        const { W_ih, W_hh, b_ih, b_hh } = network.g.cells[layer];
+        const at = (name: string) => `cells[${layer}].${name}`;
+        return [
+          { parameter: W_ih, label: at('W_ih'), value: given?.[0] },
+          { parameter: W_hh, label: at('W_hh'), value: given?.[1] },
+          { parameter: b_ih, label: at('b_ih'), value: given?.[2] },
+          { parameter: b_hh, label: at('b_hh'), value: given?.[3] },
+        ];
+      }),
+      { parameter: network.g.W, label: 'output.W', value: output?.[0] },
+      { parameter: network.g.b, label: 'output.b', value: output?.[1] },
+    ]);
   }
 
   /**
@@ -276,19 +175,9 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
   async forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor> {
-    const { network, input, states } = this.#readCall('forward', x, h0);
-    return this.#call(() => this.#forward(network, input, states));
-  }
-
-  async #forward(network: Network, input: SequenceInput, states: Tensor | null): Promise<Tensor> {
-    const { spec, parties } = planCall(network, input, network.model.end, { keep: true, passes: 1 });
-    const plan = network.reserve(spec);
-    this.#kept = null;
-    const rows = this.#writeCall(network, plan, input, states);
-    const flags = { h0: states !== null, probabilities: false, score: false };
-    await network.run({ kind: 'forward', spec, rows, ...flags }, parties);
-    this.#kept = { spec, plan, lengths: input.lengths.slice(), hiddens: null };
-    return this.#readLogits(network, plan, input.rows);
+    const { calls } = this.#open('forward');
+    const { input, states } = this.#readCall(x, h0);
+    return this.#call('forward', () => calls.forward(input, states));
   }
 
   /**
@@ -309,82 +198,32 @@ export class RNNPhonemeClassifier {
     delta: TensorLike,
     options: { inputGradient?: boolean } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const network = this.#open('backward');
+    const { calls } = this.#open('backward');
     checkKeys('options', options, ['inputGradient']);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    return this.#call(() => this.#backward(network, delta, inputGradient));
-  }
-
-  async #backward(
-    network: Network,
-    delta: TensorLike,
-    inputGradient: boolean,
-  ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const kept = this.#kept;
-    if (!kept) throw noForward();
-    const { rows, steps, time } = kept.spec;
-    const given = readTensor('delta', delta, [rows, this.outputSize], this.dtype);
-    const input = { rows, steps, time, frames: kept.lengths.reduce((a, b) => a + b, 0), shared: null };
-    const { spec, parties } = planCall(network, { ...input, frames: input.frames }, kept.plan.end, {
-      ...{ gradients: true, inputGradient, passes: 2 },
-    });
-    const plan = network.reserve({ ...spec, inputFrames: 0 });
-    network.reals(plan.delta, given.data.length).set(given.data);
-    const job = {
-      kind: 'backward',
-      spec: { ...spec, inputFrames: 0 },
-      kept: kept.spec,
-      inputGradient,
-    } as const;
-    await network.run(job, parties);
-    network.takeOver(network.model.gradients);
-    const dh0 = this.#readStates(network, plan, rows);
-    return inputGradient ? { dh0, dx: this.#readInputGradient(network, plan, rows, time) } : dh0;
+    return this.#call('backward', () => calls.backward(delta, inputGradient));
   }
 
   /**
    * Forward, mean softmax cross-entropy and backward in one call: the averaged gradients are accumulated onto those
    * of `rnn` and `outputLayer`. Leaves alone what the last forward has kept.
    * @param x as in forward  @param labels class of each row
+   * @param options `classWeights` and `labelSmoothing` change the loss, see LossOptions
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST (nothing has changed)
    */
   async gradients(
     x: SequencesLike,
     labels: ArrayLike<number> | TensorLike,
-    options: { h0?: TensorLike; inputGradient?: boolean } = {},
+    options: { h0?: TensorLike; inputGradient?: boolean } & LossOptions = {},
   ): Promise<GradientResult> {
-    this.#open('gradients');
-    checkKeys('options', options, ['h0', 'inputGradient']);
+    const { calls } = this.#open('gradients');
+    checkKeys('options', options, ['h0', 'inputGradient', 'classWeights', 'labelSmoothing']);
+    const loss = lossSpec(options, this.outputSize);
     const inputGradient = readFlag('inputGradient', options.inputGradient);
-    const { network, input, states } = this.#readCall('gradients', x, options.h0);
+    const { input, states } = this.#readCall(x, options.h0);
     const classes = new Int32Array(input.rows);
     readLabels('labels', labels, input.rows, this.outputSize, classes);
-    return this.#call(() => this.#gradients(network, input, states, classes, inputGradient));
-  }
-
-  async #gradients(
-    network: Network,
-    input: SequenceInput,
-    states: Tensor | null,
-    labels: Int32Array,
-    inputGradient: boolean,
-  ): Promise<GradientResult> {
-    const { spec, parties } = planCall(network, input, this.#scratchStart(network), {
-      ...{ gradients: true, inputGradient, passes: 3 },
-    });
-    const plan = network.reserve(spec);
-    const rows = this.#writeCall(network, plan, input, states);
-    network.integers(plan.labels, input.rows).set(labels);
-    await network.run({ kind: 'gradients', spec, rows, h0: states !== null, inputGradient }, parties);
-    network.takeOver(network.model.gradients);
-    const result = {
-      loss: network.control.reals[Real.lossSum] / input.rows,
-      logits: this.#readLogits(network, plan, input.rows),
-      dh0: this.#readStates(network, plan, input.rows),
-    };
-    return inputGradient
-      ? { ...result, dx: this.#readInputGradient(network, plan, input.rows, input.time) }
-      : result;
+    return this.#call('gradients', () => calls.gradients(input, states, classes, inputGradient, loss));
   }
 
   /**
@@ -393,21 +232,21 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
-    const network = this.#idle('hiddens');
-    if (!this.#kept) throw noForward();
-    this.#kept.hiddens ??= readHiddens(network, this.#kept);
-    return this.#kept.hiddens;
+    return this.#idle('hiddens').calls.hiddens;
   }
 
   /** Sets the accumulated gradients to zero. Throws BUSY, CLOSED. */
   zeroGrad(): void {
-    const network = this.#idle('zeroGrad');
+    const { network } = this.#idle('zeroGrad');
     network.block(network.model.gradients[0]).fill(0);
   }
 
   /** Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. Throws BUSY, CLOSED. */
   stateDict(): Record<string, Tensor> {
-    const network = this.#idle('stateDict');
+    return this.#stateDict(this.#idle('stateDict').network);
+  }
+
+  #stateDict(network: Network): Record<string, Tensor> {
     const entries = network.g.parameters.map((parameter): [string, Tensor] => [
       parameter.name,
       new Tensor(network.parameterView(parameter).slice(), parameter.shape),
@@ -420,19 +259,17 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
-    const network = this.#idle('loadStateDict');
+    const { network } = this.#idle('loadStateDict');
     const { parameters } = network.g;
-    checkKeys(
-      'stateDict',
-      stateDict,
-      parameters.map(({ name }) => name),
+    const names = parameters.map(({ name }) => name);
+    checkKeys('stateDict', stateDict, names);
+    setParameters(
+      network,
+      parameters.map((parameter) => {
+        const { name } = parameter;
+        return { parameter, label: `stateDict.${name}`, value: stateDict[name] };
+      }),
     );
-    const values = parameters.map((parameter) =>
-      readParameter(parameter, stateDict[parameter.name], this.dtype),
-    );
-    parameters.forEach((parameter, i) => {
-      network.parameterView(parameter).set(values[i].data);
-    });
   }
 
   /**
@@ -442,19 +279,21 @@ export class RNNPhonemeClassifier {
    */
   async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
     checkKeys('options', options, ['metadata']);
-    this.#metadata = { ...this.#metadata, ...options.metadata };
+    const { network } = this.#idle('save');
+    const metadata = { ...this.#metadata, ...checkMetadata(options.metadata ?? {}) };
     const { inputSize, hiddenSize, outputSize, numLayers } = this;
     const shape = { inputSize, hiddenSize, outputSize, numLayers };
-    await writeModelFile(path, shape, this.stateDict(), this.#metadata);
+    await writeModelFile(path, shape, this.#stateDict(network), metadata);
+    this.#metadata = metadata;
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    const network = this.#open('optimizer');
+    const { network } = this.#open('optimizer');
     const slot = new OptimizerSlot(network, optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
       this.#open('step');
-      return this.#call(async () => {
+      return this.#call('step', async () => {
         slot.moveIn();
         const parties =
           network.threads === 0 ? 1 : Math.min(network.threads, Math.ceil(network.g.blockSize / 1e5));
@@ -474,35 +313,43 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
    * step); the signal's reason; CLOSED
    */
-  async fit(
-    data: LabelledSequences,
-    options: FitOptions & { validation?: LabelledSequences } = {},
-  ): Promise<EpochLog[]> {
-    const network = this.#open('fit');
-    const plan = readFitOptions(options);
-    const slot = this.#slotOf(network, options.optimizer ?? 'adam');
+  async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
+    const { network, calls, server } = this.#open('fit');
+    const plan = readFitOptions(options, this.outputSize);
+    const slot = this.#slotOf(network, options.optimizer === undefined ? 'adam' : options.optimizer);
     const training = this.#readData('data', data);
     const validation =
       options.validation === undefined ? null : this.#readData('validation', options.validation);
     plan.signal?.throwIfAborted();
     this.#training++;
-    return this.#call(async () => {
-      const start = this.#scratchStart(network);
+    return this.#call('fit', async () => {
+      const start = calls.scratchStart;
       try {
-        return await train(network, training, slot, plan, {
+        return await train(network, training, slot, this.#withCallbacks(plan), {
           start,
-          validate: validation && (() => this.#evaluate(network, validation)),
+          validate: validation && (() => calls.evaluate(validation)),
           serve: {
-            attend: (end) => this.#server.attend(end),
-            leave: () => this.#server.leave(),
-            between: () => this.#server.between(start),
+            attend: (end) => server.attend(end),
+            leave: () => server.leave(),
+            during: (work) => server.during(start, work),
           },
         });
       } finally {
         this.#training--;
-        await this.#server.between(start);
+        await server.between(start);
       }
     });
+  }
+
+  /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
+  #withCallbacks(plan: FitPlan): FitPlan {
+    const { onEpochEnd } = plan.callbacks;
+    if (!onEpochEnd) return plan;
+    const marked: Callbacks = {
+      ...plan.callbacks,
+      onEpochEnd: (epoch, log) => inCallbackOf.run(this, () => onEpochEnd(epoch, log)),
+    };
+    return { ...plan, callbacks: marked };
   }
 
   /**
@@ -514,12 +361,9 @@ export class RNNPhonemeClassifier {
    */
   training(
     data: LabelledSequences,
-    options: FitOptions & { validation?: LabelledSequences } = {},
+    options: FitOptions = {},
   ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
-    return trainingEvents(
-      (all) => this.fit(data, { ...options, ...all, validation: options.validation }),
-      options,
-    );
+    return trainingEvents((all) => this.fit(data, all), options, this.outputSize);
   }
 
   #slotOf(network: Network, given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
@@ -537,47 +381,9 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async evaluate(data: LabelledSequences): Promise<Evaluation> {
-    const network = this.#open('evaluate');
+    const { calls } = this.#open('evaluate');
     const sequences = this.#readData('data', data);
-    return this.#call(() => this.#evaluate(network, sequences));
-  }
-
-  async #evaluate(network: Network, data: Sequences): Promise<Evaluation> {
-    const { outputSize } = this;
-    const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
-    const rows = data.lengths.length;
-    let loss = 0;
-    for (let first = 0; first < rows; first += ROWS_PER_CALL) {
-      const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
-      loss += await this.#scoreRows(network, data, first, lengths, confusion);
-    }
-    const correct = confusion.reduce((sum, row, label) => sum + row[label], 0);
-    const recall = confusion.map((row, label) => row[label] / row.reduce((a, b) => a + b, 0));
-    return { loss: loss / rows, accuracy: correct / rows, confusion, recall };
-  }
-
-  /** Scores the rows `first` …, counts them in `confusion`, and returns the sum of their losses. */
-  async #scoreRows(
-    network: Network,
-    data: Sequences,
-    first: number,
-    lengths: Int32Array,
-    confusion: number[][],
-  ): Promise<number> {
-    const rows = lengths.length;
-    const steps = lengths.reduce((a, b) => Math.max(a, b), 0);
-    const frames = lengths.reduce((a, b) => a + b, 0);
-    const input = { rows, steps, time: steps, frames, shared: true };
-    const { spec, parties } = planCall(network, input, this.#scratchStart(network), { passes: 1 });
-    const plan = network.reserve(spec);
-    const flags = { h0: false, probabilities: false, score: true };
-    await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, parties);
-    const logits = network.reals(plan.logits, rows * this.outputSize);
-    for (let i = 0; i < rows; i++) {
-      const given = argmax(logits, i * this.outputSize, this.outputSize);
-      confusion[data.labels[first + i]][given]++;
-    }
-    return network.control.reals[Real.lossSum];
+    return this.#call('evaluate', () => calls.evaluate(sequences));
   }
 
   /**
@@ -586,49 +392,59 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async predict(x: SequencesLike): Promise<Tensor> {
-    const network = this.#open('predict');
+    const { calls, server } = this.#open('predict');
     const input = readSequences('x', x, this.inputSize, this.dtype);
-    const result = newReals(this.dtype, input.rows * this.outputSize);
-    for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
-      const rows = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
-      const probabilities =
-        this.#training > 0
-          ? await this.#server.ask(rows)
-          : await this.#call(() => this.#server.compute(rows, this.#scratchStart(network)));
-      result.set(probabilities, from * this.outputSize);
-    }
-    return new Tensor(result, [input.rows, this.outputSize]);
+    const probabilities =
+      this.#training > 0
+        ? await server.ask(input)
+        : await this.#call('predict', () => server.compute(input, calls.scratchStart));
+    return new Tensor(probabilities, [input.rows, this.outputSize]);
+  }
+
+  /**
+   * The model on live input, one frame at a time, with the parameters as they are now.
+   * @throws BUSY, CLOSED
+   */
+  stream(): ClassifierStream {
+    const { network } = this.#idle('stream');
+    return new ClassifierStream(network.g, (parameter) => network.parameterView(parameter));
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
-  async close(): Promise<void> {
-    const network = this.#network;
-    if (!network) return;
-    this.#network = null;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (inCallbackOf.getStore() === this) throw busy('close');
+    const parts = this.#parts;
+    this.#parts = null;
     await this.#turn;
-    await network.close();
-    this.#kept = null;
-    this.#cells = [];
     networks.delete(this);
+    await parts?.network.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #open(method: string): Network {
-    if (!this.#network) throw closed(method);
-    return this.#network;
+  #open(method: string): Parts {
+    if (!this.#parts) throw closed(method);
+    return this.#parts;
   }
 
-  #idle(method: string): Network {
-    const network = this.#open(method);
-    if (this.#inFlight > 0) throw busy(method);
-    return network;
+  /** While fit waits for its callback no thread runs: what the callback reads and writes is as between two calls. */
+  #idle(method: string): Parts {
+    const parts = this.#open(method);
+    if (this.#inFlight > 0 && inCallbackOf.getStore() !== this) throw busy(method);
+    return parts;
   }
 
   /** Runs when all calls made before have ended. */
-  async #call<T>(work: () => Promise<T>): Promise<T> {
+  async #call<T>(method: string, work: () => Promise<T>): Promise<T> {
+    // It would wait for the fit that waits for it.
+    if (inCallbackOf.getStore() === this) throw busy(method);
     this.#inFlight++;
     const before = this.#turn;
     let end = (): void => {};
@@ -644,15 +460,10 @@ export class RNNPhonemeClassifier {
     }
   }
 
-  #scratchStart(network: Network): number {
-    return this.#kept?.plan.end ?? network.model.end;
-  }
-
-  #readCall(method: string, x: SequencesLike, h0: TensorLike | undefined) {
-    const network = this.#open(method);
+  #readCall(x: SequencesLike, h0: TensorLike | undefined) {
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const shape = [this.numLayers, input.rows, this.hiddenSize];
-    return { network, input, states: h0 === undefined ? null : readTensor('h0', h0, shape, this.dtype) };
+    return { input, states: h0 === undefined ? null : readTensor('h0', h0, shape, this.dtype) };
   }
 
   #readData(name: string, data: LabelledSequences): Sequences {
@@ -662,33 +473,6 @@ export class RNNPhonemeClassifier {
     readLabels(`${name}.labels`, data.labels, input.rows, this.outputSize, sequences.labels);
     return sequences;
   }
-
-  #writeCall(network: Network, plan: BatchMemory, input: SequenceInput, states: Tensor | null) {
-    if (states) network.reals(plan.h0, states.data.length).set(states.data);
-    return network.writeInput(plan, input);
-  }
-
-  #readLogits(network: Network, plan: BatchMemory, rows: number): Tensor {
-    return new Tensor(network.copy(plan.logits, rows * this.outputSize), [rows, this.outputSize]);
-  }
-
-  #readStates(network: Network, plan: BatchMemory, rows: number): Tensor {
-    const shape = [this.numLayers, rows, this.hiddenSize];
-    return new Tensor(network.copy(plan.dh0, this.numLayers * rows * this.hiddenSize), shape);
-  }
-
-  #readInputGradient(network: Network, plan: BatchMemory, rows: number, time: number): Tensor {
-    return new Tensor(network.copy(plan.dx, rows * time * this.inputSize), [rows, time, this.inputSize]);
-  }
-}
-
-function readKernels(kernels: unknown): KernelOptions {
-  if (kernels === 'wasm' || kernels === 'wasm-relaxed' || kernels === 'blas') return { maker: kernels };
-  const path =
-    typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
-  if (typeof path !== 'string')
-    throw badArgument('kernels', "'wasm', 'wasm-relaxed', 'blas' or { blas: path }", kernels);
-  return { maker: 'blas', blasPath: path };
 }
 
 function readFlag(name: string, value: unknown): boolean {
@@ -696,101 +480,37 @@ function readFlag(name: string, value: unknown): boolean {
   return value ?? false;
 }
 
-function readParameter({ name, shape }: Parameter, value: TensorLike | undefined, dtype: Dtype): Tensor {
-  if (value === undefined) throw badArgument(`stateDict.${name}`, `[${shape.join(', ')}]`, 'nothing');
-  const read = readTensor(`stateDict.${name}`, value, shape, dtype);
+/** Sets parameters: all or, where one is wrong, none. */
+function setParameters(
+  network: Network,
+  given: readonly { parameter: Parameter; label: string; value: TensorLike | undefined }[],
+): void {
+  const values = given.map(({ parameter, label, value }) =>
+    readParameter(label, parameter, value, network.g.dtype),
+  );
+  given.forEach(({ parameter }, i) => {
+    network.parameterView(parameter).set(values[i].data);
+  });
+}
+
+function readParameter(
+  label: string,
+  { shape }: Parameter,
+  value: TensorLike | undefined,
+  dtype: Dtype,
+): Tensor {
+  if (value === undefined || value === null)
+    throw badArgument(label, `[${shape.join(', ')}]`, value ?? 'nothing');
+  const read =
+    shape.length === 1 ? readBias(label, value, shape[0], dtype) : readTensor(label, value, shape, dtype);
   const bad = read.data.findIndex((number) => !Number.isFinite(number));
-  if (bad >= 0) throw badArgument(`stateDict.${name}`, 'finite numbers', `${read.data[bad]} at ${bad}`);
+  if (bad >= 0) throw badArgument(label, 'finite numbers', `${read.data[bad]} at ${bad}`);
   return read;
 }
 
-interface CallKind {
-  keep?: boolean;
-  gradients?: boolean;
-  inputGradient?: boolean;
-  /** Passes over the weights: 1 forward, 2 backward, 3 both. */
-  passes: 1 | 2 | 3;
-}
-
-/** The memory and the number of threads for a call. */
-function planCall(
-  network: Network,
-  input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
-  start: number,
-  kind: CallKind,
-): { spec: BatchSpec; parties: number } {
-  const { g } = network;
-  const { rows, steps, time, frames } = input;
-  const { keep = false, gradients = false, inputGradient = false, passes } = kind;
-  const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes, g.maker), passes);
-  const inputFrames = input.shared ? 0 : frames;
-  return {
-    spec: {
-      start,
-      rows,
-      steps,
-      time,
-      threads: parties,
-      keep,
-      gradients,
-      inputFrames,
-      results: true,
-      inputGradient,
-    },
-    parties,
-  };
-}
-
-function cellOver(network: Network, layer: number): RNNCell {
-  const { g } = network;
-  const { W_ih, W_hh, b_ih, b_hh } = g.cells[layer];
-  const p = (parameter: Parameter) => network.parameterView(parameter);
-  const d = (parameter: Parameter) => network.gradientView(parameter);
-  const parameters = { W_ih: p(W_ih), W_hh: p(W_hh), b_ih: p(b_ih), b_hh: p(b_hh) };
-  const gradients = { dW_ih: d(W_ih), dW_hh: d(W_hh), db_ih: d(b_ih), db_hh: d(b_hh) };
-  const inputSize = layer === 0 ? g.inputSize : g.hiddenSize;
-  return new RNNCell(inputSize, g.hiddenSize, { dtype: g.dtype }, { ...parameters, ...gradients });
-}
-
-function outputLayerOver(network: Network): Linear {
-  const { g } = network;
-  const [W, b] = [network.parameterView(g.W), network.parameterView(g.b)];
-  const [dW, db] = [network.gradientView(g.W), network.gradientView(g.b)];
-  return new Linear(g.hiddenSize, g.outputSize, { dtype: g.dtype }, { W, b, dW, db });
-}
-
-/** Reads the states out of the lanes' workspaces. */
-function readHiddens(network: Network, kept: Kept): Tensor[] {
-  const { g, thread } = network;
-  const { rows, time } = kept.spec;
-  const states = Array.from({ length: time + 1 }, () => newReals(g.dtype, g.numLayers * rows * g.hiddenSize));
-  const data = {
-    values: newReals(g.dtype, 0),
-    starts: new Uint32Array(0),
-    lengths: kept.lengths,
-    labels: kept.lengths,
-  };
-  const batch = new SortedBatch(rows).fill(data, 0, null);
-  const { reals } = thread.tools({ index: 0, parties: 1 });
-  for (let lane = 0; lane < kept.plan.lanes; lane++) {
-    for (const block of thread.blocksOf(lane, batch, kept.plan, true, { index: 0, parties: 1 })) {
-      copyStates(g, block, reals, states);
-    }
+function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
   }
-  return states.map((state) => new Tensor(state, [g.numLayers, rows, g.hiddenSize]));
-}
-
-function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
-  block.workspace.layers.forEach(({ h, rows }, layer) => {
-    for (let i = 0; i < block.count; i++) {
-      const to = (layer * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
-      for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
-        const row = h.at + (t * rows + i) * h.pitch;
-        for (let j = 0; j < g.hiddenSize; j++) {
-          const at = row + Math.floor(j / g.columns) * h.stride;
-          states[t][to + j] = reals[at / g.realBytes + (j % g.columns)];
-        }
-      }
-    }
-  });
+  return metadata;
 }

@@ -1,8 +1,9 @@
 import { badArgument } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
+import { checkKeys } from './validation.ts';
 
 /** Numbers in arrays of arrays, all of a rank the same length. */
-export type NestedNumbers = number | readonly NestedNumbers[];
+export type NestedNumbers = number | readonly NestedNumbers[] | Float32Array | Float64Array;
 
 export type RealArray = Float32Array | Float64Array;
 
@@ -53,12 +54,16 @@ export function tensor(
   values: ArrayLike<number> | NestedNumbers,
   options: { shape?: readonly number[]; dtype?: Dtype } = {},
 ): Tensor {
+  checkKeys('options', options, ['shape', 'dtype']);
   const dtype = options.dtype ?? (values instanceof Float64Array ? 'float64' : 'float32');
   checkDtype(dtype);
-  if (typeof values === 'number') return new Tensor(newReals(dtype, 1).fill(values), options.shape ?? []);
+  if (typeof values === 'number')
+    return shaped(new Tensor(newReals(dtype, 1).fill(values), []), options.shape);
   if (Array.isArray(values)) return shaped(flatten('values', values, dtype), options.shape);
-  const flat = values as ArrayLike<number>;
-  const data = asReals(flat, dtype);
+  if (!isNumberArray(values))
+    throw badArgument('values', 'numbers in nested arrays, or a typed array', values);
+  const flat = values;
+  const data = asReals('values', flat, dtype);
   return shaped(new Tensor(data, [flat.length]), options.shape);
 }
 
@@ -75,15 +80,27 @@ export function checkDtype(dtype: unknown): asserts dtype is Dtype {
   if (dtype !== 'float32' && dtype !== 'float64') throw badArgument('dtype', "'float32' or 'float64'", dtype);
 }
 
-const asReals = (values: ArrayLike<number>, dtype: Dtype): RealArray => {
-  if (dtype === 'float32') return values instanceof Float32Array ? values : Float32Array.from(values);
-  return values instanceof Float64Array ? values : Float64Array.from(values);
-};
+/** Whether a value is an array of numbers, flat or typed, other than of big integers. */
+const isNumberArray = (value: unknown): value is ArrayLike<number> =>
+  Array.isArray(value) ||
+  (ArrayBuffer.isView(value) &&
+    'length' in value &&
+    !(value instanceof BigInt64Array || value instanceof BigUint64Array));
+
+function asReals(name: string, values: ArrayLike<number>, dtype: Dtype): RealArray {
+  if (dtype === 'float32' && values instanceof Float32Array) return values;
+  if (dtype === 'float64' && values instanceof Float64Array) return values;
+  if (Array.isArray(values)) {
+    const bad = values.findIndex((value) => typeof value !== 'number');
+    if (bad >= 0) throw badArgument(`${name}[${bad}]`, 'a number', values[bad]);
+  }
+  return dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
+}
 
 /** The numbers of nested arrays, and their shape. */
 function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): Tensor {
   const shape: number[] = [];
-  for (let level: NestedNumbers = values; Array.isArray(level); level = level[0]) shape.push(level.length);
+  for (let level: unknown = values; isNumberArray(level); level = level[0]) shape.push(level.length);
   const data = newReals(dtype, sizeOf(shape));
   let at = 0;
   const fill = (level: NestedNumbers, depth: number): void => {
@@ -92,11 +109,12 @@ function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): 
       data[at++] = level;
       return;
     }
-    if (!Array.isArray(level) || level.length !== shape[depth]) {
-      const got = Array.isArray(level) ? `a row of ${level.length}` : level;
+    // The innermost rank may be typed arrays: a frame often is one.
+    if (!isNumberArray(level) || level.length !== shape[depth]) {
+      const got = isNumberArray(level) ? `a row of ${level.length}` : level;
       throw badArgument(name, `rows of equal lengths, shape [${shape.join(', ')}]`, got);
     }
-    for (const entry of level) fill(entry, depth + 1);
+    for (let i = 0; i < level.length; i++) fill(level[i], depth + 1);
   };
   fill(values, 0);
   return new Tensor(data, shape);
@@ -130,7 +148,7 @@ function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Te
       data.length,
     );
   }
-  return new Tensor(asReals(data, dtype), shape);
+  return new Tensor(asReals(`${name}.data`, data, dtype), shape);
 }
 
 /** Whether a value has the form `{ data, shape }`. */
@@ -139,11 +157,5 @@ export function isShapedData(
 ): value is { readonly data: ArrayLike<number>; readonly shape: readonly number[] } {
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) return false;
   const { data, shape } = value;
-  return (
-    typeof data === 'object' &&
-    data !== null &&
-    'length' in data &&
-    Array.isArray(shape) &&
-    shape.every((n) => Number.isInteger(n) && n >= 0)
-  );
+  return isNumberArray(data) && Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
 }

@@ -1,7 +1,9 @@
+import type { ClassifierOptions } from './classifier-options.ts';
 import type { Job } from './network/programs.ts';
+import { networkOf } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
 import { WorkerTeam } from './parallel/team.ts';
-import { type ClassifierOptions, networkOf, RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 
 /** Small models and data for unit tests. */
 export const small = { inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2 } as const;

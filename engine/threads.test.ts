@@ -1,6 +1,6 @@
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { networkOf } from './rnn-classifier.ts';
+import { networkOf } from './network/registry.ts';
 import { labelled, teamOf, withModel } from './test-models.ts';
 
 describe('worker threads', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { networkOf } from './network/registry.ts';
 import { Word } from './parallel/control.ts';
-import { networkOf, type RNNPhonemeClassifier } from './rnn-classifier.ts';
+import type { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, killWorker, labelled, teamOf, withModel } from './test-models.ts';
 
 const data = labelled(64, 30);

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
-import { networkOf } from '../engine/rnn-classifier.ts';
+import { networkOf } from '../engine/network/registry.ts';
 import { killWorker, teamOf } from '../engine/test-models.ts';
 import type { BatchRecipe, NetworkShape, Problem } from './arbitraries.ts';
 import { batchRecipe, dtype, problemFor } from './arbitraries.ts';

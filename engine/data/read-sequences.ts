@@ -99,8 +99,8 @@ export function sliceRows(input: SequenceInput, from: number, to: number): Seque
   };
 }
 
-const longest = (lengths: Int32Array): number => lengths.reduce((a, b) => Math.max(a, b), 0);
-const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a + b, 0);
+export const longest = (lengths: Int32Array): number => lengths.reduce((a, b) => Math.max(a, b), 0);
+export const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a + b, 0);
 
 function readLengths(name: string, given: unknown, rows: number, time: number): Int32Array {
   const list = given as ArrayLike<unknown> | null;
@@ -115,7 +115,6 @@ function readLengths(name: string, given: unknown, rows: number, time: number): 
 }
 
 function readList(name: string, x: readonly unknown[], inputSize: number, dtype: Dtype): SequenceInput {
-  if (x.length === 0) throw badArgument(name, `[batch, time, ${inputSize}]`, [0]);
   const sequences = x.map((row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
   const lengths = Int32Array.from(sequences, (sequence) => sequence.shape[0]);
   const steps = longest(lengths);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 
 /**
@@ -5,7 +6,7 @@ import { open, rename, rm } from 'node:fs/promises';
  * to the disk, then renamed.
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  const beside = `${path}.${process.pid}.tmp`;
+  const beside = `${path}.${randomUUID()}.tmp`;
   try {
     const file = await open(beside, 'w');
     try {

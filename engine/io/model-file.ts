@@ -43,10 +43,21 @@ export async function readModelFile(path: string): Promise<ModelFile> {
 }
 
 function readShape(path: string, text: string | undefined): NetworkShape {
+  let shape: Partial<NetworkShape> | null = null;
   try {
-    const { inputSize, hiddenSize, outputSize, numLayers } = JSON.parse(text ?? '');
-    return { inputSize, hiddenSize, outputSize, numLayers };
+    shape = JSON.parse(text ?? '');
   } catch (cause) {
     throw badModelFile(path, `${KEYS.shape} in its metadata cannot be read`, cause);
   }
+  const size = (name: keyof NetworkShape): number => {
+    const value = shape?.[name];
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return value;
+    throw badModelFile(path, `${name} in its metadata is ${value}, expected an integer, 1 or more`);
+  };
+  return {
+    inputSize: size('inputSize'),
+    hiddenSize: size('hiddenSize'),
+    outputSize: size('outputSize'),
+    numLayers: size('numLayers'),
+  };
 }

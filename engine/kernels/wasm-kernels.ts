@@ -40,6 +40,9 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
     first: number,
   ): void;
   packPlain(b: number, step: number, W: number, k: number, n: number, kPadded: number, first: number): void;
+  /** One row alone, for streams: its values consecutive, otherwise as project and tanhStep. */
+  projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
+  tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   repeatRow(dst: number, row: number, bytes: number, count: number): void;
   tanhArray(dst: number, src: number, bytes: number): void;
   expArray(dst: number, src: number, bytes: number): void;

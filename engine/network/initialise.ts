@@ -1,7 +1,7 @@
 import { orthogonal } from '../numeric/orthogonal.ts';
 import type { Random } from '../numeric/random.ts';
 import type { RealArray } from '../tensor.ts';
-import type { Network } from './network.ts';
+import type { Geometry, Parameter } from './geometry.ts';
 
 /** How W_hh begins. */
 export type RecurrentInit = 'uniform' | 'orthogonal';
@@ -16,7 +16,11 @@ export function uniformWeights(array: RealArray, size: number, random: Random): 
  * A network's first parameters: everything uniform from ±1/√H; with 'orthogonal', every W_hh a random orthogonal
  * matrix (A. Saxe et al., https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
  */
-export function initialiseNetwork(network: Network, recurrent: RecurrentInit, random: Random): void {
+export function initialiseNetwork(
+  network: { readonly g: Geometry; parameterView(parameter: Parameter): RealArray },
+  recurrent: RecurrentInit,
+  random: Random,
+): void {
   const { g } = network;
   for (const parameter of g.parameters) {
     const view = network.parameterView(parameter);

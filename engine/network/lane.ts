@@ -8,9 +8,9 @@ import {
 } from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Kernels } from '../kernels/kernels.ts';
-import { log } from '../numeric/elementary.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
+import { type LossSpec, meanOf, rowDelta, rowLoss } from './loss.ts';
 import { cellArrays, type ModelMemory } from './model-memory.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
@@ -136,23 +136,31 @@ function putLogitRow({ kernels: k, g }: LaneTools, { workspace }: Block, i: numb
 }
 
 /**
- * Softmax cross-entropy, −log softmax(z)[label], and its gradient softmax(z) − onehot(label), which takes the
- * logits' place in the workspace. Adds the block's losses and correct rows to `score`.
+ * Softmax cross-entropy (see loss.ts) and its gradient, which takes the logits' place in the workspace. Adds the block's
+ * losses and correct rows to `score`.
  */
-export function lossAndDelta(tools: LaneTools, block: Block, data: Sequences, score: Score): void {
+export function lossAndDelta(
+  tools: LaneTools,
+  block: Block,
+  data: Sequences,
+  loss: LossSpec,
+  score: Score,
+): void {
   const { kernels: k, g, reals, doubles } = tools;
   const { logits, sums } = block.workspace;
   const filler = rowsOf(block) - block.count;
-  k.zeroRows(logits.at + block.count * logits.pitch, logits.stride, logits.pitch, filler, g.outputPanels);
+  const fillerAt = logits.at + block.count * logits.pitch;
+  k.zeroRows(fillerAt, logits.stride, logits.pitch, filler, g.outputPanels);
   for (let i = 0; i < block.count; i++) {
     const label = data.labels[block.batch.dataRows[block.firstRank + i]];
     const row = logitRow(tools, block, i);
     const first = row / g.realBytes;
     const chosen = reals[first + label];
+    const mean = loss.smoothing === 0 ? 0 : meanOf(reals, first, g.outputSize);
     if (label === argmax(reals, first, g.outputSize)) score.correct++;
     k.softmaxRow(row, g.outputSize, sums);
-    score.loss += log(doubles[sums / 8 + 1]) + (doubles[sums / 8] - chosen);
-    reals[first + label] -= 1;
+    score.loss += rowLoss(loss, label, doubles[sums / 8], doubles[sums / 8 + 1], chosen, mean);
+    rowDelta(loss, label, reals, first, g.outputSize);
     putLogitRow(tools, block, i, row);
   }
 }

@@ -26,6 +26,8 @@ export class Network {
   readonly control: Control;
   readonly threads: number;
   readonly team: Team<Job>;
+  /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
+  flopsPerThread = FLOPS_PER_THREAD;
   /** The main thread's own hold on the model. */
   readonly thread: ModelThread;
   readonly #memory: WebAssembly.Memory;
@@ -110,7 +112,7 @@ export class Network {
   /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
   engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
     if (this.threads === 0) return 1;
-    const worthwhile = Math.ceil((this.#flops(rows, frames) * passes) / FLOPS_PER_THREAD);
+    const worthwhile = Math.ceil((this.#flops(rows, frames) * passes) / this.flopsPerThread);
     return Math.max(1, Math.min(this.threads, lanes, worthwhile));
   }
 

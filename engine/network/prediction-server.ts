@@ -1,8 +1,9 @@
-import type { SequenceInput } from '../data/read-sequences.ts';
+import { type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
-import type { RealArray } from '../tensor.ts';
+import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import { ROWS_PER_CALL } from './calls.ts';
 import type { Network } from './network.ts';
 import { writeServeSpec } from './programs.ts';
 
@@ -23,6 +24,7 @@ export class PredictionServer {
   /** Where predictions may lie in memory while an epoch runs; null when none does. */
   #attending: number | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #wake = (): void => {};
 
   constructor(network: Network) {
     this.#network = network;
@@ -32,6 +34,7 @@ export class PredictionServer {
   ask(input: SequenceInput): Promise<RealArray> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject });
+      this.#wake();
       this.#look();
     });
   }
@@ -93,8 +96,38 @@ export class PredictionServer {
     }
   }
 
-  /** Probabilities [rows, O] by a call of their own. */
+  /** Answers requests while something else is waited for that uses no threads: a callback, a disk. */
+  async during<T>(start: number, work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+    });
+    // Whoever awaits `work` hears of its failure; this copy of it is only a clock.
+    done.catch(() => {});
+    while (!isDone) {
+      await this.between(start);
+      const asked = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      await Promise.race([done.catch(() => {}), asked]);
+    }
+    this.#wake = () => {};
+    await this.between(start);
+    return work;
+  }
+
+  /** Probabilities [rows, O] by calls of their own, many rows a part at a time. */
   async compute(input: SequenceInput, start: number): Promise<RealArray> {
+    const { g } = this.#network;
+    const probabilities = newReals(g.dtype, input.rows * g.outputSize);
+    for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
+      const part = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
+      probabilities.set(await this.#computePart(part, start), from * g.outputSize);
+    }
+    return probabilities;
+  }
+
+  async #computePart(input: SequenceInput, start: number): Promise<RealArray> {
     const network = this.#network;
     const { g } = network;
     const lanes = laneCount(input.rows, g.blockSize * g.realBytes, g.maker);

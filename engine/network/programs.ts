@@ -21,6 +21,7 @@ import {
   softmaxBlock,
   writeLogits,
 } from './lane.ts';
+import { type LossSpec, plainLoss } from './loss.ts';
 import { reduceRun, runsOf, treeSum } from './reduce.ts';
 import { SortedBatch } from './sorted-batch.ts';
 import type { ModelThread } from './thread.ts';
@@ -37,7 +38,7 @@ export interface Rows {
 export type Job =
   | ({ kind: 'forward' } & ForwardCall)
   | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; inputGradient: boolean }
-  | { kind: 'gradients'; spec: BatchSpec; rows: Rows; h0: boolean; inputGradient: boolean }
+  | { kind: 'gradients'; spec: BatchSpec; rows: Rows; h0: boolean; inputGradient: boolean; loss: LossSpec }
   | { kind: 'update'; optimizer: OptimizerSpec; learningRate: number; clipNorm: number | null }
   | ({ kind: 'epoch' } & Epoch);
 
@@ -68,6 +69,7 @@ export interface Epoch {
   readonly stepsBefore: number;
   readonly stepsInAll: number;
   readonly clipNorm: number | null;
+  readonly loss: LossSpec;
   /** Whether a step that is not finite is left out, instead of ending the training. */
   readonly skipNotFinite: boolean;
 }
@@ -147,7 +149,7 @@ function* forward(
       forwardBlock(tools, block, data, call.h0 ? memory : null);
       if (call.probabilities) softmaxBlock(tools, block);
       writeLogits(tools, block, memory);
-      if (call.score) lossAndDelta(tools, block, data, score);
+      if (call.score) lossAndDelta(tools, block, data, plainLoss, score);
     }
     storeScore(tools, memory, lane, score);
   };
@@ -199,6 +201,7 @@ function laneGradient(
   data: Sequences,
   lane: number,
   place: Place,
+  loss: LossSpec,
   call: { h0: boolean; inputGradient: boolean } | null,
 ): void {
   const score: Score = { loss: 0, correct: 0 };
@@ -206,7 +209,7 @@ function laneGradient(
   for (const block of thread.blocksOf(lane, batch, memory, false, place)) {
     forwardBlock(tools, block, data, call?.h0 ? memory : null);
     if (call) writeLogits(tools, block, memory);
-    lossAndDelta(tools, block, data, score);
+    lossAndDelta(tools, block, data, loss, score);
     backwardBlock(tools, block, {
       block: memory.laneGradients + lane * memory.gradientBytes,
       add,
@@ -238,7 +241,8 @@ function* gradients(thread: ModelThread, job: Extract<Job, { kind: 'gradients' }
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
   yield* packWeights(thread, 0, place);
-  const visit = (lane: number) => laneGradient(thread, tools, memory, batch, data, lane, place, job);
+  const visit = (lane: number) =>
+    laneGradient(thread, tools, memory, batch, data, lane, place, job.loss, job);
   yield* everyLane(thread, memory, visit, () => {
     thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
   });
@@ -320,7 +324,8 @@ function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     const parity = Atomics.load(words, Word.parity);
     const tools = thread.tools(place);
     yield* packWeights(thread, parity, place);
-    const visit = (lane: number) => laneGradient(thread, tools, lanes, batch, job.data, lane, place, null);
+    const visit = (lane: number) =>
+      laneGradient(thread, tools, lanes, batch, job.data, lane, place, job.loss, null);
     yield* everyLane(thread, lanes, visit, nothing);
 
     for (const run of runsOf(g, place)) {

@@ -1,11 +1,11 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { badArgument, badCheckpoint } from '../errors.ts';
+import { badArgument, badCheckpoint, ElmanError } from '../errors.ts';
 import { writeFileAtomically } from '../io/atomic-file.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import type { RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
-import type { OptimizerState } from './optimizer.ts';
+import type { OptimizerState } from './optimizer-slot.ts';
 import type { TrainingState } from './training-state.ts';
 
 /**
@@ -19,9 +19,11 @@ export interface Checkpoint {
   readonly best: RealArray | null;
   readonly optimizer: OptimizerState;
   readonly state: TrainingState;
-  /** What has to be the same for training to go on as if it had not been interrupted. */
-  readonly settings: string;
+  readonly settings: TrainingSettings;
 }
+
+/** What has to be the same for training to go on as if it had not been interrupted. */
+export type TrainingSettings = Readonly<Record<string, unknown>>;
 
 const NAME = /^checkpoint-(\d{9})\.safetensors$/;
 const KEY = 'elman.training';
@@ -43,7 +45,7 @@ export async function saveCheckpoint(
   };
   if (best) tensors.best = stored(best);
   await mkdir(spec.dir, { recursive: true });
-  const metadata = { [KEY]: JSON.stringify({ state, counts, settings }) };
+  const metadata = { [KEY]: JSON.stringify({ state, counts, settings }, keepNumber) };
   await writeFileAtomically(join(spec.dir, fileName(steps)), encodeSafetensors(tensors, metadata));
   for (const old of (await checkpointFiles(spec.dir)).slice(spec.keep))
     await rm(join(spec.dir, old), { force: true });
@@ -68,39 +70,49 @@ async function checkpointFiles(dir: string): Promise<string[]> {
 }
 
 /**
- * The newest checkpoint that is whole; null where there is none. A damaged one is named in a warning and passed over.
- * @throws BAD_ARGUMENT where it is of a training with other settings
+ * Opens a directory for a training: with `resume` returns its newest checkpoint that is whole, or null where there is
+ * none. A damaged one is named in a warning, passed over and removed, since it would pass for newer than those to come.
+ * @throws BAD_ARGUMENT where the checkpoints are of a training with other settings, or there are any without `resume`
  */
-export async function newestCheckpoint(
+export async function openCheckpoints(
   spec: CheckpointSpec,
-  settings: string,
+  settings: TrainingSettings,
   size: number,
 ): Promise<Checkpoint | null> {
-  for (const name of await checkpointFiles(spec.dir)) {
+  const names = await checkpointFiles(spec.dir);
+  if (!spec.resume && names.length > 0) {
+    throw badArgument(
+      'checkpoint.dir',
+      'a directory without checkpoints, or resume: true',
+      `${names[0]} in ${spec.dir}`,
+    );
+  }
+  for (const name of names) {
     const path = join(spec.dir, name);
-    const checkpoint = await readCheckpoint(path, size).catch((error: Error) => {
+    try {
+      return await readCheckpoint(path, settings, size);
+    } catch (error) {
+      const isDamage =
+        error instanceof SyntaxError || (error instanceof ElmanError && error.code !== 'BAD_ARGUMENT');
+      if (!isDamage) throw error;
       process.emitWarning(`${path} is damaged and passed over: ${error.message}`);
-      return null;
-    });
-    if (!checkpoint) continue;
-    if (checkpoint.settings !== settings) {
-      throw badArgument('checkpoint.resume', `a training with the settings ${settings}`, checkpoint.settings);
+      await rm(path, { force: true });
     }
-    return checkpoint;
   }
   return null;
 }
 
-async function readCheckpoint(path: string, size: number): Promise<Checkpoint> {
+async function readCheckpoint(path: string, settings: TrainingSettings, size: number): Promise<Checkpoint> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
-  const { state, counts, settings } = JSON.parse(metadata[KEY] ?? 'null') ?? {};
+  const { state, counts, settings: saved } = JSON.parse(metadata[KEY] ?? 'null', reviveNumber) ?? {};
+  if (!state || !counts || !saved) throw badCheckpoint(path, 'it says nothing of a training');
+  requireSameSettings(settings, saved);
   const block = (name: string): RealArray => {
     const data = tensors.get(name)?.data;
     if (data?.length !== size)
       throw badCheckpoint(path, `${name} has ${data?.length ?? 'no'} numbers, not ${size}`);
     return data;
   };
-  if (!state || !counts) throw badCheckpoint(path, 'it says nothing of a training');
   return {
     parameters: block('parameters'),
     best: tensors.has('best') ? block('best') : null,
@@ -108,3 +120,17 @@ async function readCheckpoint(path: string, size: number): Promise<Checkpoint> {
     ...{ state, settings },
   };
 }
+
+function requireSameSettings(settings: TrainingSettings, saved: TrainingSettings): void {
+  for (const [name, value] of Object.entries(settings)) {
+    const [ours, theirs] = [JSON.stringify(value), JSON.stringify(saved[name])];
+    if (ours !== theirs)
+      throw badArgument('checkpoint.resume', `a training whose ${name} is ${ours}`, saved[name]);
+  }
+}
+
+/** JSON knows no NaN and no Infinity: they travel as strings that no other string here is. */
+const keepNumber = (_: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isFinite(value) ? `number ${value}` : value;
+const reviveNumber = (_: string, value: unknown): unknown =>
+  typeof value === 'string' && value.startsWith('number ') ? Number(value.slice(7)) : value;

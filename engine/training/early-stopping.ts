@@ -44,7 +44,9 @@ export const freshStopping: StoppingState = { best: null, waited: 0 };
 export function watchEpoch(spec: EarlyStoppingSpec, state: StoppingState, log: EpochLog): StoppingState {
   const value = log[spec.monitor] ?? Number.NaN;
   const gain = state.best === null ? Number.POSITIVE_INFINITY : (state.best - value) * direction(spec);
-  return gain > spec.minDelta ? { best: value, waited: 0 } : { ...state, waited: state.waited + 1 };
+  return gain > spec.minDelta && !Number.isNaN(value)
+    ? { best: value, waited: 0 }
+    : { ...state, waited: state.waited + 1 };
 }
 
 const direction = (spec: EarlyStoppingSpec): 1 | -1 => (spec.monitor.toLowerCase().endsWith('loss') ? 1 : -1);

@@ -1,4 +1,7 @@
+import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
+import { type LossSpec, lossSpec } from '../network/loss.ts';
+import type { Optimizer } from '../optimizer.ts';
 import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
@@ -37,14 +40,13 @@ export interface Progress {
 }
 
 export interface Callbacks {
+  /** Where it throws, training ends after the current step, and fit rejects with what it threw. */
   onProgress?(progress: Progress): void;
-  /** May return a promise: the next epoch waits for it. */
+  /**
+   * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
+   * other calls on the model would wait for this training, and throw BUSY.
+   */
   onEpochEnd?(epoch: number, log: EpochLog): void | Promise<void>;
-}
-
-/** An optimizer made by `model.optimizer`. */
-export interface OptimizerHandle {
-  step(options?: { clipNorm?: number; learningRate?: number }): Promise<void>;
 }
 
 export interface FitOptions {
@@ -53,17 +55,21 @@ export interface FitOptions {
   /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
   batchSize?: number;
   /** Default adam. */
-  optimizer?: OptimizerType | OptimizerOptions | OptimizerHandle;
+  optimizer?: OptimizerType | OptimizerOptions | Optimizer;
   /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
   schedule?: Schedule;
   /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
   clipNorm?: number;
+  /** What the rows of each class count in loss and gradient; default 1. Losses reported of training are weighted too, those of evaluation never. */
+  classWeights?: ArrayLike<number>;
+  /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
+  labelSmoothing?: number;
   /** Whether the rows are shuffled anew every epoch. Default true. */
   shuffle?: boolean;
   /** Of the shuffling. Default 0. */
   seed?: number;
   /** Data to evaluate after every epoch. */
-  validation?: unknown;
+  validation?: LabelledSequences;
   /** Ends training when an epoch's figure has not got better for a while. */
   earlyStopping?: EarlyStopping;
   /** A step whose loss or gradient is not finite: stop (default) ends fit with NOT_FINITE, skip leaves it out. */
@@ -77,7 +83,7 @@ export interface FitOptions {
 
 const OPTIONS = [
   ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm', 'shuffle', 'seed', 'validation'],
-  ...['earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
+  ...['classWeights', 'labelSmoothing', 'earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
 ];
 
 /** Fit's options, checked, with defaults. */
@@ -86,6 +92,7 @@ export interface FitPlan {
   readonly batchSize: number;
   readonly schedule: ScheduleSpec;
   readonly clipNorm: number | null;
+  readonly loss: LossSpec;
   readonly shuffle: boolean;
   readonly seed: number;
   readonly earlyStopping: EarlyStoppingSpec | null;
@@ -96,7 +103,7 @@ export interface FitPlan {
 }
 
 /** Throws BAD_ARGUMENT. */
-export function readFitOptions(options: FitOptions): FitPlan {
+export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   checkKeys('options', options, OPTIONS);
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
@@ -104,6 +111,10 @@ export function readFitOptions(options: FitOptions): FitPlan {
   if (onNonFinite !== 'stop' && onNonFinite !== 'skip')
     throw badArgument('onNonFinite', "'stop' or 'skip'", onNonFinite);
   checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
+  for (const [name, callback] of Object.entries(callbacks)) {
+    if (callback !== undefined && typeof callback !== 'function')
+      throw badArgument(`callbacks.${name}`, 'a function', callback);
+  }
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw badArgument('signal', 'an AbortSignal', signal);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
@@ -119,6 +130,7 @@ export function readFitOptions(options: FitOptions): FitPlan {
     batchSize: checkInteger('batchSize', batchSize, 1),
     schedule: scheduleSpec(schedule),
     clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
+    loss: lossSpec(options, classes),
     seed: checkInteger('seed', seed, 0),
     earlyStopping: stopping,
     skipNotFinite: onNonFinite === 'skip',

@@ -48,6 +48,73 @@ describe('early stopping', () => {
 const networkBits = (model: { rnn: readonly { W_ih: { data: ArrayLike<number> } }[] }): string =>
   model.rnn.map((cell) => Array.from(cell.W_ih.data).join()).join(';');
 
+describe('a callback', () => {
+  it('at an epoch’s end may predict, read, write and save; what would wait for this training throws BUSY', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        const seen: unknown[] = [];
+        await model.fit(data, {
+          batchSize: 25,
+          callbacks: {
+            onEpochEnd: async () => {
+              seen.push((await model.predict(data.x)).shape, Object.keys(model.stateDict()).length);
+              const busy = expect.objectContaining({ code: 'BUSY' });
+              await expect(model.evaluate(data)).rejects.toEqual(busy);
+              await expect(model.forward(data.x)).rejects.toEqual(busy);
+              model.outputLayer.b.data.fill(9);
+            },
+          },
+        });
+        expect(seen).toEqual([[50, 4], 10]);
+        expect([...model.outputLayer.b.data]).toEqual([9, 9, 9, 9]);
+      });
+    }
+  });
+
+  it('is not waited for by predictions from elsewhere', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      let predicted = (): void => {};
+      const prediction = new Promise<void>((resolve) => {
+        predicted = resolve;
+      });
+      const fit = model.fit(data, { callbacks: { onEpochEnd: () => prediction } });
+      setTimeout(() => void model.predict(data.x).then(predicted), 50);
+      expect(await fit).toHaveLength(1);
+    });
+  });
+
+  it('of progress that fails ends training, and fit rejects with what it threw', async () => {
+    for (const onProgress of [
+      () => {
+        throw new Error('no more');
+      },
+      async () => {
+        throw new Error('no more');
+      },
+    ]) {
+      await withModel({ threads: 2 }, async (model) => {
+        const fit = model.fit(labelled(500, 20), { epochs: 10_000, callbacks: { onProgress } });
+        await expect(fit).rejects.toThrow('no more');
+      });
+    }
+  });
+
+  it('of progress is called although epochs are short, and the event loop has its turn without threads', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        let progress = 0;
+        let ticks = 0;
+        const timer = setInterval(() => ticks++, 5);
+        const callbacks = { onProgress: () => void progress++ };
+        await model.fit(labelled(8, 4), { epochs: 3_000, callbacks });
+        clearInterval(timer);
+        expect(progress).toBeGreaterThan(0);
+        expect(ticks).toBeGreaterThan(2);
+      });
+    }
+  });
+});
+
 describe('a step that is not finite', () => {
   it('is left out on request, and counted', async () => {
     const x = { ...data.x, data: data.x.data.slice() };
@@ -169,12 +236,37 @@ describe('checkpoints', () => {
     warning.mockRestore();
   });
 
+  it('of another training are not mixed with those to come', async () => {
+    await brokenOff({ dir }, 1);
+    await withModel({ threads: 0 }, async (model) => {
+      const again = model.fit(data, { ...options, checkpoint: { dir } });
+      await expect(again).rejects.toThrow('checkpoint.dir: expected a directory without checkpoints');
+    });
+  });
+
+  it('of another model are refused, not taken for damaged', async () => {
+    await brokenOff({ dir }, 1);
+    await withModel({ threads: 0, hiddenSize: 12 }, async (model) => {
+      const other = { ...options, checkpoint: { dir, resume: true } };
+      await expect(model.fit(data, other)).rejects.toThrow('a training whose hiddenSize is 12, got 11');
+    });
+  });
+
+  it('bring a history back as it was, not-a-numbers included', async () => {
+    const bad = { x: { data: new Float64Array(60).fill(Number.NaN), shape: [2, 6, 5] }, labels: [0, 1] };
+    const skipping = { onNonFinite: 'skip', checkpoint: { dir, resume: true } } as const;
+    const first = await withModel({ threads: 0 }, (model) => model.fit(bad, skipping));
+    const again = await withModel({ threads: 0 }, (model) => model.fit(bad, skipping));
+    expect(first[0].loss).toBeNaN();
+    expect(timeless(again)).toEqual(timeless(first));
+  });
+
   it('are refused for another training', async () => {
     await brokenOff({ dir }, 1);
     await withModel({ threads: 0 }, async (model) => {
       const other = { ...options, batchSize: 9, checkpoint: { dir, resume: true } };
       await expect(model.fit(data, other)).rejects.toThrow(
-        'checkpoint.resume: expected a training with the settings',
+        'checkpoint.resume: expected a training whose batchSize is 9, got 8',
       );
     });
   });

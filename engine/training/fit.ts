@@ -7,11 +7,11 @@ import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
 import type { RealArray } from '../tensor.ts';
-import { newestCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan, Progress } from './fit-options.ts';
-import { type OptimizerSlot, takeOverStep } from './optimizer.ts';
+import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { afterEpoch } from './schedules.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
@@ -24,8 +24,12 @@ export interface FitSurroundings {
   readonly start: number;
   /** Evaluates the validation data, where there are any. */
   readonly validate: (() => Promise<{ loss: number; accuracy: number }>) | null;
-  /** Looks after predictions that are asked for: told when the threads begin and end, called in between. */
-  readonly serve: { attend(start: number): void; leave(): void; between(): Promise<void> };
+  /** Looks after predictions that are asked for: told when the threads begin and end, and what is waited for between. */
+  readonly serve: {
+    attend(start: number): void;
+    leave(): void;
+    during<T>(work: Promise<T>): Promise<T>;
+  };
 }
 
 /** Trains; the threads run whole epochs, or as many steps as lie between two checkpoints. */
@@ -44,14 +48,17 @@ export async function train(
   Atomics.store(words, Word.parity, 0);
   Atomics.store(words, Word.stopRequest, 0);
   plan.signal?.addEventListener('abort', stop);
+  const timer = setInterval(() => training.tellProgress(), LOOK_MS);
   try {
     await training.begin();
     while (!training.isOver) {
       plan.signal?.throwIfAborted();
       await training.runEpoch();
     }
+    plan.signal?.throwIfAborted();
     training.restoreBest();
   } finally {
+    clearInterval(timer);
     plan.signal?.removeEventListener('abort', stop);
     bringHome(network);
     network.block(network.model.gradients[0]).fill(0);
@@ -78,6 +85,10 @@ class Training {
   readonly #epoch: Omit<Epoch, 'learningRate' | 'firstStep' | 'endStep' | 'stepsBefore'>;
   readonly #memoryEnd: number;
   #state: TrainingState;
+  /** When the threads began with the steps they are at; null while they rest. */
+  #runningSince: number | null = null;
+  /** What a callback threw that nobody awaits. */
+  #fault: { readonly error: unknown } | null = null;
   #best: RealArray | null = null;
 
   constructor(
@@ -109,7 +120,7 @@ class Training {
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
-      ...{ clipNorm: plan.clipNorm, skipNotFinite: plan.skipNotFinite },
+      ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
     };
   }
 
@@ -127,9 +138,7 @@ class Training {
   async begin(): Promise<void> {
     const { checkpoint } = this.#plan;
     const { model, g } = this.#network;
-    const found = checkpoint?.resume
-      ? await newestCheckpoint(checkpoint, this.#settings(), g.blockSize)
-      : null;
+    const found = checkpoint && (await openCheckpoints(checkpoint, this.#settings(), g.blockSize));
     if (found) {
       this.#network.block(model.parameters[0]).set(found.parameters);
       this.#slot.restore(found.optimizer);
@@ -186,25 +195,38 @@ class Training {
     writeSums(network, sums);
     Atomics.store(words, Word.step, step);
     Atomics.store(words, Word.command, Command.next);
-    const started = performance.now();
-    const timer = setInterval(() => {
-      this.#plan.callbacks.onProgress?.(this.#progress(started));
-    }, LOOK_MS);
+    this.#runningSince = performance.now();
     this.#around.serve.attend(this.#memoryEnd);
     try {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, this.#parties);
     } finally {
-      clearInterval(timer);
+      this.#runningSince = null;
       this.#around.serve.leave();
     }
+    if (this.#fault) throw this.#fault.error;
     const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
       throw notFinite(epoch, Atomics.load(words, Word.step), reals[Real.lossSum], reals[Real.gradientNorm]);
     }
     bringHome(network);
     this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
+  }
+
+  /** Tells the callback where training stands. One that fails ends training after the current step. */
+  tellProgress(): void {
+    const { onProgress } = this.#plan.callbacks;
+    if (!onProgress || this.#runningSince === null) return;
+    const failed = (error: unknown): void => {
+      this.#fault ??= { error };
+      Atomics.store(this.#network.control.words, Word.stopRequest, 1);
+    };
+    try {
+      Promise.resolve(onProgress(this.#progress(this.#runningSince))).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   #progress(started: number): Progress {
@@ -226,7 +248,6 @@ class Training {
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {
     const { epoch, sums } = this.#state;
     const { reals } = this.#network.control;
-    await this.#around.serve.between();
     const validation = await this.#around.validate?.();
     const log: EpochLog = {
       epoch,
@@ -239,6 +260,11 @@ class Training {
       ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
     };
     this.#advance(log, random);
+    await this.#around.serve.during(this.#closeEpoch(epoch, log));
+  }
+
+  /** What needs no threads at an epoch's end. */
+  async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
     await this.#plan.callbacks.onEpochEnd?.(epoch, log);
     const { checkpoint } = this.#plan;
     if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
@@ -280,14 +306,16 @@ class Training {
   }
 
   /** What makes two trainings the same but for how far they have come. */
-  #settings(): string {
-    const { batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite } = this.#plan;
-    const { inputSize, hiddenSize, outputSize, numLayers, dtype } = this.#network.g;
-    return JSON.stringify({
-      network: { inputSize, hiddenSize, outputSize, numLayers, dtype },
+  #settings(): TrainingSettings {
+    const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
+      this.#plan;
+    const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
+    return {
+      ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
+      kernels: maker,
       rows: this.#permutation.length,
       optimizer: this.#slot.spec,
-      ...{ batchSize, schedule, clipNorm, shuffle, seed, epochs, earlyStopping, skipNotFinite },
-    });
+      ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite },
+    };
   }
 }

@@ -77,9 +77,9 @@ const ABSENT: Omit<OptimizerSpec, 'type'> = {
 /** Checks an optimizer's options and fills the defaults in. Throws BAD_ARGUMENT. */
 export function optimizerSpec(options: OptimizerType | OptimizerOptions): OptimizerSpec {
   const given: { type: OptimizerType } = typeof options === 'string' ? { type: options } : options;
-  const defaults = DEFAULTS[given?.type];
-  if (!defaults)
+  if (typeof given !== 'object' || given === null || !Object.hasOwn(DEFAULTS, given.type))
     throw badArgument('optimizer', `one of ${Object.keys(DEFAULTS).join(', ')}`, given?.type ?? given);
+  const defaults = DEFAULTS[given.type];
   for (const [name, value] of Object.entries(given)) {
     if (name === 'type' || value === undefined) continue;
     if (!(name in defaults)) throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);

@@ -63,9 +63,9 @@ const KEYS: Record<ScheduleType, readonly string[]> = {
 /** Checks a schedule and fills its defaults in. Throws BAD_ARGUMENT. */
 export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   const given = typeof schedule === 'string' ? { type: schedule } : schedule;
-  const keys = KEYS[given?.type];
-  if (!keys) throw badArgument('schedule', `one of ${Object.keys(KEYS).join(', ')}`, given?.type ?? given);
-  checkKeys('schedule', given, keys);
+  if (typeof given !== 'object' || given === null || !Object.hasOwn(KEYS, given.type))
+    throw badArgument('schedule', `one of ${Object.keys(KEYS).join(', ')}`, given?.type ?? given);
+  checkKeys('schedule', given, KEYS[given.type]);
   const read: Partial<ScheduleSpec> = given;
   const { warmup = 0, epochs = 1, factor = 0.1, patience = 10, threshold = 1e-4 } = read;
   if (given.type === 'step') checkInteger('schedule.epochs', read.epochs, 1);

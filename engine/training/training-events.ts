@@ -1,4 +1,10 @@
-import type { Callbacks, EpochLog, FitOptions, Progress } from './fit-options.ts';
+import {
+  type Callbacks,
+  type EpochLog,
+  type FitOptions,
+  type Progress,
+  readFitOptions,
+} from './fit-options.ts';
 
 /** What happens in training: where it stands a few times a second, and every epoch's end. */
 export type TrainingEvent =
@@ -13,7 +19,10 @@ export type TrainingEvent =
 export async function* trainingEvents(
   run: (options: FitOptions) => Promise<EpochLog[]>,
   options: FitOptions,
+  classes: number,
 ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
+  // Checked before anything of it is replaced.
+  readFitOptions(options, classes);
   const left = new AbortController();
   const waiting: TrainingEvent[] = [];
   let wake = (): void => {};

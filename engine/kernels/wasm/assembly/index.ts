@@ -5,4 +5,5 @@ export { packTransposed, packPlain, packBias, repeatRow } from './pack';
 export { softmaxRow } from './loss';
 export { addLanes, average, squaredNorm } from './reduction';
 export { sgd, adam, rmsprop } from './optimizers';
+export { projectRow, tanhStepRow } from './row';
 export { tanhArray, expArray } from './elementary';

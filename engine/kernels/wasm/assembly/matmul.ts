@@ -1,5 +1,6 @@
 import { tanhV } from './elementary';
 import { LANES, PANEL, TILE } from './layout';
+import { multiplyAdd } from './multiply-add';
 
 /** What becomes of a tile of results, besides being stored. */
 const TANH: i32 = 1;
@@ -7,13 +8,6 @@ const TANH_BACKWARD: i32 = 2;
 
 /** Rows of dzᵀ x summed in one go: 8 KB of either operand's panel, both stay in the first-level cache. */
 const DEPTH: i32 = 256;
-
-/** ab + c; rounded once, by whatever the machine has, where relaxed SIMD is asked for, else twice, as IEEE 754 says. */
-@inline
-function multiplyAdd(a: v128, b: v128, c: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<real>(a, b, c);
-  return v128.add<real>(c, v128.mul<real>(a, b));
-}
 
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two

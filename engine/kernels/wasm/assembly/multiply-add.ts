@@ -1,0 +1,6 @@
+/** ab + c; rounded once, by whatever the machine has, where relaxed SIMD is asked for, else twice, as IEEE 754 says. */
+@inline
+export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<real>(a, b, c);
+  return v128.add<real>(c, v128.mul<real>(a, b));
+}

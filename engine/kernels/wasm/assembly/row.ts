@@ -1,0 +1,65 @@
+import { tanhV } from './elementary';
+import { LANES, PANEL } from './layout';
+import { multiplyAdd } from './multiply-add';
+
+/**
+ * c = start + a B for a single row, four panels at a time: the same operations in the same order as a row of a tile,
+ * so the same bits, without the three rows a tile would compute for nothing.
+ *   a: [k] consecutive values     b: packed panels [k, LANES], one after the other     start, c: [nPanels · LANES]
+ */
+function multiplyRow(c: usize, nPanels: i32, a: usize, k: i32, b: usize, start: usize): void {
+  const bStep = <usize>k * PANEL;
+  const end = a + <usize>k * sizeof<real>();
+  let n = 0;
+  for (; n + 4 <= nPanels; n += 4) {
+    let c0 = v128.load(start), c1 = v128.load(start, 16), c2 = v128.load(start, 32), c3 = v128.load(start, 48);
+    let c4 = v128.load(start, 64), c5 = v128.load(start, 80), c6 = v128.load(start, 96), c7 = v128.load(start, 112);
+    let b0 = b, b1 = b + bStep, b2 = b1 + bStep, b3 = b2 + bStep;
+    for (let at = a; at != end; at += sizeof<real>(), b0 += PANEL, b1 += PANEL, b2 += PANEL, b3 += PANEL) {
+      const x = v128.load_splat<real>(at);
+      c0 = multiplyAdd(x, v128.load(b0), c0);
+      c1 = multiplyAdd(x, v128.load(b0, 16), c1);
+      c2 = multiplyAdd(x, v128.load(b1), c2);
+      c3 = multiplyAdd(x, v128.load(b1, 16), c3);
+      c4 = multiplyAdd(x, v128.load(b2), c4);
+      c5 = multiplyAdd(x, v128.load(b2, 16), c5);
+      c6 = multiplyAdd(x, v128.load(b3), c6);
+      c7 = multiplyAdd(x, v128.load(b3, 16), c7);
+    }
+    v128.store(c, c0);
+    v128.store(c, c1, 16);
+    v128.store(c, c2, 32);
+    v128.store(c, c3, 48);
+    v128.store(c, c4, 64);
+    v128.store(c, c5, 80);
+    v128.store(c, c6, 96);
+    v128.store(c, c7, 112);
+    c += 4 * PANEL;
+    start += 4 * PANEL;
+    b += 4 * bStep;
+  }
+  for (; n < nPanels; n++, c += PANEL, start += PANEL) {
+    let c0 = v128.load(start), c1 = v128.load(start, 16);
+    for (let at = a; at != end; at += sizeof<real>(), b += PANEL) {
+      const x = v128.load_splat<real>(at);
+      c0 = multiplyAdd(x, v128.load(b), c0);
+      c1 = multiplyAdd(x, v128.load(b, 16), c1);
+    }
+    v128.store(c, c0);
+    v128.store(c, c1, 16);
+  }
+}
+
+/** c = bias + a B for one row. */
+export function projectRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize, bias: usize): void {
+  multiplyRow(c, nPanels, a, kPanels * LANES, b, bias);
+}
+
+/** c ← tanh(c + a B) for one row. */
+export function tanhStepRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
+  multiplyRow(c, nPanels, a, kPanels * LANES, b, c);
+  for (const end = c + <usize>nPanels * PANEL; c != end; c += PANEL) {
+    v128.store(c, tanhV(v128.load(c)));
+    v128.store(c, tanhV(v128.load(c, 16)), 16);
+  }
+}

@@ -1,0 +1,45 @@
+import { newReals, type RealArray, Tensor } from '../tensor.ts';
+import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import type { Geometry } from './geometry.ts';
+import type { Block } from './lane.ts';
+import type { Network } from './network.ts';
+import { SortedBatch } from './sorted-batch.ts';
+
+/** Reads the states out of the lanes' workspaces. */
+export function readHiddens(
+  network: Network,
+  kept: { readonly spec: BatchSpec; readonly plan: BatchMemory; readonly lengths: Int32Array },
+): Tensor[] {
+  const { g, thread } = network;
+  const { rows, time } = kept.spec;
+  const states = Array.from({ length: time + 1 }, () => newReals(g.dtype, g.numLayers * rows * g.hiddenSize));
+  const data = {
+    values: newReals(g.dtype, 0),
+    starts: new Uint32Array(0),
+    lengths: kept.lengths,
+    labels: kept.lengths,
+  };
+  const batch = new SortedBatch(rows).fill(data, 0, null);
+  const { reals } = thread.tools({ index: 0, parties: 1 });
+  for (let lane = 0; lane < kept.plan.lanes; lane++) {
+    for (const block of thread.blocksOf(lane, batch, kept.plan, true, { index: 0, parties: 1 })) {
+      copyStates(g, block, reals, states);
+    }
+  }
+  return states.map((state) => new Tensor(state, [g.numLayers, rows, g.hiddenSize]));
+}
+
+function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
+  block.workspace.layers.forEach(({ h, rows }, layer) => {
+    for (let i = 0; i < block.count; i++) {
+      const to = (layer * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
+      for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
+        const row = h.at + (t * rows + i) * h.pitch;
+        for (let j = 0; j < g.hiddenSize; j++) {
+          const at = row + Math.floor(j / g.columns) * h.stride;
+          states[t][to + j] = reals[at / g.realBytes + (j % g.columns)];
+        }
+      }
+    }
+  });
+}

@@ -1,0 +1,76 @@
+import { badArgument } from '../errors.ts';
+import { log } from '../numeric/elementary.ts';
+
+/** How the cross-entropy of a row is taken. */
+export interface LossOptions {
+  /** What the rows of each class count; their losses are multiplied by it before the mean over all rows. Default 1. */
+  classWeights?: ArrayLike<number>;
+  /** ε: the target is (1 − ε) onehot + ε / O instead of onehot (https://arxiv.org/abs/1512.00567). Default 0. */
+  labelSmoothing?: number;
+}
+
+/** Options, checked. */
+export interface LossSpec {
+  readonly weights: readonly number[] | null;
+  readonly smoothing: number;
+}
+
+export const plainLoss: LossSpec = { weights: null, smoothing: 0 };
+
+/** Throws BAD_ARGUMENT. */
+export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, classes: number): LossSpec {
+  if (typeof labelSmoothing !== 'number' || !(labelSmoothing >= 0 && labelSmoothing < 1)) {
+    throw badArgument('labelSmoothing', 'a number from 0 to below 1', labelSmoothing);
+  }
+  if (classWeights === undefined) return { weights: null, smoothing: labelSmoothing };
+  if (typeof classWeights !== 'object' || classWeights === null) {
+    throw badArgument('classWeights', `${classes} numbers, one a class`, classWeights);
+  }
+  const weights = Array.from(classWeights);
+  if (weights.length !== classes)
+    throw badArgument('classWeights', `${classes} numbers, one a class`, weights.length);
+  const bad = weights.findIndex(
+    (weight) => typeof weight !== 'number' || !(weight >= 0 && weight < Infinity),
+  );
+  if (bad >= 0) throw badArgument(`classWeights[${bad}]`, 'a number, 0 or more', weights[bad]);
+  return { weights, smoothing: labelSmoothing };
+}
+
+type Reals = Float32Array | Float64Array;
+
+/**
+ * The loss of a row from its logits z, the largest of them m and Σ exp(z − m):
+ *
+ *     w (log Σ exp z − (1 − ε) z_label − ε mean z),     log Σ exp z = m + log Σ exp(z − m)
+ *
+ * `chosen` is z_label, `mean` the mean of z.
+ */
+export function rowLoss(
+  spec: LossSpec,
+  label: number,
+  most: number,
+  sum: number,
+  chosen: number,
+  mean: number,
+): number {
+  const { weights, smoothing } = spec;
+  const plain = log(sum) + (most - chosen);
+  const smoothed = smoothing === 0 ? plain : plain + smoothing * (chosen - mean);
+  return weights ? weights[label] * smoothed : smoothed;
+}
+
+/** Turns a row of probabilities into ∂loss/∂z = w (p − (1 − ε) onehot − ε / O), in place. */
+export function rowDelta(spec: LossSpec, label: number, row: Reals, first: number, classes: number): void {
+  const { weights, smoothing } = spec;
+  row[first + label] -= 1 - smoothing;
+  if (!weights && smoothing === 0) return;
+  const weight = weights ? weights[label] : 1;
+  for (let j = first; j < first + classes; j++) row[j] = weight * (row[j] - smoothing / classes);
+}
+
+/** The mean of `count` values. */
+export function meanOf(values: Reals, first: number, count: number): number {
+  let sum = 0;
+  for (let j = first; j < first + count; j++) sum += values[j];
+  return sum / count;
+}

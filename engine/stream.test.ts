@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { labelled, withModel } from './test-models.ts';
+
+describe('a stream', () => {
+  for (const dtype of ['float32', 'float64'] as const) {
+    it(`gives the logits of forward on the frames so far, bit for bit, in ${dtype}`, async () => {
+      // Sizes that fill four panels at a time, some left over, and part of a panel.
+      for (const [hiddenSize, outputSize, inputSize] of [
+        [77, 4, 5],
+        [1, 3, 1],
+        [64, 45, 39],
+      ]) {
+        await withModel(
+          { threads: 1, dtype, hiddenSize, outputSize, inputSize, numLayers: 3 },
+          async (model) => {
+            const { x } = labelled(1, 9, inputSize);
+            const stream = model.stream();
+            for (let pass = 0; pass < 2; pass++) {
+              for (let t = 1; t <= 9; t++) {
+                const logits = stream.step(x.data.subarray((t - 1) * inputSize, t * inputSize));
+                const whole = await model.forward({
+                  data: x.data.subarray(0, t * inputSize),
+                  shape: [1, t, inputSize],
+                });
+                expect([...logits]).toEqual([...whole.data]);
+              }
+              stream.reset();
+            }
+          },
+        );
+      }
+    });
+  }
+
+  it('begins with the states it is given, and keeps the parameters it was made with', async () => {
+    await withModel({ threads: 0, dtype: 'float64' }, async (model) => {
+      const { x } = labelled(1, 1);
+      const h0 = Array.from({ length: 2 }, (_, l) => Array.from({ length: 11 }, (_, j) => (j - 5 + l) / 10));
+      const expected = await model.forward(
+        x,
+        h0.map((state) => [state]),
+      );
+      const stream = model.stream();
+      stream.reset(h0);
+      model.outputLayer.W.data.fill(0);
+      expect([...stream.step(x.data)]).toEqual([...expected.data]);
+    });
+  });
+
+  it('refuses a frame of another size', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const stream = model.stream();
+      expect(() => stream.step([1, 2])).toThrow('frame: expected 5 numbers, got 2');
+      expect(() => stream.reset([[0]])).toThrow('h0: expected [2, 11], got [1, 1]');
+    });
+  });
+});

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { type NestedNumbers, tensor } from './tensor.ts';
+
+describe('tensor', () => {
+  it('takes its shape from the nesting, typed arrays in the innermost rank included', () => {
+    const t = tensor([[Float32Array.of(1, 2)], [Float64Array.of(3, 4)]]);
+    expect(t.shape).toEqual([2, 1, 2]);
+    expect(t.dtype).toBe('float32');
+    expect(t.toArray()).toEqual([[[1, 2]], [[3, 4]]]);
+  });
+
+  it('takes a flat array in a shape, and its data type from a Float64Array', () => {
+    const data = Float64Array.of(1, 2, 3, 4);
+    const t = tensor(data, { shape: [2, 2] });
+    expect(t.dtype).toBe('float64');
+    expect(t.data).toBe(data);
+    expect(tensor(data, { dtype: 'float32' }).data).toBeInstanceOf(Float32Array);
+  });
+
+  it('of a number has rank 0', () => {
+    expect(tensor(3).shape).toEqual([]);
+    expect(tensor(3).toArray()).toBe(3);
+  });
+
+  const refused: [string, () => unknown, string][] = [
+    [
+      'ragged rows',
+      () => tensor([[1, 2], [3]]),
+      'values: expected rows of equal lengths, shape [2, 2], got "a row of 1"',
+    ],
+    ['text', () => tensor('abc' as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],
+    ['nothing', () => tensor(null as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],
+    [
+      'big integers',
+      () => tensor(BigInt64Array.of(1n) as unknown as NestedNumbers),
+      'values: expected numbers',
+    ],
+    [
+      'a shape that does not fit',
+      () => tensor(5, { shape: [3] }),
+      'shape: expected dimensions whose product is 1, got [3]',
+    ],
+    [
+      'a misspelt option',
+      () => tensor([1], { dtpye: 'float64' } as object),
+      'options.dtpye: expected one of the options',
+    ],
+    [
+      'another data type',
+      () => tensor([1], { dtype: 'int8' as never }),
+      `dtype: expected 'float32' or 'float64'`,
+    ],
+  ];
+  for (const [what, make, message] of refused) it(`refuses ${what}`, () => expect(make).toThrow(message));
+});
