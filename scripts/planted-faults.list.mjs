@@ -161,8 +161,8 @@ export const faults = [
   fault(
     'the label is off by one',
     lane,
-    'reals[first + label] -= 1;',
-    'reals[first + ((label + 1) % g.outputSize)] -= 1;',
+    'rowDelta(loss, label, reals,',
+    'rowDelta(loss, (label + 1) % g.outputSize, reals,',
     laws,
   ),
   fault(
@@ -211,9 +211,9 @@ export const faults = [
   ),
   fault(
     'the last and smaller batch is dropped',
-    programs,
-    'const steps = Math.ceil(rows / job.batchSize);',
-    'const steps = Math.floor(rows / job.batchSize);',
+    'engine/training/fit.ts',
+    'this.#steps = Math.ceil(rows / batchSize);',
+    'this.#steps = Math.floor(rows / batchSize);',
     training,
   ),
   fault(
