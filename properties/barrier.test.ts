@@ -103,7 +103,7 @@ async function withThreads(meeting: Meeting, use: (threads: Threads) => Promise<
 }
 
 /** A round takes microseconds where each thread has a core, and a turn of the scheduler where it has not. */
-const quickRounds = [100_000, 10_000, 5_000, 2_500, 2_000, 1_500, 1_500];
+const quickRounds = [100_000, 3_000, 1_500, 800, 600, 500, 500];
 const cases = quickRounds.map((quick, k) => ({
   parties: k + 2,
   rounds: profile.name === 'deep' ? 100_000 : quick,

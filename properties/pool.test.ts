@@ -522,7 +522,7 @@ describe('a model with threads', () => {
   law(
     'gives the right numbers or the right error, whatever is called, killed, aborted or closed, and leaves no thread',
     { kind: kinds, commands },
-    { cases: 20, caseMs: 30_000 },
+    { cases: 20, caseMs: 60_000 },
     async ({ kind, commands: given }) => {
       const pair = new Pair();
       try {
