@@ -2,7 +2,17 @@ import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
 import { Linear, RNNCell } from '../engine/index.ts';
 import type { Problem } from './arbitraries.ts';
-import { hash, largeBatches, problem, seed, seededNetwork, seededVector } from './arbitraries.ts';
+import {
+  batchRecipe,
+  dtype,
+  hash,
+  largeBatches,
+  problem,
+  problemFor,
+  seed,
+  seededNetwork,
+  seededVector,
+} from './arbitraries.ts';
 import { backwardBounds, fixedDeltaBounds, forwardBounds, gradientBounds } from './bounds.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { differenceRounding, richardson } from './differences.ts';
@@ -208,6 +218,21 @@ describe('the gradients', () => {
         expectResults(await runDelta(model, p), expectedDelta(p));
         expectResults(await runLoss(model, p), expectedLoss(p));
       });
+    },
+  );
+
+  law(
+    'equal the reference where the parameters are reduced in several runs',
+    {
+      p: fc
+        .tuple(batchRecipe({ time: 5, batch: 17 }), dtype())
+        .map(([recipe, type]) =>
+          problemFor({ inputSize: 33, hiddenSize: 65, outputSize: 5, numLayers: 1 }, recipe, type),
+        ),
+    },
+    { cases: 10 },
+    async ({ p }) => {
+      await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
     },
   );
 
