@@ -30,6 +30,13 @@ describe('a linear layer by itself', () => {
     expect(new Linear(9, 4).W.data).toEqual(new Linear(9, 4, { seed: 0 }).W.data);
   });
 
+  it('leaves the arrays of a model as they are', () => {
+    const array = (size: number) => new Float32Array(size).fill(7);
+    const arrays = { W: array(6), b: array(2), dW: array(6), db: array(2) };
+    const layer = new Linear(3, 2, {}, arrays);
+    expect([...layer.W.data, ...layer.b.data]).toEqual(new Array(8).fill(7));
+  });
+
   it('takes its bias as a row or as a column, as arrays or as a tensor', () => {
     const column = { data: Float64Array.of(7, 8), shape: [2, 1] };
     for (const b of [[7, 8], [[7], [8]], column, { ...column, shape: [2] }]) {
@@ -72,7 +79,11 @@ describe('a linear layer by itself', () => {
     ['a bias of another size', () => new Linear(3, 2).initWeights(W, [1]), 'b: expected [2], got'],
     ['a column of another size', () => new Linear(3, 2).initWeights(W, [[1]]), 'b: expected [2, 1], got'],
     ['an input of another width', () => new Linear(3, 2).forward([[1]]), 'h: expected [batch, 3], got'],
-    ['backward without forward', () => new Linear(3, 2).backward([[1, 2]]), 'there has been no forward'],
+    [
+      'backward without forward',
+      () => new Linear(3, 2).backward([[1, 2]]),
+      'backward: there has been no forward',
+    ],
   ])('refuses %s', (_, make, message) => {
     expect(make).toThrow(message);
   });
