@@ -10,8 +10,9 @@ export default defineConfig({
     include: [
       'engine/parallel/lane-plan.test.ts',
       'engine/network/reduce.test.ts',
-      'engine/rnn-classifier.test.ts',
-      'properties/{gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
+      'engine/training/{fit,schedules}.test.ts',
+      'engine/{linear,rnn-cell,rnn-classifier}.test.ts',
+      'properties/{between-steps,gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
     ],
     maxWorkers: 1,
     testTimeout: 60_000,

@@ -178,6 +178,9 @@ function timesMatrix(d: Valued, W: number[][], columns: number, u: number): Valu
   return { values, errors };
 }
 
+/** A gradient that has faded below this is taken for zero (docs/mathematics.md, "Faded gradients"). */
+const fadedBelow = (u: number): number => (u > 2 ** -40 ? 2 ** -96 : 2 ** -960);
+
 /** (below + above) ∘ (1 − h²) */
 function preActivation(a: Valued, b: Valued, h: Valued, u: number): Valued {
   const values: number[] = [];
@@ -189,7 +192,7 @@ function preActivation(a: Valued, b: Valued, h: Valued, u: number): Valued {
     const slopeError = productError(state, h.errors[j], state, h.errors[j]) + 2 * u;
     const product = productError(delta, deltaError, slope, slopeError);
     values.push(delta * slope);
-    errors.push(product + u * (Math.abs(delta * slope) + product));
+    errors.push(product + u * (Math.abs(delta * slope) + product) + fadedBelow(u));
   });
   return { values, errors };
 }

@@ -200,6 +200,18 @@ describe('the gradients', () => {
   );
 
   law(
+    'equal the reference where every lane has several blocks',
+    { p: problem({ ...largeBatches, leastBatch: 1025 }) },
+    { cases: 10 },
+    async ({ p }) => {
+      await withModel(p, async (model) => {
+        expectResults(await runDelta(model, p), expectedDelta(p));
+        expectResults(await runLoss(model, p), expectedLoss(p));
+      });
+    },
+  );
+
+  law(
     'equal the reference on long sequences',
     { p: problem({ width: 5, layers: 3, time: 33, batch: 7 }) },
     { cases: 50 },

@@ -1,7 +1,7 @@
 import { fc } from '@fast-check/vitest';
 import { describe, it } from 'vitest';
 import type { Problem } from './arbitraries.ts';
-import { problem, seededNetwork } from './arbitraries.ts';
+import { problem, problemFor, seededNetwork } from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
 import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
@@ -105,6 +105,21 @@ describe('fit', () => {
       });
     },
   );
+
+  it('clips by the norm of all parameters, where they are more than one thread takes at once', async () => {
+    const shape = { inputSize: 7, hiddenSize: 65, outputSize: 3, numLayers: 1 };
+    const recipe = { batch: 9, time: 3, lengths: 'varied', form: 'list', givesH0: false, seed: 5 } as const;
+    const p = problemFor(shape, recipe, 'float64');
+    await withModel(p, async (model) => {
+      await trainByHand(model, p, 9, 'sgd', 2 ** -6);
+      const expected = parameters(model);
+      setWeights(model, p.network);
+      const optimizer = { type: 'sgd', learningRate } as const;
+      const data = { x: inputOf(p), labels: p.labels };
+      await model.fit(data, { batchSize: 9, shuffle: false, optimizer, clipNorm: 2 ** -6 });
+      expectAllSameBits(parameters(model), expected);
+    });
+  });
 
   law(
     'on the whole batch takes the same step in whatever order the rows are shuffled',

@@ -155,14 +155,14 @@ export const faults = [
     'const length = stepsOf(block);',
     laws,
   ),
-  fault('h0 is ignored', lane, 'if (!memory) return;', 'if (memory !== undefined) return;', laws),
+  fault('h0 is ignored', lane, 'if (!memory) return;', 'if (!memory || g.numLayers > 0) return;', laws),
   fault('dh0 is not divided', lane, 'g.hiddenSize, block.batch.rows)', 'g.hiddenSize, 1)', laws),
   fault('dx is divided', lane, 'length, g.inputSize, 1)', 'length, g.inputSize, block.batch.rows)', laws),
   fault(
     'the label is off by one',
     lane,
-    'reals[first + label] -= 1;',
-    'reals[first + ((label + 1) % g.outputSize)] -= 1;',
+    'rowDelta(loss, label, reals,',
+    'rowDelta(loss, (label + 1) % g.outputSize, reals,',
     laws,
   ),
   fault(
@@ -211,9 +211,9 @@ export const faults = [
   ),
   fault(
     'the last and smaller batch is dropped',
-    programs,
-    'const steps = Math.ceil(rows / job.batchSize);',
-    'const steps = Math.floor(rows / job.batchSize);',
+    'engine/training/fit.ts',
+    'this.#steps = Math.ceil(rows / batchSize);',
+    'this.#steps = Math.floor(rows / batchSize);',
     training,
   ),
   fault(
@@ -235,7 +235,7 @@ export const faults = [
     programs,
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    if (finite) {',
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    Atomics.store(words, Word.parity, 1 - parity);\n    if (finite) {',
-    ['pool'],
+    ['between-steps'],
   ),
   fault(
     'the parity is not flipped',
