@@ -108,9 +108,10 @@ const cases = quickRounds.map((quick, k) => ({
   parties: k + 2,
   rounds: profile.name === 'deep' ? 100_000 : quick,
 }));
-const limitMs = profile.name === 'deep' ? 600_000 : 40_000;
+/** For a machine that is busy with other things; a deadlock is seen long before. */
+const limitMs = profile.name === 'deep' ? 1_800_000 : 240_000;
 /** A round that takes longer never ends. */
-const stallMs = 8_000;
+const stallMs = 15_000;
 const seed = inject('lawSeed');
 
 describe('a barrier', () => {
