@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     include: [
       'engine/parallel/lane-plan.test.ts',
-      'engine/network/reduce.test.ts',
+      'engine/network/{loss,reduce}.test.ts',
       'engine/training/{fit,schedules}.test.ts',
       'engine/{linear,rnn-cell,rnn-classifier}.test.ts',
       'properties/{between-steps,gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',

@@ -138,3 +138,14 @@ describe('between two steps on the calling thread', () => {
     });
   });
 });
+
+describe('before any forward', () => {
+  it('there are no states and nothing to go back through', async () => {
+    await withModel(trainable(1, 1), async (model) => {
+      expect(() => model.hiddens).toThrow('hiddens: there has been no forward before it');
+      await expect(model.backward([[1, 1, 1]])).rejects.toThrow(
+        'backward: there has been no forward before it',
+      );
+    });
+  });
+});

@@ -14,11 +14,13 @@ import {
   seededVector,
 } from './arbitraries.ts';
 import { backwardBounds, fixedDeltaBounds, forwardBounds, gradientBounds } from './bounds.ts';
+import type { TensorLike } from './compare.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { differenceRounding, richardson } from './differences.ts';
 import type { Model, Named } from './engine-model.ts';
 import {
   expectAllClose,
+  expectAllSameBits,
   expectedDelta,
   expectedLoss,
   expectResults,
@@ -222,7 +224,7 @@ describe('the gradients', () => {
   );
 
   law(
-    'equal the reference where the parameters are reduced in several runs',
+    'equal the reference where the parameters are reduced in several runs, and twice them when they accumulate',
     {
       p: fc
         .tuple(batchRecipe({ time: 5, batch: 17 }), dtype())
@@ -232,7 +234,15 @@ describe('the gradients', () => {
     },
     { cases: 10 },
     async ({ p }) => {
-      await withModel(p, async (model) => expectResults(await runLoss(model, p), expectedLoss(p)));
+      await withModel(p, async (model) => {
+        expectResults(await runLoss(model, p), expectedLoss(p));
+        const once = weightGradients(model).map(([name, values]): Named[number] => {
+          const { data, shape } = values as TensorLike;
+          return [name, { data: Array.from(data, (value) => 2 * value), shape }];
+        });
+        await model.gradients(inputOf(p), p.labels, { h0: p.h0 });
+        expectAllSameBits(weightGradients(model), once);
+      });
     },
   );
 
