@@ -4,7 +4,9 @@ import type { LabelledSequences } from './data/labelled-sequences.ts';
 import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, badModelFile, busy, closed } from './errors.ts';
+import { writeFileAtomically } from './io/atomic-file.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
+import { encodeOnnx, type OnnxOptions } from './io/onnx.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { type Linear, readBias } from './linear.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
@@ -285,6 +287,28 @@ export class RNNPhonemeClassifier {
     const shape = { inputSize, hiddenSize, outputSize, numLayers };
     await writeModelFile(path, shape, this.#stateDict(network), metadata);
     this.#metadata = metadata;
+  }
+
+  /**
+   * Writes the model to an ONNX file, for inference in other places; a crash leaves the old file or the new one, whole.
+   * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
+   * probabilities, both [batch, O]; no initial states. In it each layer is an RNN operator, see
+   * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
+   * @throws NOT_EXPORTABLE for a float64 model; BUSY, CLOSED; the file system's errors
+   */
+  async exportOnnx(path: string): Promise<void> {
+    const { network } = this.#idle('exportOnnx');
+    const { inputSize, hiddenSize, outputSize, numLayers, dtype } = this;
+    const shape = { inputSize, hiddenSize, outputSize, numLayers };
+    const options: OnnxOptions = {
+      ...{ nonlinearity: 'tanh', bidirectional: false, bias: true, output: 'last' },
+      ...{ normalization: null, classes: null },
+    };
+    const parameters = this.#stateDict(network);
+    await writeFileAtomically(
+      path,
+      encodeOnnx({ ...shape, ...options, dtype, parameters, metadata: this.#metadata }),
+    );
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
