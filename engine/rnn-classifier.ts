@@ -6,7 +6,9 @@ import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.
 import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, badModelFile, busy, closed } from './errors.ts';
+import { writeFileAtomically } from './io/atomic-file.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
+import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
 import { type CellWeights, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
@@ -336,6 +338,21 @@ export class RNNPhonemeClassifier {
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
     await writeModelFile(path, header, stateDictOf(network), metadata);
     this.#metadata = metadata;
+  }
+
+  /**
+   * Writes the model to an ONNX file, for inference in other places; a crash leaves the old file or the new one, whole.
+   * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
+   * probabilities, both [batch, O], or [batch, time, O] as the logits are; no initial states. In it each layer is an RNN operator, see
+   * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
+   * @throws NOT_EXPORTABLE for a float64 model; BUSY, CLOSED; the file system's errors
+   */
+  async exportOnnx(path: string): Promise<void> {
+    const { network } = this.#idle('exportOnnx');
+    const { dtype, normalization, classes } = this;
+    const parameters = stateDictOf(network);
+    const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
+    await writeFileAtomically(path, encodeOnnx(source));
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
