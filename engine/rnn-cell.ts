@@ -136,7 +136,7 @@ export class RNNCell {
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
     const block = this.#block(pad, input, before);
-    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block);
+    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block, oneFrame(batch));
     return new Tensor(pad.read(block.h, block.rows, batch, hiddenSize), [batch, hiddenSize]);
   }
 
@@ -169,7 +169,7 @@ export class RNNCell {
     const block = this.#block(pad, input, before);
     pad.fill(block.h, block.rows, state.data, batch, hiddenSize);
     const dz = pad.panels(d.data, batch, hiddenSize);
-    cellBackward(k, this.#sizes, packed, block, dz);
+    cellBackward(k, this.#sizes, packed, block, oneFrame(batch), dz);
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
@@ -177,7 +177,7 @@ export class RNNCell {
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
     cellInputGradient(k, this.#sizes, packed, block, dz, 0, dx, pad.scratch, false);
-    cellInitialGradient(k, this.#sizes, packed, block, dz, dz, dh, pad.scratch);
+    cellInitialGradient(k, this.#sizes, packed, block, oneFrame(batch), dz, dz, dh, pad.scratch);
     [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
       pad.addAverage(gradients[i].data, sum, batch);
     });
@@ -197,8 +197,7 @@ export class RNNCell {
     const rows = tiledRows(batch);
     const h = pad.emptyPanels(2 * rows, this.hiddenSize);
     pad.fill(h, 0, before.data, batch, this.hiddenSize);
-    const lengths = new Int32Array(batch).fill(1);
-    return { rows, steps: 1, lengths, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h };
+    return { rows, steps: 1, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h };
   }
 
   #pack(pad: Scratchpad): PackedCell {
@@ -212,6 +211,9 @@ export class RNNCell {
     };
   }
 }
+
+/** The lengths of a batch of single steps. */
+const oneFrame = (batch: number): Int32Array => new Int32Array(batch).fill(1);
 
 function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype: Dtype): CellTensors {
   const input = () => newReals(dtype, hiddenSize * inputSize);

@@ -79,8 +79,6 @@ export interface CellBlock {
   /** Rows, in whole tiles of 4. */
   readonly rows: number;
   readonly steps: number;
-  /** Frames of each row, the longest first; rows behind them only fill the last tile up. */
-  readonly lengths: Int32Array;
   readonly reverse: boolean;
   /** [steps · rows, part] for each part. */
   readonly x: readonly Panels[];
@@ -150,15 +148,24 @@ export function finalStates(block: CellBlock): Panels {
   return reverse ? h : { ...h, at: h.at + steps * stepBytes(block) };
 }
 
+/** Frames of each row of a block, the longest first; rows behind them only fill the last tile up. */
+export type Lengths = Int32Array;
+
 /** Rows that have a frame at step t: the first so many. */
-function rowsAt({ lengths }: CellBlock, t: number): number {
+function rowsAt(lengths: Lengths, t: number): number {
   let rows = lengths.length;
   while (rows > 0 && lengths[rows - 1] <= t) rows--;
   return rows;
 }
 
 /** Fills h from its initial states. */
-export function cellForward(k: Kernels, sizes: CellSizes, packed: PackedCell, block: CellBlock): void {
+export function cellForward(
+  k: Kernels,
+  sizes: CellSizes,
+  packed: PackedCell,
+  block: CellBlock,
+  lengths: Lengths,
+): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, x, reverse } = block;
   const made = madeStates(block);
@@ -187,7 +194,7 @@ export function cellForward(k: Kernels, sizes: CellSizes, packed: PackedCell, bl
     const to = made.at + t * step;
     const from = found.at + t * step;
     advance(to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
-    for (let row = rowsAt(block, t); row < rows; row++) {
+    for (let row = rowsAt(lengths, t); row < rows; row++) {
       k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
     }
   }
@@ -199,6 +206,7 @@ export function cellBackward(
   sizes: CellSizes,
   packed: PackedCell,
   block: CellBlock,
+  lengths: Lengths,
   d: Panels,
 ): void {
   const { hiddenPanels, nonlinearity } = sizes;
@@ -217,7 +225,7 @@ export function cellBackward(
       next(at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h + t * step, hStride);
     // What flows on behind a row's last frame is the gradient of its initial state, no step's.
     if (!reverse) continue;
-    const active = rowsAt(block, t);
+    const active = rowsAt(lengths, t);
     k.zeroRows(at + active * d.pitch, stride, d.pitch, rows - active, hiddenPanels);
   }
 }
@@ -294,13 +302,14 @@ export function cellInitialGradient(
   sizes: CellSizes,
   packed: PackedCell,
   block: CellBlock,
+  lengths: Lengths,
   dz: Panels,
   dzFirst: Panels,
   dh: Panels,
   scratch: Scratch,
 ): void {
   const { hiddenPanels } = sizes;
-  const { rows, lengths, reverse } = block;
+  const { rows, reverse } = block;
   const first = reverse ? dzFirst : dz;
   if (reverse) {
     for (let row = 0; row < lengths.length; row++) {

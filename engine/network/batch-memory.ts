@@ -78,8 +78,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const lanes = laneCount(rows, gradientBytes, g.maker);
   const blockRows = largestBlock(rows, lanes);
   const blocks = blocksPerLane(rows, lanes);
-  const largest = { rows: blockRows, steps, lengths: new Int32Array(0), dropout };
-  const workspaceBytes = blockWorkspace(g, 0, largest).end;
+  const workspaceBytes = blockWorkspace(g, 0, { rows: blockRows, steps, dropout }).end;
   const called = spec.results ? rows : 0;
   const states = g.cells.length * called * g.hiddenSize * g.realBytes;
   const logits = called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes;
@@ -111,8 +110,6 @@ export interface BlockShape {
   readonly rows: number;
   /** Frames of the longest row. */
   readonly steps: number;
-  /** Frames of each row. */
-  readonly lengths: Int32Array;
   readonly dropout: boolean;
 }
 
@@ -176,7 +173,7 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
 /** Layer l + 1 reads what layer l's frames have made, in place, or a copy of it where units are dropped. */
 function planLayers(
   g: Geometry,
-  { rows, steps, lengths, dropout }: BlockShape,
+  { rows, steps, dropout }: BlockShape,
   input: Panels,
   eachDirection: (name: string, matrixRows: number) => Panels[],
 ): CellBlock[][] {
@@ -184,7 +181,7 @@ function planLayers(
   let x: readonly Panels[] = [input];
   for (let layer = 0; layer < g.numLayers; layer++) {
     const cells = eachDirection('h', (steps + 1) * rows).map(
-      (h, direction): CellBlock => ({ rows, steps, lengths, reverse: direction === 1, x, h }),
+      (h, direction): CellBlock => ({ rows, steps, reverse: direction === 1, x, h }),
     );
     layers.push(cells);
     const isRead = layer + 1 < g.numLayers;

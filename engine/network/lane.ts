@@ -34,12 +34,13 @@ export interface Block {
   readonly batch: SortedBatch;
   readonly firstRank: number;
   readonly count: number;
+  /** Frames of each of its rows. */
+  readonly lengths: Int32Array;
   readonly workspace: BlockWorkspace;
   /** Of the masks of this step (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;
 }
 
-const lengthOf = (block: Block, i: number): number => block.batch.lengths[block.firstRank + i];
 const positionOf = (block: Block, i: number): number => block.batch.positions[block.firstRank + i];
 
 /** Bytes from one step's rows to the next one's. */
@@ -61,7 +62,7 @@ export function forwardBlock(
   const { layers } = block.workspace;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      cellForward(k, model.cells[l], model.packedCells[l * g.directions + direction], cell);
+      cellForward(k, model.cells[l], model.packedCells[l * g.directions + direction], cell, block.lengths);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });
@@ -80,7 +81,7 @@ function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
     const at = rowAt(x, i);
     let length = 0;
     if (i < block.count) {
-      length = lengthOf(block, i);
+      length = block.lengths[i];
       const first = data.starts[block.batch.dataRows[block.firstRank + i]] * g.inputSize;
       reals.set(data.values.subarray(first, first + length * g.inputSize), staging / g.realBytes);
       k.gatherRows(at, x.stride, step, staging, length, g.inputSize);
@@ -171,7 +172,7 @@ function averageStates(tools: LaneTools, block: Block): void {
     const means = features[direction];
     for (const { at, stride, pitch } of [sums, means]) k.zeroRows(at, stride, pitch, rows, g.hiddenPanels);
     for (let i = 0; i < block.count; i++) {
-      const length = lengthOf(block, i);
+      const length = block.lengths[i];
       const sum = rowAt(sums, i);
       const step = stepOf(block, states);
       k.addRows(sum, sums.stride, 0, rowAt(states, i), states.stride, step, length, g.hiddenPanels, 1);
@@ -195,7 +196,7 @@ function outputForward({ kernels: k, g, model }: LaneTools, { workspace }: Block
 /** Steps of row i that have logits; none where the row only fills a tile up. */
 function outputsOf({ g }: LaneTools, block: Block, i: number): number {
   if (i >= block.count) return 0;
-  return g.output === 'steps' ? lengthOf(block, i) : 1;
+  return g.output === 'steps' ? block.lengths[i] : 1;
 }
 
 /** Values of a row in the caller's [B, O] or [B, T, O]. */
@@ -323,7 +324,7 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
   const step = stepOf(block, to);
   k.zeroRows(to.at, to.stride, to.pitch, rows * steps, g.hiddenPanels);
   for (let i = 0; i < block.count; i++) {
-    const length = lengthOf(block, i);
+    const length = block.lengths[i];
     const row = rowAt(to, i);
     const source = rowAt(from, i);
     if (g.output === 'mean') {
@@ -349,7 +350,7 @@ function cellGradients(
   const number = l * g.directions + direction;
   const dz = d[l % 2][direction];
   const arrays = cellArrays(g, number, target.block);
-  cellBackward(k, model.cells[l], model.packedCells[number], cell, dz);
+  cellBackward(k, model.cells[l], model.packedCells[number], cell, block.lengths, dz);
   cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add);
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
@@ -382,7 +383,8 @@ function writeInitialGradient(
   const number = l * g.directions + direction;
   const dz = d[l % 2][direction];
   const packed = model.packedCells[number];
-  cellInitialGradient(k, model.cells[l], packed, layers[l][direction], dz, dzFirst, dh0, scratch);
+  const cell = layers[l][direction];
+  cellInitialGradient(k, model.cells[l], packed, cell, block.lengths, dz, dzFirst, dh0, scratch);
   for (let i = 0; i < block.count; i++) {
     const to = memory.dh0 + stateOffset(tools, block, number, i);
     k.scatterRows(to, rowAt(dh0, i), dh0.stride, dh0.pitch, 1, g.hiddenSize, divisor);
@@ -397,7 +399,7 @@ function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory)
   const rowSize = memory.time * g.inputSize;
   for (let i = 0; i < block.count; i++) {
     const first = memory.dx / g.realBytes + positionOf(block, i) * rowSize;
-    const length = lengthOf(block, i);
+    const length = block.lengths[i];
     const { zeros, std } = model.normalization;
     if (g.normalized) k.normalizeRows(rowAt(dx, i), dx.stride, step, length, g.inputPanels, zeros, std);
     k.scatterRows(first * g.realBytes, rowAt(dx, i), dx.stride, step, length, g.inputSize, 1);

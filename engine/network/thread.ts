@@ -4,7 +4,7 @@ import { type KernelOptions, makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
 import { type Place, share } from '../parallel/program.ts';
-import { type BatchMemory, blockWorkspace } from './batch-memory.ts';
+import { type BatchMemory, type BlockWorkspace, blockWorkspace } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape } from './geometry.ts';
 import type { Block, LaneTools } from './lane.ts';
 import { EDGE_BYTES, type ModelMemory, type ModelPackPiece, packPieces, planModel } from './model-memory.ts';
@@ -20,6 +20,8 @@ export interface ThreadSetup {
   /** Threads of the model, for the plan of its memory. */
   readonly threads: number;
 }
+
+const WORKSPACES_KEPT = 512;
 
 /** How a lane's blocks are gone through. */
 export interface Pass {
@@ -37,6 +39,7 @@ export class ModelThread {
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
   readonly #packPieces: ModelPackPiece[];
+  readonly #workspaces = new Map<string, BlockWorkspace>();
   #reals: Float32Array | Float64Array;
   #doubles: Float64Array;
 
@@ -101,6 +104,17 @@ export class ModelThread {
     }
   }
 
+  /** Workspaces are laid out once: a plan takes longer than some kernels. */
+  #workspace(at: number, rows: number, steps: number, dropout: boolean): BlockWorkspace {
+    const key = `${at} ${rows} ${steps} ${dropout}`;
+    const known = this.#workspaces.get(key);
+    if (known) return known;
+    if (this.#workspaces.size >= WORKSPACES_KEPT) this.#workspaces.clear();
+    const workspace = blockWorkspace(this.g, at, { rows, steps, dropout });
+    this.#workspaces.set(key, workspace);
+    return workspace;
+  }
+
   /** The blocks of a lane in order, with their places in memory. */
   *blocksOf(
     lane: number,
@@ -118,13 +132,9 @@ export class ModelThread {
     ) {
       const count = Math.min(BLOCK_ROWS, end - firstRank);
       const at = memory.workspaces + number * memory.workspaceBytes;
-      const workspace = blockWorkspace(this.g, at, {
-        rows: tiledRows(count),
-        steps: batch.lengths[firstRank],
-        lengths: batch.lengths.subarray(firstRank, firstRank + count),
-        dropout: memory.dropout,
-      });
-      yield { batch, firstRank, count, workspace, dropoutKey };
+      const workspace = this.#workspace(at, tiledRows(count), batch.lengths[firstRank], memory.dropout);
+      const lengths = batch.lengths.subarray(firstRank, firstRank + count);
+      yield { batch, firstRank, count, lengths, workspace, dropoutKey };
       if (keep) number++;
     }
   }
