@@ -10,8 +10,8 @@ export default defineConfig({
     include: [
       'engine/parallel/lane-plan.test.ts',
       'engine/network/{loss,reduce}.test.ts',
-      'engine/training/{fit,schedules}.test.ts',
-      'engine/{linear,rnn-cell,rnn-classifier}.test.ts',
+      'engine/training/{batch-order,fit,schedules}.test.ts',
+      'engine/{classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
       'properties/{between-steps,gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
     ],
     maxWorkers: 1,

@@ -484,13 +484,14 @@ export class RNNPhonemeClassifier {
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    // Refused, not remembered: it may be called again when the callback has ended.
+    if (inCallbackOf.getStore() === this) throw busy('close');
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    if (inCallbackOf.getStore() === this) throw busy('close');
     const parts = this.#parts;
     this.#parts = null;
     await this.#turn;

@@ -131,13 +131,20 @@ const seed = fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 }));
 const shape = fc.record({ dtype, rows: size, k: size, n: size, seed });
 
 /** Packs every panel of W [n, k], for x Wᵀ, or of W [k, n], for dz W. */
-function pack(bench: Bench, how: 'packTransposed' | 'packPlain', W: number, n: number, k: number): number {
+function pack(
+  bench: Bench,
+  how: 'packTransposed' | 'packPlain',
+  W: number,
+  n: number,
+  k: number,
+  width = how === 'packTransposed' ? k : n,
+): number {
   const columns = panelColumns(bench.dtype);
   const panels = panelsFor(n, bench.dtype);
   const b = bench.take(panelsFor(k, bench.dtype) * columns * panels * columns);
   for (let p = 0; p < panels; p++) {
-    if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, k, p);
-    else bench.kernels.packPlain(b, W, k, n, n, p);
+    if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, width, p);
+    else bench.kernels.packPlain(b, W, k, n, width, p);
   }
   return b;
 }
@@ -323,6 +330,168 @@ describe.each(makers)('%s kernels', (maker) => {
           const value = faded[(r * n + j) % faded.length];
           const expected = Math.abs(value) < least ? 0 : 0.75 * value;
           expect(Math.abs(bench.reals[bench.index(d, r, j)])).toEqual(Math.abs(expected));
+        }
+      }
+    },
+  );
+
+  test.prop([shape])('accumulate adds a B, reluStep and its way back are what the formulas say', (input) => {
+    const { dtype, rows, k, n, seed } = input;
+    const bench = new Bench(maker, dtype, seed);
+    const a = bench.panels(rows, k);
+    const W = bench.matrix(n, k);
+    const packed = pack(bench, 'packTransposed', W.at, n, k);
+    const size = [tiledRows(rows), panelsFor(n, dtype)] as const;
+    const left = [a.at, a.stride, panelsFor(k, dtype), packed] as const;
+    const sum = bench.panels(rows, n);
+    const h = bench.panels(rows, n);
+    const d = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.accumulate(sum.at, sum.stride, ...size, ...left);
+    expectOnlyPanelsWritten(bench, sum, rows, n);
+    const state = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.reluStep(state.at, state.stride, ...size, ...left);
+    expectOnlyPanelsWritten(bench, state, rows, n);
+    bench.watch();
+    bench.kernels.reluStepBackward(d.at, d.stride, ...size, ...left, h.at, h.stride);
+    expectOnlyPanelsWritten(bench, d, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) {
+        const at = (matrix: Panels) => bench.reals[bench.index(matrix, r, j)];
+        const products = a.values[r].map((value, i) => value * W.values[j][i]);
+        expectSum(`sum[${r}, ${j}]`, at(sum), [sum.values[r][j], ...products], dtype);
+        // Values are on a grid: the sums are exact, so that relu has no doubt on which side of 0 they lie.
+        const exact = products.reduce((x, y) => x + y, 0);
+        expect(at(state)).toBe(Math.max(0, state.values[r][j] + exact));
+        expect(at(d) + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] + exact : 0);
+      }
+    }
+  });
+
+  test.prop([shape])('relu of NaN is NaN; the last step back passes on where h > 0', (input) => {
+    const { dtype, rows, n, seed } = input;
+    const bench = new Bench(maker, dtype, seed);
+    const none = bench.panels(rows, n);
+    const W = bench.matrix(n, n);
+    const packed = pack(bench, 'packTransposed', W.at, n, n);
+    const zeros = bench.panels(rows, n);
+    bench.kernels.zeroRows(zeros.at, zeros.stride, zeros.pitch, tiledRows(rows), panelsFor(n, dtype));
+    bench.reals[bench.index(none, 0, 0)] = Number.NaN;
+    bench.kernels.reluStep(
+      ...([none.at, none.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+      ...([zeros.at, zeros.stride, panelsFor(n, dtype), packed] as const),
+    );
+    expect(bench.reals[bench.index(none, 0, 0)]).toBeNaN();
+    const [d, h] = [bench.panels(rows, n), bench.panels(rows, n)];
+    bench.watch();
+    bench.kernels.reluBackward(d.at, d.stride, h.at, h.stride, tiledRows(rows), panelsFor(n, dtype));
+    expectOnlyPanelsWritten(bench, d, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++)
+        expect(bench.reals[bench.index(d, r, j)] + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] : 0);
+    }
+  });
+
+  test.prop([shape])('some columns of a matrix are packed like a matrix of their own', (input) => {
+    const { dtype, k, n, seed } = input;
+    const bench = new Bench(maker, dtype, seed);
+    const before = seed % 5;
+    const behind = (seed >> 3) % 5;
+    const bytes = realBytes(dtype);
+    for (const how of ['packTransposed', 'packPlain'] as const) {
+      const [rows, columns] = how === 'packTransposed' ? [n, k] : [k, n];
+      const wide = bench.matrix(rows, before + columns + behind);
+      const alone = bench.take(rows * columns);
+      wide.values.forEach((row, i) => {
+        bench.reals.set(row.slice(before, before + columns), alone / bytes + i * columns);
+      });
+      const expected = pack(bench, how, alone, n, k);
+      const got = pack(bench, how, wide.at + before * bytes, n, k, before + columns + behind);
+      const size = panelsFor(k, dtype) * panelColumns(dtype) * panelsFor(n, dtype) * panelColumns(dtype);
+      const values = (at: number) => [...bench.reals.subarray(at / bytes, at / bytes + size)];
+      expect(values(got)).toEqual(values(expected));
+    }
+  });
+
+  test.prop([shape, fc.boolean()])(
+    'addRows adds scaled rows, to each its own or all to one',
+    (input, toOne) => {
+      const { dtype, rows, n, seed } = input;
+      const bench = new Bench(maker, dtype, seed);
+      const to = bench.panels(rows, n);
+      const from = bench.panels(rows, n);
+      bench.watch();
+      const step = toOne ? 0 : to.pitch;
+      const panels = panelsFor(n, dtype);
+      bench.kernels.addRows(to.at, to.stride, step, from.at, from.stride, from.pitch, rows, panels, 0.5);
+      expectOnlyPanelsWritten(bench, to, toOne ? 1 : rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const added = toOne ? from.values.map((row) => row[j] / 2) : [from.values[r][j] / 2];
+          const sum = added.reduce((x, y) => x + y, to.values[r][j]);
+          expect(bench.reals[bench.index(to, r, j)]).toBe(toOne && r > 0 ? to.values[r][j] : sum);
+        }
+      }
+    },
+  );
+
+  test.prop([shape])('normalizeRows is (x − mean) / std, rounded twice', (input) => {
+    const { dtype, rows, n, seed } = input;
+    const bench = new Bench(maker, dtype, seed);
+    const x = bench.panels(rows, n);
+    const width = panelsFor(n, dtype) * panelColumns(dtype);
+    const [mean, std] = [bench.take(width), bench.take(width)];
+    const means = Array.from({ length: width }, (_, j) => (j < n ? bench.value() : 0));
+    const stds = Array.from({ length: width }, (_, j) => (j < n ? Math.abs(bench.value()) + 0.125 : 1));
+    bench.reals.set(means, mean / realBytes(dtype));
+    bench.reals.set(stds, std / realBytes(dtype));
+    bench.watch();
+    bench.kernels.normalizeRows(x.at, x.stride, x.pitch, rows, panelsFor(n, dtype), mean, std);
+    expectOnlyPanelsWritten(bench, x, rows, n);
+    const round = dtype === 'float32' ? Math.fround : (value: number) => value;
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < width; j++) {
+        const expected = j < n ? round(round(x.values[r][j] - means[j]) / stds[j]) : 0;
+        expect(bench.reals[bench.index(x, r, j)]).toBe(expected);
+      }
+    }
+  });
+
+  test.prop([shape, fc.integer({ min: 0, max: 0xffffffff }), fc.integer({ min: 0, max: 1000 })])(
+    'dropRows keeps the units whose bits the counter says, scaled',
+    (input, key, firstUnit) => {
+      const { dtype, rows, n, seed } = input;
+      const bench = new Bench(maker, dtype, seed);
+      const from = bench.panels(rows, n);
+      const to = bench.panels(rows, n);
+      const threshold = Math.min(2 * seed, 2 ** 32 - 1);
+      bench.watch();
+      bench.kernels.dropRows(
+        ...([
+          to.at,
+          to.stride,
+          to.pitch,
+          from.at,
+          from.stride,
+          from.pitch,
+          rows,
+          panelsFor(n, dtype),
+        ] as const),
+        ...([key, firstUnit, threshold, 2] as const),
+      );
+      expectOnlyPanelsWritten(bench, to, rows, n);
+      const finish = (hash: number): number => {
+        let h = hash >>> 0;
+        h = Math.imul(h ^ (h >>> 16), 0x85ebca6b) >>> 0;
+        h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35) >>> 0;
+        return (h ^ (h >>> 16)) >>> 0;
+      };
+      for (let t = 0; t < rows; t++) {
+        const place = finish(key ^ Math.imul(t + 1, 0x9e3779b1));
+        for (let j = 0; j < n; j++) {
+          const kept = finish(place ^ Math.imul(firstUnit + j + 1, 0x9e3779b1)) >= threshold;
+          expect(bench.reals[bench.index(to, t, j)] + 0).toBe(kept ? 2 * from.values[t][j] : 0);
         }
       }
     },

@@ -83,7 +83,9 @@ export interface FitOptions {
   ignoreIndex?: number;
   /** Whether the rows are shuffled anew every epoch. Default true. */
   shuffle?: boolean;
-  /** Of the shuffling. Default 0. */
+  /** Whether batches are made of rows of like lengths, so that padding is rare; see batch-order.ts. Default false. */
+  bucketByLength?: boolean;
+  /** Of the shuffling and the dropout masks. Default 0. */
   seed?: number;
   /** Data to evaluate after every epoch. */
   validation?: LabelledSequences;
@@ -101,17 +103,18 @@ export interface FitOptions {
 }
 
 const OPTIONS = [
-  ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm', 'shuffle', 'seed', 'validation'],
   ...[
+    'epochs',
+    'batchSize',
+    'optimizer',
+    'schedule',
+    'clipNorm',
     'classWeights',
     'labelSmoothing',
     'ignoreIndex',
-    'earlyStopping',
-    'onNonFinite',
-    'checkpoint',
-    'callbacks',
-    'signal',
   ],
+  ...['shuffle', 'bucketByLength', 'seed', 'validation', 'earlyStopping', 'onNonFinite', 'checkpoint'],
+  ...['callbacks', 'everySteps', 'signal'],
 ];
 
 /** Fit's options, checked, with defaults. */
@@ -122,6 +125,7 @@ export interface FitPlan {
   readonly clipNorm: number | null;
   readonly loss: LossSpec;
   readonly shuffle: boolean;
+  readonly bucketByLength: boolean;
   readonly seed: number;
   readonly earlyStopping: EarlyStoppingSpec | null;
   readonly skipNotFinite: boolean;
@@ -163,6 +167,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
     clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
     loss: lossSpec(options, classes),
     seed: checkInteger('seed', seed, 0),
+    bucketByLength: checkFlag('bucketByLength', options.bucketByLength ?? false),
     earlyStopping: stopping,
     skipNotFinite: onNonFinite === 'skip',
     checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),

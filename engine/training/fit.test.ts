@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
-import type { EpochLog, FitOptions } from './fit-options.ts';
+import type { EpochLog, FitOptions, StepsLog } from './fit-options.ts';
 import type { TrainingEvent } from './training-events.ts';
 
 const data = labelled(50, 6);
@@ -159,6 +159,115 @@ describe('training as a loop', () => {
   });
 });
 
+describe('steps', () => {
+  const options = {
+    epochs: 2,
+    batchSize: 8,
+    seed: 5,
+    optimizer: { type: 'sgd', learningRate: 0.1 },
+  } as const;
+
+  it('are told of, so many at a time, as the epoch’s figures sum them up', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads, dtype: 'float64' }, async (model) => {
+        const logs: StepsLog[] = [];
+        const callbacks = { onSteps: (log: StepsLog) => logs.push(log) };
+        // 50 rows in batches of 8: six whole ones, and two rows.
+        const history = await model.fit(data, { ...options, everySteps: 1, callbacks });
+        expect(logs.map(({ epoch, step }) => [epoch, step])).toEqual(
+          [0, 1].flatMap((epoch) => [1, 2, 3, 4, 5, 6, 7].map((step) => [epoch, step])),
+        );
+        const rows = [8, 8, 8, 8, 8, 8, 2];
+        history.forEach((log, epoch) => {
+          const its = logs.slice(7 * epoch, 7 * epoch + 7);
+          expect(its.reduce((sum, { loss }, i) => sum + loss * rows[i], 0) / 50).toBeCloseTo(log.loss, 12);
+          expect(Math.max(...its.map(({ gradientNorm }) => gradientNorm))).toBe(log.gradientNorm);
+          expect(its[6].learningRate).toBe(log.learningRate);
+        });
+      });
+    }
+  });
+
+  it('that do not fill up a sum at an epoch’s end are left out', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const single: StepsLog[] = [];
+      const threes: StepsLog[] = [];
+      for (const [everySteps, logs] of [
+        [1, single],
+        [3, threes],
+      ] as const) {
+        model.loadStateDict(await start);
+        await model.fit(data, {
+          ...options,
+          everySteps,
+          callbacks: { onSteps: (log) => void logs.push(log) },
+        });
+      }
+      expect(threes.map(({ epoch, step }) => [epoch, step])).toEqual([
+        [0, 3],
+        [0, 6],
+        [1, 3],
+        [1, 6],
+      ]);
+      const mean = (logs: StepsLog[]) => logs.reduce((sum, { loss }) => sum + loss, 0) / logs.length;
+      expect(threes[1].loss).toBeCloseTo(mean(single.slice(3, 6)), 6);
+      expect(threes[1].gradientNorm).toBe(Math.max(...single.slice(3, 6).map((log) => log.gradientNorm)));
+    });
+  });
+  const start = withModel({ threads: 0 }, async (model) => model.stateDict());
+
+  it('come as events as well, beside the callback', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const steps: number[] = [];
+      const told: number[] = [];
+      const callbacks = { onSteps: ({ step }: StepsLog) => told.push(step) };
+      for await (const event of model.training(data, { ...options, everySteps: 2, callbacks }))
+        if (event.type === 'steps') steps.push(event.step);
+      expect(steps).toEqual([2, 4, 6, 2, 4, 6]);
+      expect(told).toEqual(steps);
+    });
+  });
+
+  it('that are left out, since they are not finite, do not count in the loss', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const x = { ...data.x, data: data.x.data.slice().fill(Number.NaN, 0, 30) };
+      const logs: StepsLog[] = [];
+      const callbacks = { onSteps: (log: StepsLog) => logs.push(log) };
+      const skipping = { ...options, epochs: 1, shuffle: false, onNonFinite: 'skip' } as const;
+      await model.fit({ x, labels: data.labels }, { ...skipping, everySteps: 3, callbacks });
+      expect(logs.map(({ loss }) => Number.isFinite(loss))).toEqual([true, true]);
+    });
+  });
+
+  it('whose callback fails end training; a callback without everySteps is refused', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const onSteps = () => {
+        throw new Error('no more');
+      };
+      await expect(model.fit(data, { ...options, everySteps: 1, callbacks: { onSteps } })).rejects.toThrow(
+        'no more',
+      );
+      await expect(model.fit(data, { callbacks: { onSteps } })).rejects.toThrow(
+        'everySteps: expected a number of steps where there is callbacks.onSteps, got undefined',
+      );
+    });
+  });
+});
+
+describe('bucketing by length', () => {
+  it('trains on every row, the same for any number of threads, other steps than without', async () => {
+    const lengths = Int32Array.from({ length: 50 }, (_, i) => 1 + ((i * 5) % 6));
+    const uneven = { x: { ...data.x, lengths }, labels: data.labels };
+    const bits = (threads: number, bucketByLength: boolean) =>
+      withModel({ threads }, async (model) => {
+        await model.fit(uneven, { epochs: 2, batchSize: 8, bucketByLength });
+        return bitsOf(model);
+      });
+    expect(await bits(2, true)).toBe(await bits(0, true));
+    expect(await bits(0, true)).not.toBe(await bits(0, false));
+  });
+});
+
 describe('checkpoints', () => {
   let dir: string;
   beforeEach(async () => {
@@ -207,6 +316,29 @@ describe('checkpoints', () => {
       expect(await resumed({ dir, ...every })).toEqual(expected);
       await rm(dir, { recursive: true });
     }
+  });
+
+  it('know of dropout masks and buckets', async () => {
+    const lengths = Int32Array.from({ length: 50 }, (_, i) => 1 + ((i * 5) % 6));
+    const uneven = { x: { ...data.x, lengths }, labels: data.labels };
+    const model = { threads: 2, dropout: 0.3, bidirectional: true, numLayers: 3 };
+    const plan = { ...options, bucketByLength: true };
+    const { validation: _, ...unvalidated } = plan;
+    const expected = await withModel(model, async (m) => {
+      await m.fit(uneven, unvalidated);
+      return bitsOf(m);
+    });
+    await withModel(model, async (m) => {
+      const stop = new AbortController();
+      const checkpoint = { dir, everySteps: 3 };
+      const callbacks = { onSteps: ({ epoch, step }: StepsLog) => epoch === 1 && step === 4 && stop.abort() };
+      const run = { ...unvalidated, checkpoint, callbacks, everySteps: 1, signal: stop.signal };
+      await expect(m.fit(uneven, run)).rejects.toThrow('aborted');
+    });
+    await withModel({ ...model, threads: 0, seed: 50 }, async (m) => {
+      await m.fit(uneven, { ...unvalidated, checkpoint: { dir, everySteps: 3, resume: true } });
+      expect(bitsOf(m)).toBe(expected);
+    });
   });
 
   it('are not missed where there are none yet', async () => {

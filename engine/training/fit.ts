@@ -8,6 +8,7 @@ import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
 import type { RealArray } from '../tensor.ts';
+import { bucketByLength } from './batch-order.ts';
 import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
@@ -164,7 +165,10 @@ class Training {
   async runEpoch(): Promise<void> {
     const random = Random.fromState(this.#state.random);
     for (let i = 0; i < this.#permutation.length; i++) this.#permutation[i] = i;
-    if (this.#plan.shuffle) random.shuffle(this.#permutation);
+    const { shuffle, batchSize } = this.#plan;
+    if (shuffle) random.shuffle(this.#permutation);
+    if (this.#plan.bucketByLength)
+      bucketByLength(this.#permutation, this.#epoch.data.lengths, batchSize, shuffle ? random : null);
     const started = performance.now();
     const seenBefore = this.#state.sums.seen;
     while (this.#state.step < this.#steps) {
@@ -362,6 +366,7 @@ class Training {
       rows: this.#permutation.length,
       optimizer: this.#slot.spec,
       ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite },
+      bucketByLength: this.#plan.bucketByLength,
     };
   }
 }

@@ -1,0 +1,328 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ClassifierOptions } from './classifier-options.ts';
+import { measureNormalization } from './data/normalization.ts';
+import { decodeSafetensors, encodeSafetensors } from './io/safetensors.ts';
+import { RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { bitsOf, labelled, small, withModel } from './test-models.ts';
+
+const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
+const everything = {
+  ...({ nonlinearity: 'relu', bidirectional: true, bias: false, dropout: 0.25, output: 'steps' } as const),
+  ...{ normalization, classes: ['a', 'b', 'c', 'd'], threads: 0 },
+};
+
+describe('options of a classifier', () => {
+  const bad: [string, object, string][] = [
+    [
+      'an unknown nonlinearity',
+      { nonlinearity: 'gelu' },
+      `nonlinearity: expected 'tanh' or 'relu', got "gelu"`,
+    ],
+    ['a direction that is no flag', { bidirectional: 1 }, 'bidirectional: expected true or false, got 1'],
+    ['biases that are no flag', { bias: 'no' }, 'bias: expected true or false, got "no"'],
+    ['dropout of everything', { dropout: 1 }, 'dropout: expected a number from 0 to below 1, got 1'],
+    [
+      'dropout that is no number',
+      { dropout: '0.5' },
+      'dropout: expected a number from 0 to below 1, got "0.5"',
+    ],
+    ['dropout below 0', { dropout: -0.1 }, 'dropout: expected a number from 0 to below 1, got -0.1'],
+    [
+      'dropout without a layer to drop from',
+      { dropout: 0.5, numLayers: 1 },
+      'dropout: expected 0 where numLayers is 1, since it lies between layers, got 0.5',
+    ],
+    ['an unknown output', { output: 'first' }, `output: expected 'last', 'mean' or 'steps', got "first"`],
+    ['too few classes', { classes: ['a'] }, 'classes: expected 4 names, got 1'],
+    ['classes that are no list', { classes: 'abcd' }, 'classes: expected 4 names, got "abcd"'],
+    ['a class that is no string', { classes: ['a', 'b', 3, 'd'] }, 'classes[2]: expected a string, got 3'],
+    [
+      'half a normalization',
+      { normalization: { mean: [1, 2, 3, 4, 5] } },
+      'normalization.std: expected 5 numbers',
+    ],
+    [
+      'a mean that is not finite',
+      { normalization: { ...normalization, mean: [1, 2, Number.NaN, 4, 5] } },
+      'normalization.mean[2]: expected a finite number, got NaN',
+    ],
+    [
+      'a deviation of 0',
+      { normalization: { ...normalization, std: [1, 2, 3, 0, 5] } },
+      'normalization.std[3]: expected a number above 0, got 0',
+    ],
+    [
+      'a normalization of another size',
+      { normalization: { mean: [0], std: [1] } },
+      'normalization.mean: expected 5 numbers, got 1',
+    ],
+    [
+      'a misspelt normalization',
+      { normalization: { average: [] } },
+      'normalization.average: expected one of',
+    ],
+  ];
+  it.each(bad)('refuse %s', async (_what, options, message) => {
+    const given = { ...small, threads: 0, ...options } as unknown as ClassifierOptions;
+    await expect(RNNPhonemeClassifier.create(given)).rejects.toThrow(message);
+  });
+
+  it('can be read from the model', async () => {
+    await withModel(everything, async (model) => {
+      const { threads, ...rest } = everything;
+      expect(model).toMatchObject(rest);
+      expect(model.rnn.map((cell) => [cell.inputSize, cell.bias, cell.nonlinearity])).toEqual([
+        [5, false, 'relu'],
+        [5, false, 'relu'],
+        [22, false, 'relu'],
+        [22, false, 'relu'],
+      ]);
+      expect(model.outputLayer.inFeatures).toBe(22);
+      expect(Object.keys(model.stateDict())).toEqual([
+        ...['rnn.weight_ih_l0', 'rnn.weight_hh_l0', 'rnn.weight_ih_l0_reverse', 'rnn.weight_hh_l0_reverse'],
+        ...['rnn.weight_ih_l1', 'rnn.weight_hh_l1', 'rnn.weight_ih_l1_reverse', 'rnn.weight_hh_l1_reverse'],
+        ...['output.weight', 'output.bias'],
+      ]);
+    });
+  });
+
+  it('have their say in the weights that initWeights takes', async () => {
+    await withModel({ threads: 0, bias: false }, async (model) => {
+      const [first, second] = model.rnn.map(({ W_ih, W_hh }) => [W_ih, W_hh] as const);
+      const output = [model.outputLayer.W, model.outputLayer.b] as const;
+      model.initWeights([first, second], output);
+      const bias = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+      expect(() => model.initWeights([[...first, bias, bias], second], output)).toThrow(
+        'cells[0].b_ih: expected nothing, the cells have no biases, got [0, 0',
+      );
+      for (const [wrong, got] of [
+        [[first], '1'],
+        [5, '5'],
+        [undefined, 'undefined'],
+      ] as const)
+        expect(() => model.initWeights(wrong as never, output)).toThrow(
+          `cells: expected the weights of 2 cells, got ${got}`,
+        );
+      expect(() => model.initWeights([first, undefined as never], output)).toThrow(
+        'cells[1].W_ih: expected [11, 11], got "nothing"',
+      );
+      expect(() => model.initWeights([[first[0], first[0]], second], output)).toThrow(
+        'cells[0].W_hh: expected [11, 11], got [11, 5]',
+      );
+      expect(() => model.initWeights([first, second], undefined as never)).toThrow(
+        'output.W: expected [4, 11]',
+      );
+      expect(() => model.initWeights([first, second], [output[0]] as never)).toThrow(
+        'output.b: expected [4]',
+      );
+    });
+  });
+
+  it('of a bidirectional model refuse a stream, which would not know the end', async () => {
+    await withModel({ threads: 0, bidirectional: true }, async (model) => {
+      expect(() => model.stream()).toThrow('stream: expected a model that reads forward only');
+    });
+  });
+});
+
+describe('a saved model', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'elman-model-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('comes back with its options, normalization, class names and metadata, and predicts the same bits', async () => {
+    const { x } = labelled(9, 6);
+    const path = join(folder, 'everything.safetensors');
+    const { bits, expected } = await withModel(everything, async (model) => {
+      await model.save(path, { metadata: { source: 'here' } });
+      return { bits: bitsOf(model), expected: await model.predict(x) };
+    });
+    const loaded = await RNNPhonemeClassifier.load(path, { threads: 2 });
+    const { threads, ...rest } = everything;
+    expect(loaded).toMatchObject({ ...rest, metadata: { source: 'here' }, dtype: 'float32', threads: 2 });
+    expect(bitsOf(loaded)).toBe(bits);
+    expect(await loaded.predict(x)).toEqual(expected);
+    await loaded.close();
+  });
+
+  it('of an earlier version, without options in its file, is a plain one', async () => {
+    const path = join(folder, 'plain.safetensors');
+    await withModel({ threads: 0, dtype: 'float64' }, (model) => model.save(path));
+    const { tensors, metadata } = decodeSafetensors(await readFile(path));
+    const shape = JSON.stringify({ inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2 });
+    await writeFile(
+      path,
+      encodeSafetensors(Object.fromEntries(tensors), { ...metadata, 'elman.shape': shape }),
+    );
+    const loaded = await RNNPhonemeClassifier.load(path, { threads: 0 });
+    expect(loaded).toMatchObject({
+      ...{ nonlinearity: 'tanh', bidirectional: false, bias: true, dropout: 0, output: 'last' },
+      ...{ normalization: null, classes: null, dtype: 'float64', metadata: {} },
+    });
+    await loaded.close();
+  });
+
+  const damage: [string, Record<string, string>, string][] = [
+    ['a format of the future', { 'elman.format': 'elman 9' }, 'its format is elman 9, expected elman 1'],
+    ['a shape that is no JSON', { 'elman.shape': '{' }, 'elman.shape in its metadata cannot be read'],
+    [
+      'a size of 0',
+      { 'elman.shape': '{"inputSize":0,"hiddenSize":11,"outputSize":4,"numLayers":2}' },
+      'in its metadata, inputSize: expected an integer, 1 or more, got 0',
+    ],
+    [
+      'classes that are no names',
+      { 'elman.classes': '[1,2,3,4]' },
+      'in its metadata, classes[0]: expected a string',
+    ],
+    [
+      'another number of layers than it has',
+      { 'elman.shape': '{"inputSize":5,"hiddenSize":11,"outputSize":4,"numLayers":3}' },
+      'stateDict.rnn.weight_ih_l2: expected [11, 11], got "nothing"',
+    ],
+  ];
+  it.each(damage)('with %s in its file is refused, and named', async (_what, change, message) => {
+    const path = join(folder, 'damaged.safetensors');
+    await withModel({ threads: 0 }, (model) => model.save(path));
+    const { tensors, metadata } = decodeSafetensors(await readFile(path));
+    await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), { ...metadata, ...change }));
+    const refusal = expect.objectContaining({
+      code: 'BAD_MODEL_FILE',
+      message: expect.stringContaining(`${path}: ${message}`),
+    });
+    await expect(RNNPhonemeClassifier.load(path, { threads: 0 })).rejects.toEqual(refusal);
+  });
+
+  it('without an output layer in its file is refused; so are options that load does not know', async () => {
+    const path = join(folder, 'headless.safetensors');
+    await withModel({ threads: 0 }, (model) => model.save(path));
+    const { tensors, metadata } = decodeSafetensors(await readFile(path));
+    tensors.delete('output.weight');
+    await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
+    await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no output.weight');
+    await expect(RNNPhonemeClassifier.load(path, { seed: 1 } as never)).rejects.toThrow(
+      'options.seed: expected one of the options threads, kernels, got "seed"',
+    );
+  });
+});
+
+describe('labels', () => {
+  const { x } = labelled(3, 4);
+  const lengths = [4, 2, 3];
+  const padded = { ...x, lengths };
+
+  it('of a model with logits at every step are one a step, as lists or padded', async () => {
+    await withModel({ threads: 0, output: 'steps', dtype: 'float64' }, async (model) => {
+      const own = [[0, 1, 2, 3], [1, -100], Int32Array.of(2, 3, 0)];
+      const data = [0, 1, 2, 3, 1, -100, 77, 77, 2, 3, 0, 77];
+      const { loss } = await model.gradients(padded, own);
+      for (const labels of [
+        [
+          [0, 1, 2, 3],
+          [1, -100, 9, 9],
+          [2, 3, 0, 9],
+        ],
+        { data, shape: [3, 4] },
+      ])
+        expect((await model.gradients(padded, labels)).loss).toBe(loss);
+      const renamed = own.map((row) => Array.from(row, (label) => (label === -100 ? 9 : label)));
+      expect((await model.gradients(padded, renamed, { ignoreIndex: 9 })).loss).toBe(loss);
+      const { accuracy, confusion } = await model.evaluate({ x: padded, labels: own });
+      expect(confusion.flat().reduce((a, b) => a + b)).toBe(8);
+      expect(accuracy * 8).toBeCloseTo(
+        confusion.reduce((sum, row, i) => sum + row[i], 0),
+        12,
+      );
+      expect((await model.evaluate({ x: padded, labels: renamed }, { ignoreIndex: 9 })).confusion).toEqual(
+        confusion,
+      );
+    });
+  });
+
+  const refused: [string, unknown, string][] = [
+    ['too few rows', [[0, 1, 2, 3]], 'labels: expected 3 rows of labels, one a step, got 1'],
+    [
+      'a row that is too short',
+      [[0, 1, 2, 3], [1], [0, 0, 0]],
+      'labels[1]: expected 2 labels, one a step, got 1',
+    ],
+    ['one label a row', [0, 1, 2], 'labels[0]: expected 4 labels, one a step, got 0'],
+    [
+      'another shape',
+      { data: new Int32Array(6), shape: [3, 2] },
+      'labels: expected [3, 4], a label a step, got [3, 2]',
+    ],
+    [
+      'a class too many',
+      [
+        [0, 1, 2, 4],
+        [1, 1],
+        [0, 0, 0],
+      ],
+      'labels[0][3]: expected an integer from 0 to 3 or -100, got 4',
+    ],
+    [
+      'nothing to learn',
+      [
+        [-100, -100, -100, -100],
+        [-100, -100],
+        [-100, -100, -100],
+      ],
+      'labels: expected at least one label other than -100, got "none"',
+    ],
+    ['no labels', undefined, 'labels: expected 3 rows of labels, one a step, got undefined'],
+  ];
+  it.each(refused)(
+    'of a model with logits at every step are refused with %s',
+    async (_what, labels, message) => {
+      await withModel({ threads: 0, output: 'steps' }, async (model) => {
+        await expect(model.gradients(padded, labels as never)).rejects.toThrow(message);
+      });
+    },
+  );
+
+  it('take ignoreIndex only where they are one a step', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      await expect(model.gradients(x, [0, 1, 2], { ignoreIndex: 2 })).rejects.toThrow(
+        "ignoreIndex: expected an integer, where output is 'steps', got 2",
+      );
+      await expect(model.gradients(x, [0, 1, -100])).rejects.toThrow(
+        'labels[2]: expected an integer from 0 to 3, got -100',
+      );
+      await expect(model.gradients(x, [0, 1])).rejects.toThrow('labels: expected 3 labels, one a row, got 2');
+      await expect(model.gradients(x, null as never)).rejects.toThrow(
+        'labels: expected 3 labels, one a row, got null',
+      );
+      const tensor = { data: Int32Array.of(0, 1, 2), shape: [3] };
+      expect((await model.gradients(x, tensor)).loss).toBe((await model.gradients(x, [0, 1, 2])).loss);
+    });
+  });
+});
+
+describe('measureNormalization', () => {
+  it('gives mean and deviation over all frames, padding left out, and 1 where nothing varies', () => {
+    const data = [1, 5, 3, 5, Number.NaN, Number.NaN, 5, 5, 7, 5, 9, 5];
+    const { mean, std } = measureNormalization({ data, shape: [2, 3, 2], lengths: [2, 3] }, 2);
+    expect(mean).toEqual([5, 5]);
+    expect(std).toEqual([Math.sqrt((16 + 4 + 0 + 4 + 16) / 5), 1]);
+  });
+});
+
+describe('dropout', () => {
+  it('takes new masks with each call of gradients, the same with the same dropoutStep, none in forward', async () => {
+    await withModel({ threads: 0, dropout: 0.5 }, async (model) => {
+      const { x, labels } = labelled(8, 5);
+      const loss = async (dropoutStep?: number) => (await model.gradients(x, labels, { dropoutStep })).loss;
+      const [first, second] = [await loss(), await loss()];
+      expect(first).not.toBe(second);
+      expect([await loss(0), await loss(1), await loss(2)]).toEqual([first, second, await loss()]);
+      expect(await model.forward(x)).toEqual(await model.forward(x));
+      await expect(loss(-1)).rejects.toThrow('dropoutStep: expected an integer, 0 or more, got -1');
+    });
+  });
+});

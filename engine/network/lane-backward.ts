@@ -1,0 +1,186 @@
+import {
+  cellBackward,
+  cellInitialGradient,
+  cellInputGradient,
+  cellWeightGradients,
+} from '../cells/elman-cell.ts';
+import type { Panels } from '../kernels/kernels.ts';
+import type { BatchMemory } from './batch-memory.ts';
+import {
+  type Block,
+  clearNoLogits,
+  dropUnits,
+  type LaneTools,
+  outputRowSize,
+  outputsOf,
+  positionOf,
+  rowAt,
+  stateOffset,
+  stepOf,
+} from './lane.ts';
+import { cellArrays } from './model-memory.ts';
+
+/** The way back through a block of rows. */
+
+/** The caller's delta, [B, O] or [B, T, O], into the logits' place. */
+export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): void {
+  const { kernels: k, g } = tools;
+  const { logits } = block.workspace;
+  clearNoLogits(tools, block);
+  for (let i = 0; i < block.count; i++) {
+    const row = positionOf(block, i) * outputRowSize(g, memory.time);
+    const from = memory.delta + row * g.realBytes;
+    const count = outputsOf(tools, block, i);
+    k.gatherRows(rowAt(logits, i), logits.stride, stepOf(block, logits), from, count, g.outputSize);
+  }
+}
+
+/** Where a block's gradients go. */
+export interface GradientTarget {
+  /** The lane's block of sums. */
+  readonly block: number;
+  /** Onto what it holds, from the lane's second block of rows on. */
+  readonly add: boolean;
+  /** Where the gradients of the caller's own arrays go, in a call that returns them. */
+  readonly results: BatchMemory | null;
+  readonly inputGradient: boolean;
+  /** What averages are over: rows of the whole batch, or its steps that count. */
+  readonly divisor: number;
+}
+
+/** The classifier backward on one block, from delta in the logits' place: sums over the block's rows, unscaled. */
+export function backwardBlock(tools: LaneTools, block: Block, target: GradientTarget): void {
+  const { g } = tools;
+  const { layers, d } = block.workspace;
+  clearPadding(tools, target.block);
+  outputBackward(tools, block, target);
+  for (let l = g.numLayers - 1; l >= 0; l--) {
+    layers[l].forEach((_, direction) => {
+      cellGradients(tools, block, l, direction, target);
+    });
+    if (l > 0) layerInputGradient(tools, block, l, d[(l - 1) % 2]);
+  }
+  if (target.results && target.inputGradient) {
+    layerInputGradient(tools, block, 0, [block.workspace.dx]);
+    writeInputGradient(tools, block, target.results);
+  }
+}
+
+/** The gradient buffer's end, where no parameter is: it counts in the global norm like the rest. */
+function clearPadding({ g, reals }: LaneTools, gradients: number): void {
+  const first = gradients / g.realBytes;
+  reals.fill(0, first + g.parameterCount, first + g.blockSize);
+}
+
+/** The output layer backward; leaves the gradients of the top layer's states in its d. */
+function outputBackward(tools: LaneTools, block: Block, target: GradientTarget): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { features, dFeatures, logits: delta, d, outputSteps } = block.workspace;
+  const rows = outputSteps * block.workspace.rows;
+  const { hiddenSize, outputSize, hiddenPanels, outputPanels, realBytes, directions } = g;
+  const add = target.add ? 1 : 0;
+  const { edge, zeros } = scratch;
+  const top = d[(g.numLayers - 1) % 2];
+  const width = directions * hiddenSize * realBytes;
+  features.forEach((h, direction) => {
+    const dW = target.block + (g.W.offset + direction * hiddenSize) * realBytes;
+    const { at, stride } = delta;
+    k.outerProduct(dW, width, outputSize, hiddenSize, at, stride, h.at, h.stride, rows, edge, add);
+    const to = g.output === 'steps' ? top[direction] : dFeatures[direction];
+    const W = model.packedOutput.W[direction];
+    k.multiply(to.at, to.stride, rows, hiddenPanels, at, stride, outputPanels, W, zeros);
+    if (g.output !== 'steps') spreadGradient(tools, block, direction, to, top[direction]);
+  });
+  const db = target.block + g.b.offset * realBytes;
+  k.sumRows(db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
+}
+
+/** The gradient of the features into that of the states: of the last step, or of all a row has alike. */
+function spreadGradient(tools: LaneTools, block: Block, direction: number, from: Panels, to: Panels): void {
+  const { kernels: k, g } = tools;
+  const { rows, steps } = block.workspace;
+  const step = stepOf(block, to);
+  k.zeroRows(to.at, to.stride, to.pitch, rows * steps, g.hiddenPanels);
+  for (let i = 0; i < block.count; i++) {
+    const length = block.lengths[i];
+    const row = rowAt(to, i);
+    const source = rowAt(from, i);
+    if (g.output === 'mean') {
+      k.addRows(row, to.stride, step, source, from.stride, 0, length, g.hiddenPanels, 1 / length);
+    } else {
+      const last = direction === 0 ? length - 1 : 0;
+      k.copyRow(row + last * step, to.stride, source, from.stride, g.hiddenPanels);
+    }
+  }
+}
+
+/** One cell backward: its d becomes dz, its sums go to the target. */
+function cellGradients(
+  tools: LaneTools,
+  block: Block,
+  l: number,
+  direction: number,
+  target: GradientTarget,
+): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { layers, d } = block.workspace;
+  const cell = layers[l][direction];
+  const number = l * g.directions + direction;
+  const dz = d[l % 2][direction];
+  const arrays = cellArrays(g, number, target.block);
+  cellBackward(k, model.cells[l], model.packedCells[number], cell, block.lengths, dz);
+  cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add);
+  if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
+}
+
+/** What all cells of a layer pass down, into dx: part by part, the directions added up. */
+function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: readonly Panels[]): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { layers, d } = block.workspace;
+  dx.forEach((part, p) => {
+    layers[l].forEach((cell, direction) => {
+      const packed = model.packedCells[l * g.directions + direction];
+      const dz = d[l % 2][direction];
+      cellInputGradient(k, model.cells[l], packed, cell, dz, p, part, scratch, direction > 0);
+    });
+    if (l > 0 && block.dropoutKey !== null) dropUnits(tools, block, l - 1, p, part, part);
+  });
+}
+
+/** dh0 of a cell into the caller's [L · D, B, H], divided like a weight's gradient: initial states count as parameters. */
+function writeInitialGradient(
+  tools: LaneTools,
+  block: Block,
+  l: number,
+  direction: number,
+  memory: BatchMemory,
+  divisor: number,
+): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { layers, d, dzFirst, dh0 } = block.workspace;
+  const number = l * g.directions + direction;
+  const dz = d[l % 2][direction];
+  const packed = model.packedCells[number];
+  const cell = layers[l][direction];
+  cellInitialGradient(k, model.cells[l], packed, cell, block.lengths, dz, dzFirst, dh0, scratch);
+  for (let i = 0; i < block.count; i++) {
+    const to = memory.dh0 + stateOffset(tools, block, number, i);
+    k.scatterRows(to, rowAt(dh0, i), dh0.stride, dh0.pitch, 1, g.hiddenSize, divisor);
+  }
+}
+
+/** dx into the caller's [B, T, I], not averaged; zero past a row's last step. */
+function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory): void {
+  const { kernels: k, g, model, reals } = tools;
+  const { dx } = block.workspace;
+  const step = stepOf(block, dx);
+  const rowSize = memory.time * g.inputSize;
+  for (let i = 0; i < block.count; i++) {
+    const first = memory.dx / g.realBytes + positionOf(block, i) * rowSize;
+    const length = block.lengths[i];
+    const { zeros, std } = model.normalization;
+    if (g.normalized) k.normalizeRows(rowAt(dx, i), dx.stride, step, length, g.inputPanels, zeros, std);
+    k.scatterRows(first * g.realBytes, rowAt(dx, i), dx.stride, step, length, g.inputSize, 1);
+    reals.fill(0, first + length * g.inputSize, first + rowSize);
+  }
+}
