@@ -78,7 +78,14 @@ function runCell(re: Network, im: Network, c: number, frames: Complex[][], h0: C
 }
 
 /** What the layer above reads: dropout divides what it keeps by 1 − p. */
-function drop(re: Network, frames: Complex[][], row: number, layer: number, step: number): Complex[][] {
+function drop(
+  re: Network,
+  frames: Complex[][],
+  row: number,
+  layer: number,
+  step: number | undefined,
+): Complex[][] {
+  if (step === undefined) return frames;
   return frames.map((frame, time) => {
     const kept = keptUnits(re.dropout, { step, row, layer, time }, frame.length);
     const scale = 1 / (1 - re.dropout.p);
@@ -95,7 +102,7 @@ function readings(re: Network, frames: Complex[][][]): Complex[][] {
   return [outputs[0].map((_, j) => multiply(scale, outputs.map((output) => output[j]).reduce(add)))];
 }
 
-function sampleReadings(re: Point, im: Point, b: number, step: number): Complex[][] {
+function sampleReadings(re: Point, im: Point, b: number, step?: number): Complex[][] {
   const { network } = re;
   const D = network.isBidirectional ? 2 : 1;
   const { mean, std } = network.normalization ?? { mean: [], std: [] };
@@ -131,7 +138,7 @@ function readingLoss({ network }: Point, im: Point, h: Complex[], label: number)
 }
 
 /** The loss at the point and its derivative along `direction`, a point-shaped set of arrays. */
-export function complexStep(point: Point, { classes, ignored }: Labels, direction: Point, step: number) {
+export function complexStep(point: Point, { classes, ignored }: Labels, direction: Point, step?: number) {
   const im = structuredClone(direction);
   scaleInPlace(im, stepSize);
   const losses = classes.flatMap((labels, b) => {

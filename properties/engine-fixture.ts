@@ -3,10 +3,10 @@ import type { Batch, NetworkShape } from './arbitraries.ts';
 import { gradientBounds } from './bounds.ts';
 import type { Dtype } from './compare.ts';
 import { unitRoundoff } from './compare.ts';
-import { expectResults, named, runLoss, withModel } from './engine-model.ts';
+import { expectResults, inShapeOfLogits, named, runLoss, withModel } from './engine-model.ts';
 import type { ClassifierFixture } from './fixtures.ts';
 import type { Network } from './reference.ts';
-import { gradientsOf } from './reference.ts';
+import { gradientsOf, layersOf } from './reference.ts';
 
 export function shapeOf(network: Network): NetworkShape {
   const [first] = network.rnn;
@@ -14,7 +14,7 @@ export function shapeOf(network: Network): NetworkShape {
     inputSize: first.W_ih[0].length,
     hiddenSize: first.b_hh.length,
     outputSize: network.output.b.length,
-    numLayers: network.rnn.length,
+    numLayers: layersOf(network),
   };
 }
 
@@ -24,7 +24,7 @@ export async function expectFixture(
   dtype: Dtype,
   threads: number,
 ): Promise<void> {
-  const { point, labels, givesH0 } = fixture;
+  const { point, labels, givesH0, step } = fixture;
   const isRagged = point.x.some((sample) => sample.length !== point.x[0].length);
   const batch: Batch = {
     x: point.x,
@@ -32,9 +32,11 @@ export async function expectFixture(
     h0: givesH0 ? point.h0 : undefined,
     delta: [],
     form: isRagged ? 'padded' : 'dense',
+    features: point.network.features,
+    step: point.network.dropout.p > 0 ? step : undefined,
   };
   const settings = { shape: shapeOf(point.network), dtype, network: point.network };
-  const bounds = gradientBounds(point, gradientsOf(point, labels), labels, unitRoundoff(dtype));
+  const bounds = gradientBounds(point, gradientsOf(point, labels, step), labels, unitRoundoff(dtype));
   await withModel(
     settings,
     async (model) => {
@@ -42,8 +44,8 @@ export async function expectFixture(
       expectResults(await runLoss(model, batch), {
         loss: fixture.loss,
         lossBound: bounds.loss,
-        logits: fixture.logits,
-        logitBounds: bounds.logits,
+        logits: inShapeOfLogits(fixture.logits, batch),
+        logitBounds: inShapeOfLogits(bounds.logits, batch),
         gradients: named(fixture.gradients, batch),
         gradientBounds: named(bounds, batch),
       });
