@@ -6,13 +6,13 @@ import { unitRoundoff } from './compare.ts';
 import { expectResults, inShapeOfLogits, named, runLoss, withModel } from './engine-model.ts';
 import type { ClassifierFixture } from './fixtures.ts';
 import type { Network } from './reference.ts';
-import { gradientsOf, layersOf } from './reference.ts';
+import { gradientsOf, hiddenOf, layersOf } from './reference.ts';
 
 export function shapeOf(network: Network): NetworkShape {
   const [first] = network.rnn;
   return {
     inputSize: first.W_ih[0].length,
-    hiddenSize: first.b_hh.length,
+    hiddenSize: hiddenOf(network),
     outputSize: network.output.b.length,
     numLayers: layersOf(network),
   };
