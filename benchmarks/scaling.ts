@@ -102,6 +102,8 @@ function sorting(size: Size): Contestant {
     starts: new Uint32Array(size.B),
     lengths: new Int32Array(size.B).fill(size.T),
     labels: new Int32Array(size.B),
+    labelStarts: new Uint32Array(size.B),
+    counted: new Int32Array(size.B).fill(1),
   };
   const batch = new SortedBatch(size.B);
   return syncContestant(SORTING, () => batch.fill(data, 0, null), 100);

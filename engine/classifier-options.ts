@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
+import { type Normalization, type NormalizationSpec, normalizationSpec } from './data/normalization.ts';
 import { badArgument } from './errors.ts';
-import type { Dtype, KernelMaker } from './kernels/kernels.ts';
+import type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
 import type { KernelOptions } from './kernels/make-kernels.ts';
-import type { NetworkShape } from './network/geometry.ts';
+import type { NetworkShape, OutputMode } from './network/geometry.ts';
 import type { RecurrentInit } from './network/initialise.ts';
 import { checkDtype } from './tensor.ts';
-import { checkInteger, checkKeys } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
 export interface ClassifierOptions {
   /** Values of a frame. */
@@ -14,8 +15,25 @@ export interface ClassifierOptions {
   hiddenSize: number;
   /** Classes. */
   outputSize: number;
-  /** Stacked cells; default 2. */
+  /** Stacked layers; default 2. */
   numLayers?: number;
+  /** What a cell makes of its sums; default tanh. */
+  nonlinearity?: Nonlinearity;
+  /** Whether each layer has a second cell that reads in reverse; default false. */
+  bidirectional?: boolean;
+  /** Whether the cells have biases; default true. The output layer always has. */
+  bias?: boolean;
+  /** Share of the outputs of every layer but the last that `gradients` and `fit` leave out at random; default 0. */
+  dropout?: number;
+  /**
+   * Of what logits are made: each sequence's last state (default; in reverse the state after the first frame), the mean
+   * of its states, or every state: logits and labels at each step.
+   */
+  output?: OutputMode;
+  /** Frames are read as (x − mean) / std. Default: as they are. */
+  normalization?: Normalization;
+  /** Names of the classes; they travel with the model. */
+  classes?: readonly string[];
   /** Worker threads; default: the cores this process may use; 0 computes on the calling thread. */
   threads?: number;
   /** Default float32. */
@@ -34,20 +52,24 @@ export interface ClassifierOptions {
 }
 
 const OPTIONS = [
-  'inputSize',
-  'hiddenSize',
-  'outputSize',
-  'numLayers',
-  'threads',
-  'dtype',
-  'seed',
-  'recurrentInit',
-  'kernels',
+  ...[
+    'inputSize',
+    'hiddenSize',
+    'outputSize',
+    'numLayers',
+    'nonlinearity',
+    'bidirectional',
+    'bias',
+    'dropout',
+  ],
+  ...['output', 'normalization', 'classes', 'threads', 'dtype', 'seed', 'recurrentInit', 'kernels'],
 ];
 
 /** Options, checked, with defaults. */
 export interface ClassifierPlan {
-  readonly shape: NetworkShape;
+  readonly shape: Required<NetworkShape>;
+  readonly normalization: NormalizationSpec | null;
+  readonly classes: readonly string[] | null;
   readonly threads: number;
   readonly dtype: Dtype;
   readonly seed: number;
@@ -59,20 +81,45 @@ export interface ClassifierPlan {
 export function readClassifierOptions(options: ClassifierOptions): ClassifierPlan {
   checkKeys('options', options, OPTIONS);
   const { numLayers = 2, threads = availableParallelism(), dtype = 'float32', seed = 0 } = options;
-  const { recurrentInit = 'uniform', kernels = 'wasm' } = options;
+  const { recurrentInit = 'uniform', kernels = 'wasm', normalization, classes } = options;
+  const { nonlinearity = 'tanh', bidirectional = false, bias = true, output = 'last' } = options;
   const shape = {
     inputSize: checkInteger('inputSize', options.inputSize, 1),
     hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
     outputSize: checkInteger('outputSize', options.outputSize, 1),
     numLayers: checkInteger('numLayers', numLayers, 1),
+    nonlinearity: checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']),
+    bidirectional: checkFlag('bidirectional', bidirectional),
+    bias: checkFlag('bias', bias),
+    dropout: checkDropout(options.dropout ?? 0, numLayers),
+    output: checkOneOf('output', output, ['last', 'mean', 'steps']),
+    normalized: normalization !== undefined,
   };
   checkInteger('threads', threads, 0);
   checkInteger('seed', seed, 0);
   checkDtype(dtype);
-  if (recurrentInit !== 'uniform' && recurrentInit !== 'orthogonal') {
-    throw badArgument('recurrentInit', "'uniform' or 'orthogonal'", recurrentInit);
-  }
-  return { shape, threads, dtype, seed, recurrentInit, kernels: readKernels(kernels) };
+  return {
+    ...{ shape, threads, dtype, seed, kernels: readKernels(kernels) },
+    recurrentInit: checkOneOf('recurrentInit', recurrentInit, ['uniform', 'orthogonal']),
+    normalization: normalization === undefined ? null : normalizationSpec(normalization, shape.inputSize),
+    classes: classes === undefined ? null : readClasses(classes, shape.outputSize),
+  };
+}
+
+function checkDropout(share: unknown, layers: number): number {
+  if (typeof share !== 'number' || !(share >= 0 && share < 1))
+    throw badArgument('dropout', 'a number from 0 to below 1', share);
+  if (share > 0 && layers === 1)
+    throw badArgument('dropout', '0 where numLayers is 1, since it lies between layers', share);
+  return share;
+}
+
+function readClasses(classes: unknown, outputSize: number): readonly string[] {
+  if (!Array.isArray(classes) || classes.length !== outputSize)
+    throw badArgument('classes', `${outputSize} names`, Array.isArray(classes) ? classes.length : classes);
+  const bad = classes.findIndex((name) => typeof name !== 'string');
+  if (bad >= 0) throw badArgument(`classes[${bad}]`, 'a string', classes[bad]);
+  return [...classes];
 }
 
 function readKernels(kernels: unknown): KernelOptions {

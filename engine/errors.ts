@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
+  | 'NOT_EXPORTABLE'
   | 'NO_FORWARD'
   | 'RELAXED_SIMD_MISSING'
   | 'NOT_FINITE'
@@ -63,6 +64,9 @@ export const relaxedSimdMissing = (): ElmanError =>
 
 export const noForward = (method: string): ElmanError =>
   new ElmanError('NO_FORWARD', `${method}: there has been no forward before it`);
+
+export const notExportable = (reason: string): ElmanError =>
+  new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);
 
 export const notFinite = (epoch: number, step: number, loss: number, norm: number): ElmanError =>
   new ElmanError(

@@ -1,21 +1,25 @@
 /** The public surface of elman, and nothing else. */
 export type { ClassifierOptions } from './classifier-options.ts';
 export type { LabelledSequences } from './data/labelled-sequences.ts';
+export { measureNormalization, type Normalization } from './data/normalization.ts';
+export type { LabelsLike } from './data/read-labels.ts';
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
-export type { Dtype, KernelMaker } from './kernels/kernels.ts';
+export type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
+export type { CellWeights } from './model-parameters.ts';
 export type { Evaluation, GradientResult } from './network/calls.ts';
+export type { OutputMode } from './network/geometry.ts';
 export type { RecurrentInit } from './network/initialise.ts';
 export type { LossOptions } from './network/loss.ts';
 export type { Optimizer } from './optimizer.ts';
-export { RNNCell } from './rnn-cell.ts';
-export { RNNPhonemeClassifier } from './rnn-classifier.ts';
+export { type CellOptions, RNNCell } from './rnn-cell.ts';
+export { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
 export { type NestedNumbers, Tensor, type TensorLike, tensor } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
-export type { Callbacks, EpochLog, FitOptions, Progress } from './training/fit-options.ts';
+export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';
 export type { Adam, OptimizerOptions, RmsProp, Sgd } from './training/optimizers.ts';
 export type {
   ConstantSchedule,

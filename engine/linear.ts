@@ -162,7 +162,7 @@ function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): Linea
 }
 
 /** A bias, as [size] or as a column [size, 1]. */
-export function readBias(name: string, value: TensorLike, size: number, dtype: Dtype): Tensor {
+export function readBias(name: string, value: unknown, size: number, dtype: Dtype): Tensor {
   const column = Array.isArray(value)
     ? Array.isArray(value[0])
     : isShapedData(value) && value.shape.length === 2;

@@ -2,17 +2,21 @@ import { Linear } from './linear.ts';
 import type { Parameter } from './network/geometry.ts';
 import type { Network } from './network/network.ts';
 import { RNNCell } from './rnn-cell.ts';
+import { newReals } from './tensor.ts';
 
 /** A model's cell, over views of its parameters and gradients. */
-export function cellOver(network: Network, layer: number): RNNCell {
+export function cellOver(network: Network, cell: number): RNNCell {
   const { g } = network;
-  const { W_ih, W_hh, b_ih, b_hh } = g.cells[layer];
-  const p = (parameter: Parameter) => network.parameterView(parameter);
-  const d = (parameter: Parameter) => network.gradientView(parameter);
+  const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
+  const p = (parameter: Parameter | null) =>
+    parameter ? network.parameterView(parameter) : newReals(g.dtype, 0);
+  const d = (parameter: Parameter | null) =>
+    parameter ? network.gradientView(parameter) : newReals(g.dtype, 0);
   const parameters = { W_ih: p(W_ih), W_hh: p(W_hh), b_ih: p(b_ih), b_hh: p(b_hh) };
   const gradients = { dW_ih: d(W_ih), dW_hh: d(W_hh), db_ih: d(b_ih), db_hh: d(b_hh) };
-  const inputSize = layer === 0 ? g.inputSize : g.hiddenSize;
-  return new RNNCell(inputSize, g.hiddenSize, { dtype: g.dtype }, { ...parameters, ...gradients });
+  const { dtype, nonlinearity, bias } = g;
+  const arrays = { ...parameters, ...gradients };
+  return new RNNCell(W_ih.shape[1], g.hiddenSize, { dtype, nonlinearity, bias }, arrays);
 }
 
 /** A model's output layer, over views of its parameters and gradients. */
@@ -20,5 +24,5 @@ export function outputLayerOver(network: Network): Linear {
   const { g } = network;
   const [W, b] = [network.parameterView(g.W), network.parameterView(g.b)];
   const [dW, db] = [network.gradientView(g.W), network.gradientView(g.b)];
-  return new Linear(g.hiddenSize, g.outputSize, { dtype: g.dtype }, { W, b, dW, db });
+  return new Linear(g.directions * g.hiddenSize, g.outputSize, { dtype: g.dtype }, { W, b, dW, db });
 }

@@ -9,16 +9,25 @@ import {
   cellWeightGradients,
   type PackedCell,
 } from './cells/elman-cell.ts';
-import { type Dtype, tiledRows } from './kernels/kernels.ts';
+import { badArgument } from './errors.ts';
+import { type Dtype, type Nonlinearity, tiledRows } from './kernels/kernels.ts';
 import type { LayerOptions } from './linear.ts';
 import { readBias } from './linear.ts';
 import { uniformWeights } from './network/initialise.ts';
 import { Scratchpad } from './network/scratchpad.ts';
 import { Random } from './numeric/random.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
-import { checkInteger, checkKeys } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
-/** Arrays a cell works on: its own, or views of a model's. */
+/** Options of a cell that stands by itself. */
+export interface CellOptions extends LayerOptions {
+  /** Default tanh. */
+  nonlinearity?: Nonlinearity;
+  /** Whether the cell has biases; default true. Without, b_ih and b_hh are of shape [0]. */
+  bias?: boolean;
+}
+
+/** Arrays a cell works on: its own, or views of a model's; those of biases empty where there are none. */
 export interface CellTensors {
   readonly W_ih: RealArray;
   readonly W_hh: RealArray;
@@ -33,7 +42,7 @@ export interface CellTensors {
 /**
  * An Elman cell, one time step at a time. Synchronous, on the calling thread.
  *
- *     h_t = tanh(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh)
+ *     h_t = φ(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh),     φ tanh or relu
  *
  * Source: J. L. Elman, "Finding Structure in Time", 1990;
  * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
@@ -42,6 +51,8 @@ export class RNNCell {
   readonly inputSize: number;
   readonly hiddenSize: number;
   readonly dtype: Dtype;
+  readonly nonlinearity: Nonlinearity;
+  readonly bias: boolean;
   /** [H, I] */
   readonly W_ih: Tensor;
   /** [H, H] */
@@ -61,42 +72,55 @@ export class RNNCell {
    * Weights and biases are drawn uniformly from ±1/√hiddenSize.
    * @throws BAD_ARGUMENT
    */
-  constructor(inputSize: number, hiddenSize: number, options: LayerOptions = {}, arrays?: CellTensors) {
-    checkKeys('options', options, ['dtype', 'seed']);
-    const { dtype = 'float32', seed = 0 } = options;
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}, arrays?: CellTensors) {
+    checkKeys('options', options, ['dtype', 'seed', 'nonlinearity', 'bias']);
+    const { dtype = 'float32', seed = 0, nonlinearity = 'tanh', bias = true } = options;
     checkDtype(dtype);
+    this.nonlinearity = checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']);
+    this.bias = checkFlag('bias', bias);
     this.inputSize = checkInteger('inputSize', inputSize, 1);
     this.hiddenSize = checkInteger('hiddenSize', hiddenSize, 1);
     this.dtype = dtype;
-    this.#sizes = cellSizes(inputSize, hiddenSize, dtype);
-    const its = arrays ?? ownArrays(inputSize, hiddenSize, dtype);
+    this.#sizes = cellSizes(inputSize, hiddenSize, dtype, { nonlinearity, bias });
+    const biases = bias ? hiddenSize : 0;
+    const its = arrays ?? ownArrays(inputSize, hiddenSize, biases, dtype);
     const input = [hiddenSize, inputSize];
     const square = [hiddenSize, hiddenSize];
     this.W_ih = new Tensor(its.W_ih, input);
     this.W_hh = new Tensor(its.W_hh, square);
-    this.b_ih = new Tensor(its.b_ih, [hiddenSize]);
-    this.b_hh = new Tensor(its.b_hh, [hiddenSize]);
+    this.b_ih = new Tensor(its.b_ih, [biases]);
+    this.b_hh = new Tensor(its.b_hh, [biases]);
     this.dW_ih = new Tensor(its.dW_ih, input);
     this.dW_hh = new Tensor(its.dW_hh, square);
-    this.db_ih = new Tensor(its.db_ih, [hiddenSize]);
-    this.db_hh = new Tensor(its.db_hh, [hiddenSize]);
+    this.db_ih = new Tensor(its.db_ih, [biases]);
+    this.db_hh = new Tensor(its.db_hh, [biases]);
     if (arrays) return;
     const random = new Random(checkInteger('seed', seed, 0));
     for (const array of [its.W_ih, its.W_hh, its.b_ih, its.b_hh]) uniformWeights(array, hiddenSize, random);
   }
 
-  /** Sets the weights. @param W_ih [H, I]  @param W_hh [H, H]  @param b_ih [H] or [H, 1]  @param b_hh the same */
-  initWeights(W_ih: TensorLike, W_hh: TensorLike, b_ih: TensorLike, b_hh: TensorLike): void {
+  /**
+   * Sets the weights.
+   * @param W_ih [H, I]  @param W_hh [H, H]
+   * @param b_ih [H] or [H, 1], not given where the cell has no biases  @param b_hh the same
+   * @throws BAD_ARGUMENT
+   */
+  initWeights(W_ih: TensorLike, W_hh: TensorLike, b_ih?: TensorLike, b_hh?: TensorLike): void {
     const { inputSize, hiddenSize, dtype } = this;
     const given = [
       readTensor('W_ih', W_ih, [hiddenSize, inputSize], dtype),
       readTensor('W_hh', W_hh, [hiddenSize, hiddenSize], dtype),
-      readBias('b_ih', b_ih, hiddenSize, dtype),
-      readBias('b_hh', b_hh, hiddenSize, dtype),
+      ...[this.#readBias('b_ih', b_ih), this.#readBias('b_hh', b_hh)],
     ];
     [this.W_ih, this.W_hh, this.b_ih, this.b_hh].forEach((own, i) => {
       own.data.set(given[i].data);
     });
+  }
+
+  #readBias(name: string, value: TensorLike | undefined): Tensor {
+    if (this.bias) return readBias(name, value, this.hiddenSize, this.dtype);
+    if (value !== undefined) throw badArgument(name, 'nothing, the cell has no biases', value);
+    return new Tensor(newReals(this.dtype, 0), [0]);
   }
 
   /**
@@ -119,7 +143,7 @@ export class RNNCell {
   /**
    * One step back:
    *
-   *     dz = delta ∘ (1 − h²)        dx = dz W_ih        dh_{t−1} = dz W_hh
+   *     dz = delta ∘ φ′(z)           dx = dz W_ih        dh_{t−1} = dz W_hh
    *     dW_ih += dzᵀ h_{l−1} / B     dW_hh += dzᵀ h_{t−1} / B     db_ih, db_hh += Σ_B dz / B
    *
    * @param delta ∂L/∂h_t, per sample [B, H]  @param h what forward returned [B, H]
@@ -152,8 +176,8 @@ export class RNNCell {
     cellWeightGradients(k, this.#sizes, dtype, block, dz, sums, pad.scratch, false);
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
-    cellInputGradient(k, this.#sizes, packed, block, dz, dx, pad.scratch);
-    cellInitialGradient(k, this.#sizes, packed, block, dz, dh, pad.scratch);
+    cellInputGradient(k, this.#sizes, packed, block, dz, 0, dx, pad.scratch, false);
+    cellInitialGradient(k, this.#sizes, packed, block, dz, dz, dh, pad.scratch);
     [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
       pad.addAverage(gradients[i].data, sum, batch);
     });
@@ -173,25 +197,26 @@ export class RNNCell {
     const rows = tiledRows(batch);
     const h = pad.emptyPanels(2 * rows, this.hiddenSize);
     pad.fill(h, 0, before.data, batch, this.hiddenSize);
-    return { rows, steps: 1, x: pad.panels(x.data, batch, this.inputSize), h };
+    const lengths = new Int32Array(batch).fill(1);
+    return { rows, steps: 1, lengths, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h };
   }
 
   #pack(pad: Scratchpad): PackedCell {
     const { inputSize, hiddenSize } = this;
     return {
-      W_ihT: pad.packTransposed(this.W_ih.data, hiddenSize, inputSize),
+      W_ihT: [pad.packTransposed(this.W_ih.data, hiddenSize, inputSize)],
       W_hhT: pad.packTransposed(this.W_hh.data, hiddenSize, hiddenSize),
-      W_ih: pad.packPlain(this.W_ih.data, hiddenSize, inputSize),
+      W_ih: [pad.packPlain(this.W_ih.data, hiddenSize, inputSize)],
       W_hh: pad.packPlain(this.W_hh.data, hiddenSize, hiddenSize),
-      bias: pad.bias(this.b_ih.data, this.b_hh.data),
+      bias: this.bias ? pad.bias(this.b_ih.data, this.b_hh.data) : pad.noBias(hiddenSize),
     };
   }
 }
 
-function ownArrays(inputSize: number, hiddenSize: number, dtype: Dtype): CellTensors {
+function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype: Dtype): CellTensors {
   const input = () => newReals(dtype, hiddenSize * inputSize);
   const square = () => newReals(dtype, hiddenSize * hiddenSize);
-  const bias = () => newReals(dtype, hiddenSize);
+  const bias = () => newReals(dtype, biases);
   return {
     ...{ W_ih: input(), W_hh: square(), b_ih: bias(), b_hh: bias() },
     ...{ dW_ih: input(), dW_hh: square(), db_ih: bias(), db_hh: bias() },

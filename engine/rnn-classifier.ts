@@ -1,15 +1,21 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
+import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
+import type { NormalizationSpec } from './data/normalization.ts';
+import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
 import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, badModelFile, busy, closed } from './errors.ts';
+import { writeFileAtomically } from './io/atomic-file.ts';
 import { readModelFile, writeModelFile } from './io/model-file.ts';
-import type { Dtype } from './kernels/kernels.ts';
-import { type Linear, readBias } from './linear.ts';
+import { encodeOnnx } from './io/onnx.ts';
+import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
+import type { Linear } from './linear.ts';
+import { type CellWeights, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
-import { Calls, type Evaluation, type GradientResult } from './network/calls.ts';
-import type { NetworkShape, Parameter } from './network/geometry.ts';
+import { Calls, type Evaluation, type GradientResult, logitsShape } from './network/calls.ts';
+import { batchKey } from './network/dropout.ts';
+import type { NetworkShape, OutputMode, Parameter } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
@@ -31,7 +37,28 @@ import {
 import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkKeys, readLabels } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys } from './validation.ts';
+
+/** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
+export interface GradientOptions extends LossOptions {
+  /** Initial states [L · D, B, H]; zero by default. */
+  h0?: TensorLike;
+  /** Whether dx is returned. */
+  inputGradient?: boolean;
+  /** Whether the states each sequence ends with are returned, hT [L · D, B, H]. */
+  finalStates?: boolean;
+  /** With output 'steps', the label that does not count; default −100. */
+  ignoreIndex?: number;
+  /** Which dropout masks: those of this step from the model's seed. Default: each call takes the next ones. */
+  dropoutStep?: number;
+}
+
+const GRADIENT_OPTIONS = [
+  ...['h0', 'inputGradient', 'finalStates', 'classWeights', 'labelSmoothing', 'ignoreIndex', 'dropoutStep'],
+];
+
+/** The label that does not count unless another is named; PyTorch's. */
+const IGNORE_INDEX = -100;
 
 /** What an open model consists of. */
 interface Parts {
@@ -59,26 +86,48 @@ export class RNNPhonemeClassifier {
   readonly hiddenSize: number;
   readonly outputSize: number;
   readonly numLayers: number;
+  readonly nonlinearity: Nonlinearity;
+  readonly bidirectional: boolean;
+  readonly bias: boolean;
+  readonly dropout: number;
+  readonly output: OutputMode;
   readonly dtype: Dtype;
+  /** How frames are normalized; null where they are not. */
+  readonly normalization: NormalizationSpec | null;
+  /** Names of the classes; null where they have none. */
+  readonly classes: readonly string[] | null;
+  readonly #shape: Required<NetworkShape>;
+  readonly #seed: number;
   /** Everything that holds the memory: let go of by close. */
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
   #inFlight = 0;
   #training = 0;
+  #gradientCalls = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(shape: NetworkShape, dtype: Dtype, network: Network) {
+  private constructor(plan: ClassifierPlan, network: Network) {
+    const { shape } = plan;
     this.inputSize = shape.inputSize;
     this.hiddenSize = shape.hiddenSize;
     this.outputSize = shape.outputSize;
     this.numLayers = shape.numLayers;
-    this.dtype = dtype;
+    this.nonlinearity = shape.nonlinearity;
+    this.bidirectional = shape.bidirectional;
+    this.bias = shape.bias;
+    this.dropout = shape.dropout;
+    this.output = shape.output;
+    this.dtype = plan.dtype;
+    this.normalization = plan.normalization;
+    this.classes = plan.classes;
+    this.#shape = shape;
+    this.#seed = plan.seed;
     this.#parts = {
       network,
       calls: new Calls(network),
       server: new PredictionServer(network),
-      cells: network.g.cells.map((_, layer) => cellOver(network, layer)),
+      cells: network.g.cells.map((_, cell) => cellOver(network, cell)),
       outputLayer: outputLayerOver(network),
     };
     networks.set(this, network);
@@ -89,11 +138,12 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
-    const { shape, threads, dtype, seed, recurrentInit, kernels } = readClassifierOptions(options);
-    const network = new Network(shape, dtype, threads, kernels);
+    const plan = readClassifierOptions(options);
+    const { shape, dtype, threads, kernels, normalization } = plan;
+    const network = new Network(shape, dtype, threads, kernels, normalization);
     await network.ready();
-    initialiseNetwork(network, recurrentInit, new Random(seed));
-    return new RNNPhonemeClassifier(shape, dtype, network);
+    initialiseNetwork(network, plan.recurrentInit, new Random(plan.seed));
+    return new RNNPhonemeClassifier(plan, network);
   }
 
   /**
@@ -105,8 +155,14 @@ export class RNNPhonemeClassifier {
     options: Pick<ClassifierOptions, 'threads' | 'kernels'> = {},
   ): Promise<RNNPhonemeClassifier> {
     checkKeys('options', options, ['threads', 'kernels']);
-    const { shape, dtype, parameters, metadata } = await readModelFile(path);
-    const model = await RNNPhonemeClassifier.create({ ...shape, dtype, ...options });
+    const { shape, dtype, normalization, classes, parameters, metadata } = await readModelFile(path);
+    const { normalized, ...sizes } = shape;
+    const model = await RNNPhonemeClassifier.create({
+      ...sizes,
+      ...(normalization && { normalization }),
+      ...(classes && { classes }),
+      ...{ dtype, ...options },
+    });
     try {
       model.loadStateDict(parameters);
     } catch (error) {
@@ -127,7 +183,10 @@ export class RNNPhonemeClassifier {
     return this.#open('threads').network.threads;
   }
 
-  /** The cells, over views of the model's parameters and gradients: current whenever no call is in flight. */
+  /**
+   * The cells, layer by layer, of a bidirectional model forward before reverse; over views of the model's parameters and
+   * gradients: current whenever no call is in flight.
+   */
   get rnn(): readonly RNNCell[] {
     return this.#open('rnn').cells;
   }
@@ -139,52 +198,46 @@ export class RNNPhonemeClassifier {
 
   /**
    * Sets all weights.
-   * @param cells for each layer [W_ih [H, I or H], W_hh [H, H], b_ih [H], b_hh [H]]
-   * @param output [W [O, H], b [O] or [O, 1]]
+   * @param cells for each cell, ordered as in `rnn`, [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]]
+   * @param output [W [O, D · H], b [O] or [O, 1]]
    * @throws BAD_ARGUMENT, and nothing is set; BUSY, CLOSED
    */
-  initWeights(
-    cells: readonly (readonly [TensorLike, TensorLike, TensorLike, TensorLike])[],
-    output: readonly [TensorLike, TensorLike],
-  ): void {
-    const { network } = this.#idle('initWeights');
-    if (!Array.isArray(cells) || cells.length !== this.numLayers) {
-      throw badArgument('cells', `${this.numLayers} layers' weights`, cells?.length ?? cells);
-    }
-    setParameters(network, [
-      ...cells.flatMap((given, layer) => {
-        const { W_ih, W_hh, b_ih, b_hh } = network.g.cells[layer];
-        const at = (name: string) => `cells[${layer}].${name}`;
-        return [
-          { parameter: W_ih, label: at('W_ih'), value: given?.[0] },
-          { parameter: W_hh, label: at('W_hh'), value: given?.[1] },
-          { parameter: b_ih, label: at('b_ih'), value: given?.[2] },
-          { parameter: b_hh, label: at('b_hh'), value: given?.[3] },
-        ];
-      }),
-      { parameter: network.g.W, label: 'output.W', value: output?.[0] },
-      { parameter: network.g.b, label: 'output.b', value: output?.[1] },
-    ]);
+  initWeights(cells: readonly CellWeights[], output: readonly [TensorLike, TensorLike]): void {
+    setWeights(this.#idle('initWeights').network, cells, output);
   }
 
   /**
    * Logits of a batch. What backward needs, and `hiddens`, is kept until the next forward.
    * @param x [B, T, I], an array of [Tᵢ, I], or `{ data, shape: [B, T, I], lengths }`, whose padding is never read
-   * @param h0 initial states [L, B, H]; zero by default
-   * @returns [B, O], from each sequence's own last step
+   * @param h0 initial states [L · D, B, H], ordered as `rnn`; zero by default
+   * @param options `finalStates` asks for the states each sequence ends with, hT [L · D, B, H]: the h0 of its next part
+   * @returns logits [B, O]; of a model with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
-  async forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor> {
+  forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor>;
+  forward(
+    x: SequencesLike,
+    h0: TensorLike | undefined,
+    options: { finalStates: true },
+  ): Promise<{ logits: Tensor; hT: Tensor }>;
+  async forward(
+    x: SequencesLike,
+    h0?: TensorLike,
+    options: { finalStates?: boolean } = {},
+  ): Promise<Tensor | { logits: Tensor; hT: Tensor }> {
     const { calls } = this.#open('forward');
+    checkKeys('options', options, ['finalStates']);
+    const finalStates = checkFlag('finalStates', options.finalStates ?? false);
     const { input, states } = this.#readCall(x, h0);
-    return this.#call('forward', () => calls.forward(input, states));
+    const result = await this.#call('forward', () => calls.forward(input, states, finalStates));
+    return finalStates ? result : result.logits;
   }
 
   /**
    * Backward through the last forward, with the parameters as they are now. Accumulates the averaged gradients onto
    * those of `rnn` and `outputLayer`; may be called again.
-   * @param delta ∂L/∂logits, per sample [B, O]
-   * @returns dh0 [L, B, H], divided by B, since initial states count as parameters; with `inputGradient` also
+   * @param delta ∂L/∂logits, per sample [B, O], or [B, T, O] as the logits are
+   * @returns dh0 [L · D, B, H], divided by B, since initial states count as parameters; with `inputGradient` also
    * dx [B, T, I], not averaged
    * @throws BAD_ARGUMENT, CLOSED, NO_FORWARD, WORKER_LOST
    */
@@ -200,34 +253,52 @@ export class RNNPhonemeClassifier {
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
     const { calls } = this.#open('backward');
     checkKeys('options', options, ['inputGradient']);
-    const inputGradient = readFlag('inputGradient', options.inputGradient);
+    const inputGradient = checkFlag('inputGradient', options.inputGradient ?? false);
     return this.#call('backward', () => calls.backward(delta, inputGradient));
   }
 
   /**
    * Forward, mean softmax cross-entropy and backward in one call: the averaged gradients are accumulated onto those
    * of `rnn` and `outputLayer`. Leaves alone what the last forward has kept.
-   * @param x as in forward  @param labels class of each row
-   * @param options `classWeights` and `labelSmoothing` change the loss, see LossOptions
+   * @param x as in forward
+   * @param labels class of each row [B]; with output 'steps' of each step [B, T] or [Tᵢ] each
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST (nothing has changed)
    */
   async gradients(
     x: SequencesLike,
-    labels: ArrayLike<number> | TensorLike,
-    options: { h0?: TensorLike; inputGradient?: boolean } & LossOptions = {},
+    labels: LabelsLike,
+    options: GradientOptions = {},
   ): Promise<GradientResult> {
     const { calls } = this.#open('gradients');
-    checkKeys('options', options, ['h0', 'inputGradient', 'classWeights', 'labelSmoothing']);
-    const loss = lossSpec(options, this.outputSize);
-    const inputGradient = readFlag('inputGradient', options.inputGradient);
+    checkKeys('options', options, GRADIENT_OPTIONS);
     const { input, states } = this.#readCall(x, options.h0);
-    const classes = new Int32Array(input.rows);
-    readLabels('labels', labels, input.rows, this.outputSize, classes);
-    return this.#call('gradients', () => calls.gradients(input, states, classes, inputGradient, loss));
+    const request = {
+      ...{ input, states },
+      labels: readLabels('labels', labels, input, this.#labelRule(options.ignoreIndex)),
+      loss: lossSpec(options, this.outputSize),
+      inputGradient: checkFlag('inputGradient', options.inputGradient ?? false),
+      finalStates: checkFlag('finalStates', options.finalStates ?? false),
+      dropoutKey: this.#dropoutKey(options.dropoutStep),
+    };
+    return this.#call('gradients', () => calls.gradients(request));
+  }
+
+  /** Of the masks of a call of `gradients`; each call has others, unless told which. */
+  #dropoutKey(given: number | undefined): number | null {
+    const step = given === undefined ? this.#gradientCalls++ : checkInteger('dropoutStep', given, 0);
+    return this.dropout > 0 ? batchKey(this.#seed, step) : null;
+  }
+
+  #labelRule(ignoreIndex: number | undefined): LabelRule {
+    const perStep = this.output === 'steps';
+    if (ignoreIndex !== undefined && (!perStep || !Number.isInteger(ignoreIndex)))
+      throw badArgument('ignoreIndex', "an integer, where output is 'steps'", ignoreIndex);
+    return { classes: this.outputSize, perStep, ignored: perStep ? (ignoreIndex ?? IGNORE_INDEX) : null };
   }
 
   /**
-   * The states of the last forward: T + 1 tensors [L, B, H], the initial one first, zero past a sequence's end.
+   * The states of the last forward: T + 1 tensors [L · D, B, H], the initial one first, zero past a sequence's end. Of a
+   * cell that reads in reverse, tensor t holds the state after the frames T − 1 … t: its initial state is the last one.
    * Copied out on first access.
    * @throws BUSY, CLOSED, NO_FORWARD
    */
@@ -243,15 +314,7 @@ export class RNNPhonemeClassifier {
 
   /** Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. Throws BUSY, CLOSED. */
   stateDict(): Record<string, Tensor> {
-    return this.#stateDict(this.#idle('stateDict').network);
-  }
-
-  #stateDict(network: Network): Record<string, Tensor> {
-    const entries = network.g.parameters.map((parameter): [string, Tensor] => [
-      parameter.name,
-      new Tensor(network.parameterView(parameter).slice(), parameter.shape),
-    ]);
-    return Object.fromEntries(entries);
+    return stateDictOf(this.#idle('stateDict').network);
   }
 
   /**
@@ -259,32 +322,37 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
-    const { network } = this.#idle('loadStateDict');
-    const { parameters } = network.g;
-    const names = parameters.map(({ name }) => name);
-    checkKeys('stateDict', stateDict, names);
-    setParameters(
-      network,
-      parameters.map((parameter) => {
-        const { name } = parameter;
-        return { parameter, label: `stateDict.${name}`, value: stateDict[name] };
-      }),
-    );
+    setStateDict(this.#idle('loadStateDict').network, stateDict);
   }
 
   /**
    * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole.
-   * @param options `metadata`: strings that travel with the model, such as its classes
+   * Its options, normalization and class names travel with it.
+   * @param options `metadata`: further strings that are to
    * @throws BUSY, CLOSED; the file system's errors
    */
   async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
     checkKeys('options', options, ['metadata']);
     const { network } = this.#idle('save');
     const metadata = { ...this.#metadata, ...checkMetadata(options.metadata ?? {}) };
-    const { inputSize, hiddenSize, outputSize, numLayers } = this;
-    const shape = { inputSize, hiddenSize, outputSize, numLayers };
-    await writeModelFile(path, shape, this.#stateDict(network), metadata);
+    const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
+    await writeModelFile(path, header, stateDictOf(network), metadata);
     this.#metadata = metadata;
+  }
+
+  /**
+   * Writes the model to an ONNX file, for inference in other places; a crash leaves the old file or the new one, whole.
+   * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
+   * probabilities, both [batch, O], or [batch, time, O] as the logits are; no initial states. In it each layer is an RNN operator, see
+   * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
+   * @throws NOT_EXPORTABLE for a float64 model; BUSY, CLOSED; the file system's errors
+   */
+  async exportOnnx(path: string): Promise<void> {
+    const { network } = this.#idle('exportOnnx');
+    const { dtype, normalization, classes } = this;
+    const parameters = stateDictOf(network);
+    const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
+    await writeFileAtomically(path, encodeOnnx(source));
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
@@ -317,9 +385,10 @@ export class RNNPhonemeClassifier {
     const { network, calls, server } = this.#open('fit');
     const plan = readFitOptions(options, this.outputSize);
     const slot = this.#slotOf(network, options.optimizer === undefined ? 'adam' : options.optimizer);
-    const training = this.#readData('data', data);
+    const { ignoreIndex } = options;
+    const training = this.#readData('data', data, ignoreIndex);
     const validation =
-      options.validation === undefined ? null : this.#readData('validation', options.validation);
+      options.validation === undefined ? null : this.#readData('validation', options.validation, ignoreIndex);
     plan.signal?.throwIfAborted();
     this.#training++;
     return this.#call('fit', async () => {
@@ -378,36 +447,40 @@ export class RNNPhonemeClassifier {
 
   /**
    * Loss, accuracy, confusion matrix and recall of labelled sequences.
+   * @param options `ignoreIndex`: with output 'steps', the label that does not count; default −100
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
-  async evaluate(data: LabelledSequences): Promise<Evaluation> {
+  async evaluate(data: LabelledSequences, options: { ignoreIndex?: number } = {}): Promise<Evaluation> {
     const { calls } = this.#open('evaluate');
-    const sequences = this.#readData('data', data);
+    checkKeys('options', options, ['ignoreIndex']);
+    const sequences = this.#readData('data', data, options.ignoreIndex);
     return this.#call('evaluate', () => calls.evaluate(sequences));
   }
 
   /**
    * Class probabilities. While `fit` runs, it is served between two of its steps, with the parameters of that moment.
-   * @param x as in forward  @returns [B, O], each row's sum 1
+   * @param x as in forward
+   * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
    */
   async predict(x: SequencesLike): Promise<Tensor> {
-    const { calls, server } = this.#open('predict');
+    const { network, calls, server } = this.#open('predict');
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const probabilities =
       this.#training > 0
         ? await server.ask(input)
         : await this.#call('predict', () => server.compute(input, calls.scratchStart));
-    return new Tensor(probabilities, [input.rows, this.outputSize]);
+    return new Tensor(probabilities, logitsShape(network, input));
   }
 
   /**
    * The model on live input, one frame at a time, with the parameters as they are now.
-   * @throws BUSY, CLOSED
+   * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
    */
   stream(): ClassifierStream {
     const { network } = this.#idle('stream');
-    return new ClassifierStream(network.g, (parameter) => network.parameterView(parameter));
+    const parameters = (parameter: Parameter) => network.parameterView(parameter);
+    return new ClassifierStream(network.g, parameters, this.normalization);
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
@@ -462,50 +535,16 @@ export class RNNPhonemeClassifier {
 
   #readCall(x: SequencesLike, h0: TensorLike | undefined) {
     const input = readSequences('x', x, this.inputSize, this.dtype);
-    const shape = [this.numLayers, input.rows, this.hiddenSize];
+    const shape = [this.numLayers * (this.bidirectional ? 2 : 1), input.rows, this.hiddenSize];
     return { input, states: h0 === undefined ? null : readTensor('h0', h0, shape, this.dtype) };
   }
 
-  #readData(name: string, data: LabelledSequences): Sequences {
+  #readData(name: string, data: LabelledSequences, ignoreIndex: number | undefined): Sequences {
     checkKeys(name, data, ['x', 'labels']);
     const input = readSequences(`${name}.x`, data.x, this.inputSize, this.dtype);
-    const sequences = shareSequences(input, this.inputSize, this.dtype);
-    readLabels(`${name}.labels`, data.labels, input.rows, this.outputSize, sequences.labels);
-    return sequences;
+    const labels = readLabels(`${name}.labels`, data.labels, input, this.#labelRule(ignoreIndex));
+    return shareSequences(input, labels, this.inputSize, this.dtype);
   }
-}
-
-function readFlag(name: string, value: unknown): boolean {
-  if (value !== undefined && typeof value !== 'boolean') throw badArgument(name, 'true or false', value);
-  return value ?? false;
-}
-
-/** Sets parameters: all or, where one is wrong, none. */
-function setParameters(
-  network: Network,
-  given: readonly { parameter: Parameter; label: string; value: TensorLike | undefined }[],
-): void {
-  const values = given.map(({ parameter, label, value }) =>
-    readParameter(label, parameter, value, network.g.dtype),
-  );
-  given.forEach(({ parameter }, i) => {
-    network.parameterView(parameter).set(values[i].data);
-  });
-}
-
-function readParameter(
-  label: string,
-  { shape }: Parameter,
-  value: TensorLike | undefined,
-  dtype: Dtype,
-): Tensor {
-  if (value === undefined || value === null)
-    throw badArgument(label, `[${shape.join(', ')}]`, value ?? 'nothing');
-  const read =
-    shape.length === 1 ? readBias(label, value, shape[0], dtype) : readTensor(label, value, shape, dtype);
-  const bad = read.data.findIndex((number) => !Number.isFinite(number));
-  if (bad >= 0) throw badArgument(label, 'finite numbers', `${read.data[bad]} at ${bad}`);
-  return read;
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

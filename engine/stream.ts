@@ -1,3 +1,4 @@
+import type { NormalizationSpec } from './data/normalization.ts';
 import { realArray } from './data/sequences.ts';
 import { badArgument } from './errors.ts';
 import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
@@ -22,6 +23,12 @@ interface StreamPlan {
   readonly layers: StreamLayer[];
   readonly output: { readonly WT: number; readonly bias: number };
   readonly x: number;
+  /** Mean and deviation of the input, where it is normalized. */
+  readonly mean: number;
+  readonly std: number;
+  /** Sum and mean of the top layer's states so far, for a model that reads their mean. */
+  readonly sum: number;
+  readonly average: number;
   readonly logits: number;
   /** Room for the largest parameter, twice: what is packed passes through here. */
   readonly staging: readonly [number, number];
@@ -46,6 +53,10 @@ function planStream(g: Geometry): StreamPlan {
     layers,
     output: { WT: matrix('W', g.hiddenSize, g.outputSize), bias: vector('b', g.outputPanels) },
     x: vector('x', g.inputPanels),
+    mean: vector('mean', g.inputPanels),
+    std: vector('deviation', g.inputPanels),
+    sum: vector('sum of states', g.hiddenPanels),
+    average: vector('mean of states', g.hiddenPanels),
     logits: vector('logits', g.outputPanels),
     staging: [map.add('staging', largest), map.add('staging', largest)],
     end: map.end,
@@ -67,11 +78,13 @@ function packSnapshot(
   const pack = (to: number, W: Parameter) => {
     const [n, k] = W.shape;
     const from = stage(W);
-    for (let p = 0; p < panelsFor(n, g.dtype); p++) kernels.packTransposed(to, from, n, k, p);
+    for (let p = 0; p < panelsFor(n, g.dtype); p++) kernels.packTransposed(to, from, n, k, k, p);
   };
   g.cells.forEach((cell, l) => {
     pack(plan.layers[l].W_ihT, cell.W_ih);
     pack(plan.layers[l].W_hhT, cell.W_hh);
+    // Without biases the place keeps the zeros that memory begins with.
+    if (!cell.b_ih || !cell.b_hh) return;
     kernels.packBias(plan.layers[l].bias, stage(cell.b_ih), stage(cell.b_hh, 1), g.hiddenSize);
   });
   pack(plan.output.WT, g.W);
@@ -82,7 +95,7 @@ function packSnapshot(
  * A classifier on live input, one frame at a time, on the calling thread: no call to another thread, no memory
  * allocated in a step. It works on a snapshot of the parameters, taken when it was made; any number of streams may be
  * open beside each other and beside training. With WebAssembly kernels the logits are those of `forward` on the frames
- * so far, bit for bit.
+ * so far, bit for bit (of its last step, where a model has logits at every step).
  */
 export class ClassifierStream {
   readonly #g: Geometry;
@@ -90,9 +103,20 @@ export class ClassifierStream {
   readonly #wasm: WasmExports;
   readonly #reals: RealArray;
   readonly #logits: RealArray;
+  #frames = 0;
 
   /** @internal */
-  constructor(g: Geometry, parameters: (parameter: Parameter) => RealArray) {
+  constructor(
+    g: Geometry,
+    parameters: (parameter: Parameter) => RealArray,
+    normalization: NormalizationSpec | null,
+  ) {
+    if (g.bidirectional)
+      throw badArgument(
+        'stream',
+        'a model that reads forward only',
+        'a bidirectional one, which needs the end',
+      );
     const plan = planStream(g);
     const pages = Math.ceil(plan.end / PAGE_BYTES);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
@@ -104,6 +128,10 @@ export class ClassifierStream {
     this.#reals = realArray(g.dtype, memory.buffer, 0, Math.floor(memory.buffer.byteLength / g.realBytes));
     this.#logits = realArray(g.dtype, memory.buffer, plan.logits, g.outputSize);
     packSnapshot(g, plan, wasmKernels(module, memory, g.dtype), this.#reals, parameters);
+    if (!normalization) return;
+    this.#reals.set(normalization.mean, plan.mean / g.realBytes);
+    this.#reals.fill(1, plan.std / g.realBytes, plan.std / g.realBytes + g.inputPanels * g.columns);
+    this.#reals.set(normalization.std, plan.std / g.realBytes);
   }
 
   /**
@@ -119,17 +147,42 @@ export class ClassifierStream {
     const plan = this.#plan;
     const first = plan.x / realBytes;
     for (let j = 0; j < inputSize; j++) this.#reals[first + j] = frame[j];
+    const wasm = this.#wasm;
+    if (this.#g.normalized)
+      wasm.normalizeRows(plan.x, PANEL_BYTES, 0, 1, this.#g.inputPanels, plan.mean, plan.std);
+    this.#frames++;
+    const top = this.#average(this.#advance());
+    wasm.projectRow(plan.logits, outputPanels, top, hiddenPanels, plan.output.WT, plan.output.bias);
+    return this.#logits;
+  }
+
+  /** Every layer's next state; the address of the top one's. */
+  #advance(): number {
+    const wasm = this.#wasm;
+    const { hiddenPanels, nonlinearity } = this.#g;
+    const plan = this.#plan;
     let { x } = plan;
     for (const layer of plan.layers) {
       const { h, next } = layer;
-      this.#wasm.projectRow(next, hiddenPanels, x, layer.inputPanels, layer.W_ihT, layer.bias);
-      this.#wasm.tanhStepRow(next, hiddenPanels, h, hiddenPanels, layer.W_hhT);
+      wasm.projectRow(next, hiddenPanels, x, layer.inputPanels, layer.W_ihT, layer.bias);
+      if (nonlinearity === 'tanh') wasm.tanhStepRow(next, hiddenPanels, h, hiddenPanels, layer.W_hhT);
+      else wasm.reluStepRow(next, hiddenPanels, h, hiddenPanels, layer.W_hhT);
       layer.h = next;
       layer.next = h;
       x = next;
     }
-    this.#wasm.projectRow(plan.logits, outputPanels, x, hiddenPanels, plan.output.WT, plan.output.bias);
-    return this.#logits;
+    return x;
+  }
+
+  /** The mean of the states so far, as forward computes it; for other models the state itself. */
+  #average(state: number): number {
+    const { output, hiddenPanels } = this.#g;
+    if (output !== 'mean') return state;
+    const { sum, average } = this.#plan;
+    this.#wasm.addRows(sum, PANEL_BYTES, 0, state, PANEL_BYTES, 0, 1, hiddenPanels, 1);
+    this.#wasm.zeroRows(average, PANEL_BYTES, 0, 1, hiddenPanels);
+    this.#wasm.addRows(average, PANEL_BYTES, 0, sum, PANEL_BYTES, 0, 1, hiddenPanels, 1 / this.#frames);
+    return average;
   }
 
   /**
@@ -138,8 +191,10 @@ export class ClassifierStream {
    * @throws BAD_ARGUMENT
    */
   reset(h0?: TensorLike): void {
-    const { numLayers, hiddenSize, dtype, realBytes } = this.#g;
+    const { numLayers, hiddenSize, hiddenPanels, dtype, realBytes } = this.#g;
     const given = h0 === undefined ? null : readTensor('h0', h0, [numLayers, hiddenSize], dtype);
+    this.#frames = 0;
+    this.#wasm.zeroRows(this.#plan.sum, PANEL_BYTES, 0, 1, hiddenPanels);
     this.#plan.layers.forEach(({ h }, layer) => {
       const state = this.#reals.subarray(h / realBytes, h / realBytes + hiddenSize);
       if (given) state.set(given.data.subarray(layer * hiddenSize, (layer + 1) * hiddenSize));

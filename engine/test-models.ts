@@ -1,5 +1,5 @@
 import type { ClassifierOptions } from './classifier-options.ts';
-import type { Job } from './network/programs.ts';
+import type { Job } from './network/jobs.ts';
 import { networkOf } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
 import { WorkerTeam } from './parallel/team.ts';

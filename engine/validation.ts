@@ -25,28 +25,16 @@ export function checkPositive(name: string, value: unknown): number {
   return value;
 }
 
-/** Class labels, one for each row: integers from 0 to below `classes`. */
-export function readLabels(
-  name: string,
-  value: unknown,
-  rows: number,
-  classes: number,
-  into: Int32Array,
-): void {
-  const list =
-    Array.isArray(value) || ArrayBuffer.isView(value) ? (value as ArrayLike<unknown>) : readData(value);
-  if (!list || list.length !== rows)
-    throw badArgument(name, `${rows} labels, one a row`, list ? list.length : value);
-  for (let i = 0; i < rows; i++) {
-    const label = list[i];
-    if (typeof label !== 'number' || !Number.isInteger(label) || label < 0 || label >= classes) {
-      throw badArgument(`${name}[${i}]`, `an integer from 0 to ${classes - 1}`, label);
-    }
-    into[i] = label;
-  }
+export function checkFlag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw badArgument(name, 'true or false', value);
+  return value;
 }
 
-const readData = (value: unknown): ArrayLike<unknown> | null =>
-  typeof value === 'object' && value !== null && 'data' in value && ArrayBuffer.isView(value.data)
-    ? (value.data as unknown as ArrayLike<unknown>)
-    : null;
+export function checkOneOf<T extends string>(name: string, value: unknown, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) {
+    const quoted = choices.map((choice) => `'${choice}'`);
+    throw badArgument(name, `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`, value);
+  }
+  return found;
+}

@@ -136,8 +136,8 @@ function pack(bench: Bench, how: 'packTransposed' | 'packPlain', W: number, n: n
   const panels = panelsFor(n, bench.dtype);
   const b = bench.take(panelsFor(k, bench.dtype) * columns * panels * columns);
   for (let p = 0; p < panels; p++) {
-    if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, p);
-    else bench.kernels.packPlain(b, W, k, n, p);
+    if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, k, p);
+    else bench.kernels.packPlain(b, W, k, n, n, p);
   }
   return b;
 }

@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
 import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
 import { type BatchSpec, blockWorkspace, planBatch } from '../engine/network/batch-memory.ts';
-import { geometryOf } from '../engine/network/geometry.ts';
+import { geometryOf, type OutputMode } from '../engine/network/geometry.ts';
 import { planModel } from '../engine/network/model-memory.ts';
 import { laneCount, laneStart, orderByLength } from '../engine/parallel/lane-plan.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
@@ -17,6 +17,10 @@ const shape = fc.record({
   hiddenSize: size(4_000),
   outputSize: size(1_000),
   numLayers: fc.integer({ min: 1, max: 6 }),
+  bidirectional: fc.boolean(),
+  bias: fc.boolean(),
+  output: fc.constantFrom<OutputMode>('last', 'mean', 'steps'),
+  normalized: fc.boolean(),
 });
 const dtype = fc.constantFrom<Dtype>('float32', 'float64');
 const maker = fc.constantFrom<KernelMaker>('wasm', 'blas');
@@ -28,6 +32,9 @@ const batch = fc.record({
   gradients: fc.boolean(),
   results: fc.boolean(),
   inputGradient: fc.boolean(),
+  finalStates: fc.boolean(),
+  dropout: fc.boolean(),
+  labels: size(100_000),
 });
 
 /** Every region begins on a cache line, where the one before ended; together they fill start … end. */
@@ -77,7 +84,13 @@ describe('memory plan', () => {
       if (!memory) return;
       const places = batch.keep ? memory.lanes * memory.blocksPerLane : batch.threads;
       const last = memory.workspaces + (places - 1) * memory.workspaceBytes;
-      const workspace = planned(() => blockWorkspace(g, last, memory.blockRows, batch.steps));
+      const block = {
+        rows: memory.blockRows,
+        steps: batch.steps,
+        dropout: batch.dropout,
+        lengths: new Int32Array(0),
+      };
+      const workspace = planned(() => blockWorkspace(g, last, block));
       if (workspace) expect(workspace.end).toBeLessThanOrEqual(memory.end);
       if (memory.workspaceBytes > 0) expect(memory.workspaceBytes % LINE_BYTES).toBe(0);
     },

@@ -1,6 +1,7 @@
 import { threadId } from 'node:worker_threads';
 import { workerData } from 'piscina';
-import { type Job, programOf } from '../engine/network/programs.ts';
+import type { Job } from '../engine/network/jobs.ts';
+import { programOf } from '../engine/network/programs.ts';
 import { ModelThread, type ThreadSetup } from '../engine/network/thread.ts';
 import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
 import { nothing } from '../engine/parallel/program.ts';

@@ -1,6 +1,7 @@
 import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
-import { type Job, programOf } from '../../engine/network/programs.ts';
+import type { Job } from '../../engine/network/jobs.ts';
+import { programOf } from '../../engine/network/programs.ts';
 import type { ModelThread } from '../../engine/network/thread.ts';
 import type { SeededData } from '../sizes.ts';
 import { engage, networkBehind } from '../steps.ts';

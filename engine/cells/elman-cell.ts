@@ -1,6 +1,7 @@
 import {
   type Dtype,
   type Kernels,
+  type Nonlinearity,
   PANEL_BYTES,
   type Panels,
   panelColumns,
@@ -10,30 +11,50 @@ import {
 
 /**
  * The Elman cell (J. L. Elman, "Finding Structure in Time", 1990; the equations of
- * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html) over all time steps of one block of rows:
+ * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html) over all time steps of one block of rows, φ being
+ * tanh or relu:
  *
- *     h_t = tanh(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh)
- *     dz_t = dh_t ∘ (1 − h_t²)          dh_{t−1} += dz_t W_hh          dx_t = dz_t W_ih
+ *     h_t = φ(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh)
+ *     dz_t = dh_t ∘ φ′(z_t)             dh_{t−1} += dz_t W_hh          dx_t = dz_t W_ih
  *     dW_ih += Σ_t dz_tᵀ x_t            dW_hh += Σ_t dz_tᵀ h_{t−1}     db_ih = db_hh += Σ_t Σ_rows dz_t
  *
- * Everything that does not depend on the step before is one matmul over all steps.
+ * φ′ is 1 − h_t² for tanh; for relu 1 where h_t > 0, else 0. Everything that does not depend on the step before is one
+ * matmul over all steps. A cell that reads in reverse starts at each row's own last frame: t − 1 above is t + 1 then.
+ * A row keeps its state at steps where it has no frame.
  */
 
-/** Sizes of one cell. */
+/** Sizes of one cell, and what it computes. Its input comes in parts: the states of each direction of the layer below. */
 export interface CellSizes {
-  readonly inputSize: number;
+  readonly parts: number;
+  /** Width of one part. */
+  readonly partSize: number;
+  readonly partPanels: number;
   readonly hiddenSize: number;
-  readonly inputPanels: number;
   readonly hiddenPanels: number;
+  readonly nonlinearity: Nonlinearity;
+  readonly bias: boolean;
 }
 
-export const cellSizes = (inputSize: number, hiddenSize: number, dtype: Dtype): CellSizes => ({
-  ...{ inputSize, hiddenSize },
-  inputPanels: panelsFor(inputSize, dtype),
-  hiddenPanels: panelsFor(hiddenSize, dtype),
-});
+export interface CellOptions {
+  readonly parts?: number;
+  readonly nonlinearity?: Nonlinearity;
+  readonly bias?: boolean;
+}
 
-/** Addresses of a cell's parameters, or of their gradients. */
+export function cellSizes(
+  partSize: number,
+  hiddenSize: number,
+  dtype: Dtype,
+  { parts = 1, nonlinearity = 'tanh', bias = true }: CellOptions = {},
+): CellSizes {
+  return {
+    ...{ parts, partSize, hiddenSize, nonlinearity, bias },
+    partPanels: panelsFor(partSize, dtype),
+    hiddenPanels: panelsFor(hiddenSize, dtype),
+  };
+}
+
+/** Addresses of a cell's parameters, or of their gradients. Those of biases mean nothing where the cell has none. */
 export interface CellArrays {
   W_ih: number;
   W_hh: number;
@@ -43,13 +64,13 @@ export interface CellArrays {
 
 /** Addresses of a cell's weights as the matmuls read them. */
 export interface PackedCell {
-  /** W_ihᵀ and W_hhᵀ, for the way forward. */
-  readonly W_ihT: number;
+  /** W_ihᵀ, part by part, and W_hhᵀ, for the way forward. */
+  readonly W_ihT: readonly number[];
   readonly W_hhT: number;
   /** W_ih and W_hh, for the way back. */
-  readonly W_ih: number;
+  readonly W_ih: readonly number[];
   readonly W_hh: number;
-  /** b_ih + b_hh, padded. */
+  /** b_ih + b_hh, padded; zeros where the cell has no biases. */
   readonly bias: number;
 }
 
@@ -58,16 +79,19 @@ export interface CellBlock {
   /** Rows, in whole tiles of 4. */
   readonly rows: number;
   readonly steps: number;
-  /** [steps · rows, input] */
-  readonly x: Panels;
-  /** [(steps + 1) · rows, hidden]: the initial state, then one a step. */
+  /** Frames of each row, the longest first; rows behind them only fill the last tile up. */
+  readonly lengths: Int32Array;
+  readonly reverse: boolean;
+  /** [steps · rows, part] for each part. */
+  readonly x: readonly Panels[];
+  /** [(steps + 1) · rows, hidden]: the initial state, then one a step; in reverse the initial state comes last. */
   readonly h: Panels;
 }
 
-/** Bytes of a cell's packed weights, array by array. */
+/** Bytes of a cell's packed weights, array by array; of one part where they come in parts. */
 export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof PackedCell, number> {
   const columns = panelColumns(dtype);
-  const input = sizes.inputPanels * columns * sizes.hiddenPanels * PANEL_BYTES;
+  const input = sizes.partPanels * columns * sizes.hiddenPanels * PANEL_BYTES;
   const hidden = sizes.hiddenPanels * columns * sizes.hiddenPanels * PANEL_BYTES;
   return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias: sizes.hiddenPanels * PANEL_BYTES };
 }
@@ -75,44 +99,101 @@ export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof Pa
 /** Packing, cut into pieces that any thread may do in any order; each reads parameters from `from`. */
 export type PackPiece = (kernels: Kernels, from: CellArrays) => void;
 
-export function packCellPieces(sizes: CellSizes, packed: PackedCell): PackPiece[] {
-  const { inputSize, hiddenSize, inputPanels, hiddenPanels } = sizes;
-  const pieces: PackPiece[] = [(k, from) => k.packBias(packed.bias, from.b_ih, from.b_hh, hiddenSize)];
+export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtype): PackPiece[] {
+  const { parts, partSize, partPanels, hiddenSize, hiddenPanels, bias } = sizes;
+  const width = parts * partSize;
+  const pieces: PackPiece[] = [];
+  if (bias) pieces.push((k, from) => k.packBias(packed.bias, from.b_ih, from.b_hh, hiddenSize));
   for (let p = 0; p < hiddenPanels; p++) {
     pieces.push(
-      (k, from) => k.packTransposed(packed.W_ihT, from.W_ih, hiddenSize, inputSize, p),
-      (k, from) => k.packTransposed(packed.W_hhT, from.W_hh, hiddenSize, hiddenSize, p),
-      (k, from) => k.packPlain(packed.W_hh, from.W_hh, hiddenSize, hiddenSize, p),
+      (k, from) => k.packTransposed(packed.W_hhT, from.W_hh, hiddenSize, hiddenSize, hiddenSize, p),
+      (k, from) => k.packPlain(packed.W_hh, from.W_hh, hiddenSize, hiddenSize, hiddenSize, p),
     );
   }
-  for (let p = 0; p < inputPanels; p++) {
-    pieces.push((k, from) => k.packPlain(packed.W_ih, from.W_ih, hiddenSize, inputSize, p));
+  for (let part = 0; part < parts; part++) {
+    const { [part]: W_ihT } = packed.W_ihT;
+    const { [part]: W_ih } = packed.W_ih;
+    const column = part * partSize * realBytes(dtype);
+    for (let p = 0; p < hiddenPanels; p++) {
+      pieces.push((k, from) => k.packTransposed(W_ihT, from.W_ih + column, hiddenSize, partSize, width, p));
+    }
+    for (let p = 0; p < partPanels; p++) {
+      pieces.push((k, from) => k.packPlain(W_ih, from.W_ih + column, hiddenSize, partSize, width, p));
+    }
   }
   return pieces;
 }
 
-/** Fills h from its first state on. */
+/** Bytes from one step's rows to the next one's. */
+const stepBytes = ({ rows, h }: CellBlock): number => rows * h.pitch;
+
+/** The states that the frames make, from frame 0 on. */
+export function madeStates(block: CellBlock): Panels {
+  const { h, reverse } = block;
+  return reverse ? h : { ...h, at: h.at + stepBytes(block) };
+}
+
+/** The states that the frames find, from frame 0 on. */
+function foundStates(block: CellBlock): Panels {
+  const { h, reverse } = block;
+  return reverse ? { ...h, at: h.at + stepBytes(block) } : h;
+}
+
+/** The state each row begins with, and the one it ends with [rows, hidden]. */
+export function initialStates(block: CellBlock): Panels {
+  const { h, reverse, steps } = block;
+  return reverse ? { ...h, at: h.at + steps * stepBytes(block) } : h;
+}
+
+export function finalStates(block: CellBlock): Panels {
+  const { h, reverse, steps } = block;
+  return reverse ? h : { ...h, at: h.at + steps * stepBytes(block) };
+}
+
+/** Rows that have a frame at step t: the first so many. */
+function rowsAt({ lengths }: CellBlock, t: number): number {
+  let rows = lengths.length;
+  while (rows > 0 && lengths[rows - 1] <= t) rows--;
+  return rows;
+}
+
+/** Fills h from its initial states. */
 export function cellForward(k: Kernels, sizes: CellSizes, packed: PackedCell, block: CellBlock): void {
-  const { inputPanels, hiddenPanels } = sizes;
-  const { rows, steps, x, h } = block;
-  const step = rows * h.pitch;
+  const { partPanels, hiddenPanels, nonlinearity } = sizes;
+  const { rows, steps, x, reverse } = block;
+  const made = madeStates(block);
+  const found = foundStates(block);
+  const { stride, pitch } = made;
+  const step = stepBytes(block);
+  const all = steps * rows;
   k.project(
-    h.at + step,
-    h.stride,
-    steps * rows,
+    made.at,
+    stride,
+    all,
     hiddenPanels,
-    x.at,
-    x.stride,
-    inputPanels,
-    packed.W_ihT,
+    x[0].at,
+    x[0].stride,
+    partPanels,
+    packed.W_ihT[0],
     packed.bias,
   );
-  for (let t = 0, at = h.at; t < steps; t++, at += step) {
-    k.tanhStep(at + step, h.stride, rows, hiddenPanels, at, h.stride, hiddenPanels, packed.W_hhT);
+  for (let part = 1; part < x.length; part++) {
+    const { at, stride: xStride } = x[part];
+    k.accumulate(made.at, stride, all, hiddenPanels, at, xStride, partPanels, packed.W_ihT[part]);
+  }
+  const advance = k[`${nonlinearity}Step`];
+  for (let i = 0; i < steps; i++) {
+    const t = reverse ? steps - 1 - i : i;
+    const to = made.at + t * step;
+    const from = found.at + t * step;
+    advance(to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
+    for (let row = rowsAt(block, t); row < rows; row++) {
+      k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
+    }
   }
 }
 
-/** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden]. Out: d = dz_t. */
+/** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
 export function cellBackward(
   k: Kernels,
   sizes: CellSizes,
@@ -120,24 +201,24 @@ export function cellBackward(
   block: CellBlock,
   d: Panels,
 ): void {
-  const { hiddenPanels } = sizes;
-  const { rows, steps, h } = block;
-  const step = rows * h.pitch;
-  const last = (steps - 1) * step;
-  k.tanhBackward(d.at + last, d.stride, h.at + last + step, h.stride, rows, hiddenPanels);
-  for (let at = last - step; at >= 0; at -= step) {
-    k.tanhStepBackward(
-      d.at + at,
-      d.stride,
-      rows,
-      hiddenPanels,
-      d.at + at + step,
-      d.stride,
-      hiddenPanels,
-      packed.W_hh,
-      h.at + at + step,
-      h.stride,
-    );
+  const { hiddenPanels, nonlinearity } = sizes;
+  const { rows, steps, reverse } = block;
+  const { at: h, stride: hStride } = madeStates(block);
+  const { stride } = d;
+  const step = stepBytes(block);
+  const first = k[`${nonlinearity}Backward`];
+  const next = k[`${nonlinearity}StepBackward`];
+  for (let i = 0; i < steps; i++) {
+    const t = reverse ? i : steps - 1 - i;
+    const at = d.at + t * step;
+    const after = reverse ? at - step : at + step;
+    if (i === 0) first(at, stride, h + t * step, hStride, rows, hiddenPanels);
+    else
+      next(at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h + t * step, hStride);
+    // What flows on behind a row's last frame is the gradient of its initial state, no step's.
+    if (!reverse) continue;
+    const active = rowsAt(block, t);
+    k.zeroRows(at + active * d.pitch, stride, d.pitch, rows - active, hiddenPanels);
   }
 }
 
@@ -160,84 +241,80 @@ export function cellWeightGradients(
   scratch: Scratch,
   add: boolean,
 ): void {
-  const { inputSize, hiddenSize } = sizes;
+  const { parts, partSize, hiddenSize, bias } = sizes;
   const bytes = realBytes(dtype);
   const depth = block.rows * block.steps;
-  const { x, h } = block;
   const { edge } = scratch;
   const onto = add ? 1 : 0;
-  k.outerProduct(
-    gradients.W_ih,
-    inputSize * bytes,
-    hiddenSize,
-    inputSize,
-    dz.at,
-    dz.stride,
-    x.at,
-    x.stride,
-    depth,
-    edge,
-    onto,
-  );
-  k.outerProduct(
-    gradients.W_hh,
-    hiddenSize * bytes,
-    hiddenSize,
-    hiddenSize,
-    dz.at,
-    dz.stride,
-    h.at,
-    h.stride,
-    depth,
-    edge,
-    onto,
-  );
+  const product = (to: number, width: number, columns: number, right: Panels) =>
+    k.outerProduct(
+      to,
+      width * bytes,
+      hiddenSize,
+      columns,
+      dz.at,
+      dz.stride,
+      right.at,
+      right.stride,
+      depth,
+      edge,
+      onto,
+    );
+  block.x.forEach((x, part) => {
+    product(gradients.W_ih + part * partSize * bytes, parts * partSize, partSize, x);
+  });
+  product(gradients.W_hh, hiddenSize, hiddenSize, foundStates(block));
+  if (!bias) return;
   k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
   k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
 }
 
-/** dx_t = dz_t W_ih for all steps: the gradient of the layer below, or of the input. */
+/** dx_t = dz_t W_ih for all steps, one part of it: the gradient of the layer below, or of the input; onto dx where `add`. */
 export function cellInputGradient(
   k: Kernels,
   sizes: CellSizes,
   packed: PackedCell,
   block: CellBlock,
   dz: Panels,
+  part: number,
   dx: Panels,
   scratch: Scratch,
+  add: boolean,
 ): void {
   const rows = block.rows * block.steps;
-  k.multiply(
-    dx.at,
-    dx.stride,
-    rows,
-    sizes.inputPanels,
-    dz.at,
-    dz.stride,
-    sizes.hiddenPanels,
-    packed.W_ih,
-    scratch.zeros,
-  );
+  const { partPanels, hiddenPanels } = sizes;
+  const { [part]: W_ih } = packed.W_ih;
+  if (add) k.accumulate(dx.at, dx.stride, rows, partPanels, dz.at, dz.stride, hiddenPanels, W_ih);
+  else k.multiply(dx.at, dx.stride, rows, partPanels, dz.at, dz.stride, hiddenPanels, W_ih, scratch.zeros);
 }
 
-/** dh_{−1} = dz_0 W_hh: the gradient of the initial state. */
+/** dz_first W_hh: the gradient of the initial states. `dzFirst` is room for the dz of each row's first step. */
 export function cellInitialGradient(
   k: Kernels,
   sizes: CellSizes,
   packed: PackedCell,
   block: CellBlock,
   dz: Panels,
+  dzFirst: Panels,
   dh: Panels,
   scratch: Scratch,
 ): void {
   const { hiddenPanels } = sizes;
+  const { rows, lengths, reverse } = block;
+  const first = reverse ? dzFirst : dz;
+  if (reverse) {
+    for (let row = 0; row < lengths.length; row++) {
+      const from = dz.at + ((lengths[row] - 1) * rows + row) * dz.pitch;
+      k.copyRow(dzFirst.at + row * dzFirst.pitch, dzFirst.stride, from, dz.stride, hiddenPanels);
+    }
+  }
   k.multiply(
     dh.at,
     dh.stride,
-    block.rows,
+    rows,
     hiddenPanels,
-    dz.at,
-    dz.stride,
+    first.at,
+    first.stride,
     hiddenPanels,
     packed.W_hh,
     scratch.zeros,

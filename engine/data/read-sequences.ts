@@ -2,6 +2,7 @@ import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import { isShapedData, type RealArray, readTensor, type Tensor, type TensorLike } from '../tensor.ts';
 import { checkInteger } from '../validation.ts';
+import type { Labels } from './read-labels.ts';
 import { realArray, type Sequences } from './sequences.ts';
 
 /**
@@ -143,18 +144,22 @@ export function consecutiveStarts(lengths: Int32Array, into: Uint32Array): void 
 }
 
 /** Sequences in shared memory, for calls that visit them many times: held once, however many threads there are. */
-export function shareSequences(input: SequenceInput, inputSize: number, dtype: Dtype): Sequences {
+export function shareSequences(
+  input: SequenceInput,
+  labels: Labels,
+  inputSize: number,
+  dtype: Dtype,
+): Sequences {
   const starts = new Uint32Array(new SharedArrayBuffer(4 * input.rows));
   const lengths = new Int32Array(new SharedArrayBuffer(4 * input.rows));
-  const labels = new Int32Array(new SharedArrayBuffer(4 * input.rows));
   lengths.set(input.lengths);
   if (input.shared) {
     starts.set(input.shared.starts);
-    return { values: input.shared.values, starts, lengths, labels };
+    return { values: input.shared.values, starts, lengths, ...labels };
   }
   const size = input.frames * inputSize;
   const values = realArray(dtype, new SharedArrayBuffer(size * realBytes(dtype)), 0, size);
   input.copyTo(values, 0, input.rows);
   consecutiveStarts(lengths, starts);
-  return { values, starts, lengths, labels };
+  return { values, starts, lengths, ...labels };
 }

@@ -8,8 +8,11 @@ export interface Sequences {
   readonly values: Float32Array | Float64Array;
   readonly starts: Uint32Array;
   readonly lengths: Int32Array;
-  /** Class of each row; empty where there are none. */
+  /** Classes, of each row one, or one of each of its frames; −1 does not count. Empty where there are none. */
   readonly labels: Int32Array;
+  /** The first label of each row, and how many of its labels count. */
+  readonly labelStarts: Uint32Array;
+  readonly counted: Int32Array;
 }
 
 export const realArray = (

@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { type ClassifierOptions, readClassifierOptions } from '../classifier-options.ts';
+import type { NormalizationSpec } from '../data/normalization.ts';
 import { badModelFile } from '../errors.ts';
 import type { Dtype } from '../kernels/kernels.ts';
 import type { NetworkShape } from '../network/geometry.ts';
@@ -11,53 +13,71 @@ import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './safet
  * the model again. Further metadata are the user's own.
  */
 export interface ModelFile {
-  readonly shape: NetworkShape;
+  readonly shape: Required<NetworkShape>;
+  readonly normalization: NormalizationSpec | null;
+  readonly classes: readonly string[] | null;
   readonly dtype: Dtype;
   readonly parameters: Readonly<Record<string, StoredTensor>>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 const FORMAT = 'elman 1';
-const KEYS = { format: 'elman.format', shape: 'elman.shape' } as const;
+const PREFIX = 'elman.';
+
+/** What stands in the metadata under `elman.`, each as JSON. */
+type Header = Pick<ModelFile, 'shape' | 'normalization' | 'classes'>;
 
 export async function writeModelFile(
   path: string,
-  shape: NetworkShape,
+  header: Header,
   parameters: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const own = { [KEYS.format]: FORMAT, [KEYS.shape]: JSON.stringify(shape) };
+  const { shape, normalization, classes } = header;
+  const { normalized, ...options } = shape;
+  const own = {
+    [`${PREFIX}format`]: FORMAT,
+    [`${PREFIX}shape`]: JSON.stringify(options),
+    ...(normalization && { [`${PREFIX}normalization`]: JSON.stringify(normalization) }),
+    ...(classes && { [`${PREFIX}classes`]: JSON.stringify(classes) }),
+  };
   await writeFileAtomically(path, encodeSafetensors(parameters, { ...metadata, ...own }));
 }
 
 /** Throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model of this library. */
 export async function readModelFile(path: string): Promise<ModelFile> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
-  const { [KEYS.format]: format, [KEYS.shape]: shape, ...own } = metadata;
+  const format = metadata[`${PREFIX}format`];
   if (format !== FORMAT)
     throw badModelFile(path, `its format is ${format ?? 'not given'}, expected ${FORMAT}`);
   const parameters = Object.fromEntries(tensors);
   const dtype = parameters['output.weight']?.dtype;
   if (dtype === undefined) throw badModelFile(path, 'it has no output.weight');
-  return { shape: readShape(path, shape), dtype, parameters, metadata: own };
+  const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
+  return { ...readHeader(path, metadata), dtype, parameters, metadata: Object.fromEntries(own) };
 }
 
-function readShape(path: string, text: string | undefined): NetworkShape {
-  let shape: Partial<NetworkShape> | null = null;
+/** The options are checked as those of create are: a damaged file says what is wrong with it. */
+function readHeader(path: string, metadata: Readonly<Record<string, string>>): Header {
+  const { shape: given, normalization, classes } = readJson(path, metadata);
   try {
-    shape = JSON.parse(text ?? '');
+    const options = { ...(given as object), normalization, classes } as ClassifierOptions;
+    const { shape, ...rest } = readClassifierOptions(options);
+    return { shape, normalization: rest.normalization, classes: rest.classes };
   } catch (cause) {
-    throw badModelFile(path, `${KEYS.shape} in its metadata cannot be read`, cause);
+    throw badModelFile(path, `in its metadata, ${cause instanceof Error ? cause.message : cause}`, cause);
   }
-  const size = (name: keyof NetworkShape): number => {
-    const value = shape?.[name];
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return value;
-    throw badModelFile(path, `${name} in its metadata is ${value}, expected an integer, 1 or more`);
+}
+
+function readJson(path: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {
+  const read = (name: string): unknown => {
+    const text = metadata[PREFIX + name];
+    if (text === undefined && name !== 'shape') return undefined;
+    try {
+      return JSON.parse(text ?? '');
+    } catch (cause) {
+      throw badModelFile(path, `${PREFIX}${name} in its metadata cannot be read`, cause);
+    }
   };
-  return {
-    inputSize: size('inputSize'),
-    hiddenSize: size('hiddenSize'),
-    outputSize: size('outputSize'),
-    numLayers: size('numLayers'),
-  };
+  return { shape: read('shape'), normalization: read('normalization'), classes: read('classes') };
 }

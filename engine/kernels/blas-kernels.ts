@@ -36,10 +36,19 @@ export function blasKernels(
 
   return {
     ...wasm,
-    packTransposed: (b, W, n, k, panel) =>
-      wasm.packTransposed(b + panel * PANEL_BYTES, padded(n) * bytes, W, n, k, padded(k), panel * columns),
-    packPlain: (b, W, k, n, panel) =>
-      wasm.packPlain(b + panel * PANEL_BYTES, padded(n) * bytes, W, k, n, padded(k), panel * columns),
+    packTransposed: (b, W, n, k, width, panel) =>
+      wasm.packTransposed(
+        b + panel * PANEL_BYTES,
+        padded(n) * bytes,
+        W,
+        n,
+        k,
+        width,
+        padded(k),
+        panel * columns,
+      ),
+    packPlain: (b, W, k, n, width, panel) =>
+      wasm.packPlain(b + panel * PANEL_BYTES, padded(n) * bytes, W, k, n, width, padded(k), panel * columns),
     project: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b, bias) => {
       wasm.repeatRow(c, bias, nPanels * PANEL_BYTES, rows);
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
@@ -47,17 +56,31 @@ export function blasKernels(
     multiply: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 0);
     },
+    accumulate: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
+    },
     tanhStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
       wasm.tanhArray(c, c, rows * nPanels * PANEL_BYTES);
     },
+    reluStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
+      wasm.reluArray(c, rows * nPanels * PANEL_BYTES);
+    },
+    // Rows of whole panels, one after the other, are to a kernel for panels one long panel.
     tanhStepBackward: (d, _dStride, rows, nPanels, a, _aStride, kPanels, b, h) => {
       multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
       wasm.tanhBackward(d, 0, h, 0, rows * nPanels, 1);
     },
-    // Rows of whole panels, one after the other, are to this kernel one long panel.
+    reluStepBackward: (d, _dStride, rows, nPanels, a, _aStride, kPanels, b, h) => {
+      multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
+      wasm.reluBackward(d, 0, h, 0, rows * nPanels, 1);
+    },
     tanhBackward: (d, _dStride, h, _hStride, rows, panels) => {
       wasm.tanhBackward(d, 0, h, 0, rows * panels, 1);
+    },
+    reluBackward: (d, _dStride, h, _hStride, rows, panels) => {
+      wasm.reluBackward(d, 0, h, 0, rows * panels, 1);
     },
     outerProduct: (c, cRow, m, n, a, _aStride, b, _bStride, depth, _edge, add) => {
       gemm(

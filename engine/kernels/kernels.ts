@@ -2,6 +2,9 @@
 
 export type Dtype = 'float32' | 'float64';
 
+/** What a cell makes of its sums. */
+export type Nonlinearity = 'tanh' | 'relu';
+
 /** Bytes of one row of a panel, in either data type. */
 export const PANEL_BYTES = 32;
 /** Rows of a tile: row counts given to the kernels are multiples of it. */
@@ -54,6 +57,39 @@ export function layoutOf(
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
 
+type StepKernel = (
+  c: number,
+  cStride: number,
+  rows: number,
+  nPanels: number,
+  a: number,
+  aStride: number,
+  kPanels: number,
+  b: number,
+) => void;
+
+type StepBackwardKernel = (
+  d: number,
+  dStride: number,
+  rows: number,
+  nPanels: number,
+  a: number,
+  aStride: number,
+  kPanels: number,
+  b: number,
+  h: number,
+  hStride: number,
+) => void;
+
+type BackwardKernel = (
+  d: number,
+  dStride: number,
+  h: number,
+  hStride: number,
+  rows: number,
+  panels: number,
+) => void;
+
 /**
  * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel of columns at a time.
  * The AssemblyScript sources in wasm/assembly say what each function computes, argument by argument.
@@ -70,6 +106,43 @@ export interface Kernels {
   ): void;
   zeroRows(dst: number, dstStride: number, dstStep: number, count: number, panels: number): void;
   copyRow(dst: number, dstStride: number, src: number, srcStride: number, panels: number): void;
+  /** dst_i += scale · src_i; a step may be 0. */
+  addRows(
+    dst: number,
+    dstStride: number,
+    dstStep: number,
+    src: number,
+    srcStride: number,
+    srcStep: number,
+    count: number,
+    panels: number,
+    scale: number,
+  ): void;
+  /** x_i ← (x_i − mean) / std. */
+  normalizeRows(
+    x: number,
+    stride: number,
+    step: number,
+    count: number,
+    panels: number,
+    mean: number,
+    std: number,
+  ): void;
+  /** dst_t ← src_t ∘ mask_t. */
+  dropRows(
+    dst: number,
+    dstStride: number,
+    dstStep: number,
+    src: number,
+    srcStride: number,
+    srcStep: number,
+    count: number,
+    panels: number,
+    key: number,
+    firstUnit: number,
+    threshold: number,
+    scale: number,
+  ): void;
   scatterRows(
     dst: number,
     src: number,
@@ -81,10 +154,10 @@ export interface Kernels {
   ): void;
 
   // Weights.
-  /** Panel `panel` of B = Wᵀ, W [n, k]; b is the address of the packed whole. */
-  packTransposed(b: number, W: number, n: number, k: number, panel: number): void;
-  /** Panel `panel` of B = W, W [k, n]. */
-  packPlain(b: number, W: number, k: number, n: number, panel: number): void;
+  /** Panel `panel` of B = Wᵀ, W [n, k], its rows `width` elements apart; b is the address of the packed whole. */
+  packTransposed(b: number, W: number, n: number, k: number, width: number, panel: number): void;
+  /** Panel `panel` of B = W, W [k, n], its rows `width` elements apart. */
+  packPlain(b: number, W: number, k: number, n: number, width: number, panel: number): void;
   packBias(sum: number, a: number, b: number, n: number): void;
 
   // The passes.
@@ -110,29 +183,14 @@ export interface Kernels {
     b: number,
     zeros: number,
   ): void;
-  tanhStep(
-    c: number,
-    cStride: number,
-    rows: number,
-    nPanels: number,
-    a: number,
-    aStride: number,
-    kPanels: number,
-    b: number,
-  ): void;
-  tanhStepBackward(
-    d: number,
-    dStride: number,
-    rows: number,
-    nPanels: number,
-    a: number,
-    aStride: number,
-    kPanels: number,
-    b: number,
-    h: number,
-    hStride: number,
-  ): void;
-  tanhBackward(d: number, dStride: number, h: number, hStride: number, rows: number, panels: number): void;
+  /** c += a B */
+  accumulate: StepKernel;
+  tanhStep: StepKernel;
+  reluStep: StepKernel;
+  tanhStepBackward: StepBackwardKernel;
+  reluStepBackward: StepBackwardKernel;
+  tanhBackward: BackwardKernel;
+  reluBackward: BackwardKernel;
   outerProduct(
     c: number,
     cRow: number,

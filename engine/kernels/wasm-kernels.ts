@@ -36,15 +36,27 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
     W: number,
     n: number,
     k: number,
+    width: number,
     kPadded: number,
     first: number,
   ): void;
-  packPlain(b: number, step: number, W: number, k: number, n: number, kPadded: number, first: number): void;
+  packPlain(
+    b: number,
+    step: number,
+    W: number,
+    k: number,
+    n: number,
+    width: number,
+    kPadded: number,
+    first: number,
+  ): void;
   /** One row alone, for streams: its values consecutive, otherwise as project and tanhStep. */
   projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
   tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
+  reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   repeatRow(dst: number, row: number, bytes: number, count: number): void;
   tanhArray(dst: number, src: number, bytes: number): void;
+  reluArray(dst: number, bytes: number): void;
   expArray(dst: number, src: number, bytes: number): void;
 }
 
@@ -60,9 +72,9 @@ export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memo
   const panelAt = (b: number, k: number, panel: number) => b + panel * padded(k) * PANEL_BYTES;
   return {
     ...wasm,
-    packTransposed: (b, W, n, k, panel) =>
-      wasm.packTransposed(panelAt(b, k, panel), PANEL_BYTES, W, n, k, padded(k), panel * columns),
-    packPlain: (b, W, k, n, panel) =>
-      wasm.packPlain(panelAt(b, k, panel), PANEL_BYTES, W, k, n, padded(k), panel * columns),
+    packTransposed: (b, W, n, k, width, panel) =>
+      wasm.packTransposed(panelAt(b, k, panel), PANEL_BYTES, W, n, k, width, padded(k), panel * columns),
+    packPlain: (b, W, k, n, width, panel) =>
+      wasm.packPlain(panelAt(b, k, panel), PANEL_BYTES, W, k, n, width, padded(k), panel * columns),
   };
 }

@@ -1,4 +1,4 @@
-import type { CellBlock } from '../cells/elman-cell.ts';
+import { type CellBlock, finalStates, madeStates } from '../cells/elman-cell.ts';
 import { layoutOf, PANEL_BYTES, type Panels } from '../kernels/kernels.ts';
 import { blocksPerLane, laneCount, largestBlock } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
@@ -20,28 +20,44 @@ export interface BatchSpec {
   readonly gradients: boolean;
   /** Frames of input the caller copies in, all sequences together; 0 where the data lies elsewhere. */
   readonly inputFrames: number;
+  /** Labels the caller copies in. */
+  readonly labels: number;
   /** Whether there is a place for results of a call: logits, dh0, the caller's delta and h0. */
   readonly results: boolean;
   readonly inputGradient: boolean;
+  readonly finalStates: boolean;
+  /** Whether units are dropped. */
+  readonly dropout: boolean;
 }
+
+/** What a call that only computes logits needs beside its sizes. */
+export const forwardOnly = {
+  ...{ keep: false, gradients: false, results: true, inputGradient: false },
+  ...{ finalStates: false, dropout: false, labels: 0 },
+} as const;
 
 /** The memory of one batch. */
 export interface BatchMemory {
   readonly time: number;
+  readonly dropout: boolean;
   readonly lanes: number;
   readonly blocksPerLane: number;
   /** Rows of the largest block. */
   readonly blockRows: number;
-  // What the caller gives: [frames, I] reals; first frame and length of each row; labels; h0 [L, B, H]; delta [B, O].
+  // What the caller gives: [frames, I] reals; first frame and length of each row; labels, the first of each row, and how
+  // many of a row count; h0 [L · D, B, H]; delta [B, O] or [B, T, O].
   readonly values: number;
   readonly starts: number;
   readonly lengths: number;
   readonly labels: number;
+  readonly labelStarts: number;
+  readonly counted: number;
   readonly h0: number;
   readonly delta: number;
-  // What it gets: [B, O], [L, B, H], [B, T, I].
+  // What it gets: logits as delta, dh0 and the final states as h0, dx [B, T, I].
   readonly logits: number;
   readonly dh0: number;
+  readonly finalStates: number;
   readonly dx: number;
   /** Loss and correct rows of each lane, f64. */
   readonly laneResults: number;
@@ -56,26 +72,30 @@ export interface BatchMemory {
 }
 
 export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
-  const { rows, steps, time, threads, keep } = spec;
+  const { rows, steps, time, threads, keep, dropout } = spec;
   const map = new MemoryMap(spec.start);
   const gradientBytes = g.blockSize * g.realBytes;
   const lanes = laneCount(rows, gradientBytes, g.maker);
   const blockRows = largestBlock(rows, lanes);
   const blocks = blocksPerLane(rows, lanes);
-  const workspaceBytes = blockWorkspace(g, 0, blockRows, steps).end;
+  const largest = { rows: blockRows, steps, lengths: new Int32Array(0), dropout };
+  const workspaceBytes = blockWorkspace(g, 0, largest).end;
   const called = spec.results ? rows : 0;
-  const states = g.numLayers * called * g.hiddenSize * g.realBytes;
-  const logits = called * g.outputSize * g.realBytes;
+  const states = g.cells.length * called * g.hiddenSize * g.realBytes;
+  const logits = called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes;
   return {
-    ...{ time, lanes, blockRows, blocksPerLane: blocks, gradientBytes, workspaceBytes },
+    ...{ time, dropout, lanes, blockRows, blocksPerLane: blocks, gradientBytes, workspaceBytes },
     values: map.add('input frames', spec.inputFrames * g.inputSize * g.realBytes),
     starts: map.add('first frames', 4 * called),
     lengths: map.add('lengths', 4 * called),
-    labels: map.add('labels', 4 * called),
+    labels: map.add('labels', 4 * spec.labels),
+    labelStarts: map.add('first labels', 4 * called),
+    counted: map.add('labels that count', 4 * called),
     h0: map.add('h0', states),
     delta: map.add('delta', logits),
     logits: map.add('logits', logits),
     dh0: map.add('dh0', states),
+    finalStates: map.add('final states', spec.finalStates ? states : 0),
     dx: map.add('dx', spec.inputGradient ? called * time * g.inputSize * g.realBytes : 0),
     laneResults: map.add('lane results', lanes * 16),
     laneGradients: map.add('lane gradients', spec.gradients ? lanes * gradientBytes : 0),
@@ -85,22 +105,38 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   };
 }
 
+/** One block of rows. */
+export interface BlockShape {
+  /** In whole tiles. */
+  readonly rows: number;
+  /** Frames of the longest row. */
+  readonly steps: number;
+  /** Frames of each row. */
+  readonly lengths: Int32Array;
+  readonly dropout: boolean;
+}
+
 /** The activations of one block of rows. */
 export interface BlockWorkspace {
-  /** What each layer reads and the states it makes; layer l + 1's x is layer l's h from its second state on. */
-  readonly layers: readonly CellBlock[];
-  /** The gradients of two layers, by turns. */
-  readonly d: readonly [Panels, Panels];
+  readonly rows: number;
+  readonly steps: number;
+  /** Steps with logits: all, or one. */
+  readonly outputSteps: number;
+  /** What each layer's cells read and the states they make, [layer][direction]. */
+  readonly layers: readonly (readonly CellBlock[])[];
+  /** The gradients of two layers by turns, [layer % 2][direction]. */
+  readonly d: readonly (readonly Panels[])[];
   /** dx of the input [steps · rows, I]. */
   readonly dx: Panels;
-  /** The top layer's states at each row's last step, and their gradient [rows, H]. */
-  readonly last: Panels;
-  readonly dLast: Panels;
+  /** What the output layer reads, of each direction [outputSteps · rows, H], and their gradient [rows, H]. */
+  readonly features: readonly Panels[];
+  readonly dFeatures: readonly Panels[];
+  readonly dzFirst: Panels;
   readonly dh0: Panels;
-  /** [rows, O], in panels and row by row with room up to a whole panel. */
+  /** [outputSteps · rows, O] */
   readonly logits: Panels;
-  readonly logitRows: number;
-  readonly logitRowBytes: number;
+  /** One row of logits, with room up to a whole panel. */
+  readonly logitRow: number;
   /** One sequence as the caller has it [steps, I], with a register of slack. */
   readonly staging: number;
   /** Two f64. */
@@ -109,28 +145,55 @@ export interface BlockWorkspace {
 }
 
 /** Lays a block's activations out from an address on. */
-export function blockWorkspace(g: Geometry, at: number, rows: number, steps: number): BlockWorkspace {
+export function blockWorkspace(g: Geometry, at: number, block: BlockShape): BlockWorkspace {
+  const { rows, steps } = block;
   const map = new MemoryMap(at);
   const panels = (name: string, count: number, matrixRows: number): Panels => {
     const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
     return { at: map.add(name, bytes), stride, pitch };
   };
-  const input = panels('x', g.inputPanels, steps * rows);
-  const states = Array.from({ length: g.numLayers }, () => panels('h', g.hiddenPanels, (steps + 1) * rows));
-  const after = (h: Panels): Panels => ({ ...h, at: h.at + rows * h.pitch });
-  const logitRowBytes = g.outputPanels * PANEL_BYTES;
+  const eachDirection = (name: string, matrixRows: number): Panels[] =>
+    Array.from({ length: g.directions }, () => panels(name, g.hiddenPanels, matrixRows));
+  const layers = planLayers(g, block, panels('x', g.inputPanels, steps * rows), eachDirection);
+  const top = layers[g.numLayers - 1];
+  const outputSteps = g.output === 'steps' ? steps : 1;
   return {
-    layers: states.map((h, layer) => ({ rows, steps, h, x: layer === 0 ? input : after(states[layer - 1]) })),
-    d: [panels('d', g.hiddenPanels, steps * rows), panels('d', g.hiddenPanels, steps * rows)],
+    ...{ rows, steps, outputSteps, layers },
+    d: [eachDirection('d', steps * rows), eachDirection('d', steps * rows)],
     dx: panels('dx', g.inputPanels, steps * rows),
-    last: panels('last', g.hiddenPanels, rows),
-    dLast: panels('dLast', g.hiddenPanels, rows),
+    features: planFeatures(g, top, () => eachDirection('means', rows)),
+    dFeatures: eachDirection('gradient of the features', rows),
+    dzFirst: panels('dz of the first steps', g.hiddenPanels, rows),
     dh0: panels('dh0', g.hiddenPanels, rows),
-    logits: panels('logits', g.outputPanels, rows),
-    logitRows: map.add('logit rows', rows * logitRowBytes),
-    logitRowBytes,
+    logits: panels('logits', g.outputPanels, outputSteps * rows),
+    logitRow: map.add('a row of logits', g.outputPanels * PANEL_BYTES),
     staging: map.add('staging', steps * g.inputSize * g.realBytes + PANEL_BYTES),
     sums: map.add('sums', 16),
     end: map.end,
   };
+}
+
+/** Layer l + 1 reads what layer l's frames have made, in place, or a copy of it where units are dropped. */
+function planLayers(
+  g: Geometry,
+  { rows, steps, lengths, dropout }: BlockShape,
+  input: Panels,
+  eachDirection: (name: string, matrixRows: number) => Panels[],
+): CellBlock[][] {
+  const layers: CellBlock[][] = [];
+  let x: readonly Panels[] = [input];
+  for (let layer = 0; layer < g.numLayers; layer++) {
+    const cells = eachDirection('h', (steps + 1) * rows).map(
+      (h, direction): CellBlock => ({ rows, steps, lengths, reverse: direction === 1, x, h }),
+    );
+    layers.push(cells);
+    const isRead = layer + 1 < g.numLayers;
+    x = dropout && isRead ? eachDirection('h, units dropped', steps * rows) : cells.map(madeStates);
+  }
+  return layers;
+}
+
+function planFeatures(g: Geometry, top: readonly CellBlock[], means: () => Panels[]): readonly Panels[] {
+  if (g.output === 'mean') return means();
+  return top.map(g.output === 'steps' ? madeStates : finalStates);
 }

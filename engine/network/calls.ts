@@ -1,34 +1,49 @@
+import type { Labels } from '../data/read-labels.ts';
 import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
-import { readTensor, Tensor, type TensorLike } from '../tensor.ts';
-import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
+import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
-import { argmax } from './lane.ts';
+import { outputRowSize } from './lane.ts';
+import { argmax } from './lane-loss.ts';
 import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
 
 /** What `gradients` returns. */
 export interface GradientResult {
-  /** Mean softmax cross-entropy of the batch. */
+  /** Mean softmax cross-entropy over the batch's labels. */
   readonly loss: number;
-  /** [B, O] */
+  /** [B, O]; with logits at every step [B, T, O] */
   readonly logits: Tensor;
-  /** [L, B, H], divided by the batch's rows */
+  /** [L · D, B, H], divided by the batch's labels */
   readonly dh0: Tensor;
   /** [B, T, I], not averaged; where it was asked for */
   readonly dx?: Tensor;
+  /** The states each row ends with [L · D, B, H]; where they were asked for */
+  readonly hT?: Tensor;
 }
 
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy: number;
-  /** Rows of each class (first index) that were given each class (second index). */
+  /** Labels of each class (first index) that were given each class (second index). */
   readonly confusion: number[][];
-  /** Share of each class's rows that were given their class; NaN for a class without rows. */
+  /** Share of each class's labels that were given their class; NaN for a class without any. */
   readonly recall: number[];
+}
+
+/** What a call of `gradients` is about, checked. */
+export interface GradientRequest {
+  readonly input: SequenceInput;
+  readonly states: Tensor | null;
+  readonly labels: Labels;
+  readonly loss: LossSpec;
+  readonly inputGradient: boolean;
+  readonly finalStates: boolean;
+  readonly dropoutKey: number | null;
 }
 
 /** What the last forward left for backward and hiddens. */
@@ -66,16 +81,22 @@ export class Calls {
     return this.#kept.hiddens;
   }
 
-  async forward(input: SequenceInput, states: Tensor | null): Promise<Tensor> {
+  async forward(
+    input: SequenceInput,
+    states: Tensor | null,
+    finalStates: boolean,
+  ): Promise<{ logits: Tensor; hT: Tensor }> {
     const network = this.#network;
-    const { spec, parties } = planCall(network, input, network.model.end, { keep: true, passes: 1 });
+    const kind = { keep: true, finalStates, passes: 1 } as const;
+    const { spec, parties } = planCall(network, input, network.model.end, kind);
     const plan = network.reserve(spec);
     this.#kept = null;
     const rows = this.#writeCall(plan, input, states);
     const flags = { h0: states !== null, probabilities: false, score: false };
     await network.run({ kind: 'forward', spec, rows, ...flags }, parties);
     this.#kept = { spec, plan, lengths: input.lengths.slice(), hiddens: null };
-    return this.#readLogits(plan, input.rows);
+    const hT = this.#readStates(plan.finalStates, finalStates ? input.rows : 0);
+    return { logits: this.#readLogits(plan, input), hT };
   }
 
   async backward(delta: TensorLike, inputGradient: boolean): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
@@ -84,7 +105,7 @@ export class Calls {
     const kept = this.#kept;
     if (!kept) throw noForward('backward');
     const { rows, steps, time } = kept.spec;
-    const given = readTensor('delta', delta, [rows, g.outputSize], g.dtype);
+    const given = readTensor('delta', delta, logitsShape(network, kept.spec), g.dtype);
     // The frames are where forward has put them.
     const input = { rows, steps, time, frames: total(kept.lengths), shared: true };
     const kind = { gradients: true, inputGradient, passes: 2 } as const;
@@ -94,32 +115,30 @@ export class Calls {
     const job = { kind: 'backward', spec, kept: kept.spec, inputGradient } as const;
     await network.run(job, parties);
     network.takeOver(network.model.gradients);
-    const dh0 = this.#readStates(plan, rows);
+    const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
   }
 
-  async gradients(
-    input: SequenceInput,
-    states: Tensor | null,
-    labels: Int32Array,
-    inputGradient: boolean,
-    loss: LossSpec,
-  ): Promise<GradientResult> {
+  async gradients(request: GradientRequest): Promise<GradientResult> {
     const network = this.#network;
+    const { input, states, labels, loss, inputGradient, finalStates, dropoutKey } = request;
     const { spec, parties } = planCall(network, input, this.scratchStart, {
-      ...{ gradients: true, inputGradient, passes: 3 },
+      ...{ gradients: true, inputGradient, finalStates, passes: 3 },
+      ...{ labels: labels.labels.length, dropout: dropoutKey !== null },
     });
     const plan = network.reserve(spec);
     const rows = this.#writeCall(plan, input, states);
-    network.integers(plan.labels, input.rows).set(labels);
-    await network.run({ kind: 'gradients', spec, rows, h0: states !== null, inputGradient, loss }, parties);
+    network.writeLabels(plan, labels);
+    const h0 = states !== null;
+    await network.run({ kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey }, parties);
     network.takeOver(network.model.gradients);
-    const result = {
-      loss: network.control.reals[Real.lossSum] / input.rows,
-      logits: this.#readLogits(plan, input.rows),
-      dh0: this.#readStates(plan, input.rows),
+    return {
+      loss: network.control.reals[Real.lossSum] / total(labels.counted),
+      logits: this.#readLogits(plan, input),
+      dh0: this.#readStates(plan.dh0, input.rows),
+      ...(inputGradient && { dx: this.#readInputGradient(plan, input.rows, input.time) }),
+      ...(finalStates && { hT: this.#readStates(plan.finalStates, input.rows) }),
     };
-    return inputGradient ? { ...result, dx: this.#readInputGradient(plan, input.rows, input.time) } : result;
   }
 
   async evaluate(data: Sequences): Promise<Evaluation> {
@@ -131,9 +150,10 @@ export class Calls {
       const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
       loss += await this.#scoreRows(data, first, lengths, confusion);
     }
+    const counted = total(data.counted);
     const correct = confusion.reduce((sum, row, label) => sum + row[label], 0);
     const recall = confusion.map((row, label) => row[label] / row.reduce((a, b) => a + b, 0));
-    return { loss: loss / rows, accuracy: correct / rows, confusion, recall };
+    return { loss: loss / counted, accuracy: correct / counted, confusion, recall };
   }
 
   /** Scores the rows `first` …, counts them in `confusion`, and returns the sum of their losses. */
@@ -152,10 +172,15 @@ export class Calls {
     const plan = network.reserve(spec);
     const flags = { h0: false, probabilities: false, score: true };
     await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, parties);
-    const logits = network.reals(plan.logits, rows * g.outputSize);
+    const rowSize = outputRowSize(g, steps);
+    const logits = network.reals(plan.logits, rows * rowSize);
+    const { labels, labelStarts } = data;
     for (let i = 0; i < rows; i++) {
-      const given = argmax(logits, i * g.outputSize, g.outputSize);
-      confusion[data.labels[first + i]][given]++;
+      const count = g.output === 'steps' ? lengths[i] : 1;
+      for (let t = 0; t < count; t++) {
+        const label = labels[labelStarts[first + i] + t];
+        if (label >= 0) confusion[label][argmax(logits, i * rowSize + t * g.outputSize, g.outputSize)]++;
+      }
     }
     return network.control.reals[Real.lossSum];
   }
@@ -166,17 +191,15 @@ export class Calls {
     return network.writeInput(plan, input);
   }
 
-  #readLogits(plan: BatchMemory, rows: number): Tensor {
-    const network = this.#network;
-    const { g } = network;
-    return new Tensor(network.copy(plan.logits, rows * g.outputSize), [rows, g.outputSize]);
+  #readLogits(plan: BatchMemory, input: SequenceInput): Tensor {
+    const shape = logitsShape(this.#network, input);
+    return new Tensor(this.#network.copy(plan.logits, sizeOf(shape)), shape);
   }
 
-  #readStates(plan: BatchMemory, rows: number): Tensor {
-    const network = this.#network;
-    const { g } = network;
-    const shape = [g.numLayers, rows, g.hiddenSize];
-    return new Tensor(network.copy(plan.dh0, g.numLayers * rows * g.hiddenSize), shape);
+  #readStates(at: number, rows: number): Tensor {
+    const { g } = this.#network;
+    const shape = [g.cells.length, rows, g.hiddenSize];
+    return new Tensor(this.#network.copy(at, sizeOf(shape)), shape);
   }
 
   #readInputGradient(plan: BatchMemory, rows: number, time: number): Tensor {
@@ -186,10 +209,19 @@ export class Calls {
   }
 }
 
+/** [B, O], or [B, T, O] where there are logits at every step. */
+export function logitsShape({ g }: Network, { rows, time }: { rows: number; time: number }): number[] {
+  return g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
+}
+
 interface CallKind {
   keep?: boolean;
   gradients?: boolean;
   inputGradient?: boolean;
+  finalStates?: boolean;
+  dropout?: boolean;
+  /** Labels that are copied in. */
+  labels?: number;
   /** Passes over the weights: 1 forward, 2 backward, 3 both. */
   passes: 1 | 2 | 3;
 }
@@ -199,26 +231,12 @@ function planCall(
   network: Network,
   input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
   start: number,
-  kind: CallKind,
+  { passes, ...kind }: CallKind,
 ): { spec: BatchSpec; parties: number } {
   const { g } = network;
   const { rows, steps, time, frames } = input;
-  const { keep = false, gradients = false, inputGradient = false, passes } = kind;
   const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes, g.maker), passes);
   const inputFrames = input.shared ? 0 : frames;
-  return {
-    spec: {
-      start,
-      rows,
-      steps,
-      time,
-      threads: parties,
-      keep,
-      gradients,
-      inputFrames,
-      results: true,
-      inputGradient,
-    },
-    parties,
-  };
+  const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads: parties, inputFrames };
+  return { spec, parties };
 }

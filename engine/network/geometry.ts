@@ -1,11 +1,33 @@
-import { type Dtype, type KernelMaker, panelColumns, panelsFor, realBytes } from '../kernels/kernels.ts';
+import {
+  type Dtype,
+  type KernelMaker,
+  type Nonlinearity,
+  panelColumns,
+  panelsFor,
+  realBytes,
+} from '../kernels/kernels.ts';
 
-/** The sizes of a classifier: inputs, hidden units and classes, and how many cells are stacked. */
+/** Of what the output layer makes logits: each sequence's last state, the mean of its states, or every state. */
+export type OutputMode = 'last' | 'mean' | 'steps';
+
+/** What a classifier computes: its sizes, and how its cells are made up. */
 export interface NetworkShape {
   readonly inputSize: number;
   readonly hiddenSize: number;
   readonly outputSize: number;
   readonly numLayers: number;
+  /** Default tanh. */
+  readonly nonlinearity?: Nonlinearity;
+  /** Whether each layer has a second cell that reads in reverse. */
+  readonly bidirectional?: boolean;
+  /** Whether the cells have biases; default true. */
+  readonly bias?: boolean;
+  /** Share of the outputs of every layer but the last that training leaves out. */
+  readonly dropout?: number;
+  /** Default last. */
+  readonly output?: OutputMode;
+  /** Whether frames are normalized; with what stands in the model's memory. */
+  readonly normalized?: boolean;
 }
 
 /** One trained array and its place in the parameter block. */
@@ -18,16 +40,16 @@ export interface Parameter {
   readonly size: number;
 }
 
-/** The parameters of one cell. */
+/** The parameters of one cell; biases only where it has them. */
 export interface CellParameters {
   readonly W_ih: Parameter;
   readonly W_hh: Parameter;
-  readonly b_ih: Parameter;
-  readonly b_hh: Parameter;
+  readonly b_ih: Parameter | null;
+  readonly b_hh: Parameter | null;
 }
 
 /** A network in numbers: its sizes in elements and panels, and its one table of parameters. */
-export interface Geometry extends NetworkShape {
+export interface Geometry extends Required<NetworkShape> {
   readonly dtype: Dtype;
   readonly maker: KernelMaker;
   readonly realBytes: number;
@@ -36,6 +58,9 @@ export interface Geometry extends NetworkShape {
   readonly inputPanels: number;
   readonly hiddenPanels: number;
   readonly outputPanels: number;
+  /** 2 where the network is bidirectional. */
+  readonly directions: number;
+  /** Layer by layer, forward before reverse: cell `layer · directions + direction`. */
   readonly cells: readonly CellParameters[];
   readonly W: Parameter;
   readonly b: Parameter;
@@ -52,6 +77,9 @@ const BLOCK_ALIGNMENT = 8;
 
 export function geometryOf(shape: NetworkShape, dtype: Dtype, maker: KernelMaker = 'wasm'): Geometry {
   const { inputSize, hiddenSize, outputSize, numLayers } = shape;
+  const { nonlinearity = 'tanh', bidirectional = false, bias = true, dropout = 0 } = shape;
+  const { output = 'last', normalized = false } = shape;
+  const directions = bidirectional ? 2 : 1;
   const parameters: Parameter[] = [];
   let offset = 0;
   const place = (name: string, ...dimensions: number[]): Parameter => {
@@ -61,17 +89,21 @@ export function geometryOf(shape: NetworkShape, dtype: Dtype, maker: KernelMaker
     offset += size;
     return parameter;
   };
-  const cells = Array.from({ length: numLayers }, (_, layer) => ({
-    W_ih: place(`rnn.weight_ih_l${layer}`, hiddenSize, layer === 0 ? inputSize : hiddenSize),
-    W_hh: place(`rnn.weight_hh_l${layer}`, hiddenSize, hiddenSize),
-    b_ih: place(`rnn.bias_ih_l${layer}`, hiddenSize),
-    b_hh: place(`rnn.bias_hh_l${layer}`, hiddenSize),
-  }));
-  const W = place('output.weight', outputSize, hiddenSize);
+  const cells = Array.from({ length: numLayers * directions }, (_, cell) => {
+    const layer = Math.floor(cell / directions);
+    const suffix = `l${layer}${cell % directions === 1 ? '_reverse' : ''}`;
+    return {
+      W_ih: place(`rnn.weight_ih_${suffix}`, hiddenSize, layer === 0 ? inputSize : directions * hiddenSize),
+      W_hh: place(`rnn.weight_hh_${suffix}`, hiddenSize, hiddenSize),
+      b_ih: bias ? place(`rnn.bias_ih_${suffix}`, hiddenSize) : null,
+      b_hh: bias ? place(`rnn.bias_hh_${suffix}`, hiddenSize) : null,
+    };
+  });
+  const W = place('output.weight', outputSize, directions * hiddenSize);
   const b = place('output.bias', outputSize);
   return {
-    ...{ inputSize, hiddenSize, outputSize, numLayers },
-    ...{ dtype, maker },
+    ...{ inputSize, hiddenSize, outputSize, numLayers, directions },
+    ...{ nonlinearity, bidirectional, bias, dropout, output, normalized, dtype, maker },
     realBytes: realBytes(dtype),
     columns: panelColumns(dtype),
     inputPanels: panelsFor(inputSize, dtype),

@@ -12,27 +12,34 @@ export function readHiddens(
 ): Tensor[] {
   const { g, thread } = network;
   const { rows, time } = kept.spec;
-  const states = Array.from({ length: time + 1 }, () => newReals(g.dtype, g.numLayers * rows * g.hiddenSize));
+  const states = Array.from({ length: time + 1 }, () =>
+    newReals(g.dtype, g.cells.length * rows * g.hiddenSize),
+  );
   const data = {
     values: newReals(g.dtype, 0),
     starts: new Uint32Array(0),
     lengths: kept.lengths,
     labels: kept.lengths,
+    labelStarts: new Uint32Array(0),
+    counted: kept.lengths,
   };
   const batch = new SortedBatch(rows).fill(data, 0, null);
-  const { reals } = thread.tools({ index: 0, parties: 1 });
+  const place = { index: 0, parties: 1 };
+  const pass = { keep: true, dropoutKey: null };
+  const { reals } = thread.tools(place);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
-    for (const block of thread.blocksOf(lane, batch, kept.plan, true, { index: 0, parties: 1 })) {
+    for (const block of thread.blocksOf(lane, batch, kept.plan, pass, place)) {
       copyStates(g, block, reals, states);
     }
   }
-  return states.map((state) => new Tensor(state, [g.numLayers, rows, g.hiddenSize]));
+  return states.map((state) => new Tensor(state, [g.cells.length, rows, g.hiddenSize]));
 }
 
 function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
-  block.workspace.layers.forEach(({ h, rows }, layer) => {
+  // In reverse, too, states lie between the frames they come from and go to: the one after the last frame is the initial.
+  block.workspace.layers.flat().forEach(({ h, rows }, cell) => {
     for (let i = 0; i < block.count; i++) {
-      const to = (layer * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
+      const to = (cell * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
       for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
         const row = h.at + (t * rows + i) * h.pitch;
         for (let j = 0; j < g.hiddenSize; j++) {

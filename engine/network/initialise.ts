@@ -13,7 +13,7 @@ export function uniformWeights(array: RealArray, size: number, random: Random): 
 }
 
 /**
- * A network's first parameters: everything uniform from ±1/√H; with 'orthogonal', every W_hh a random orthogonal
+ * A network's first parameters: everything uniform from ±1/√H, the output layer's from ±1/√(its inputs); with 'orthogonal', every W_hh a random orthogonal
  * matrix (A. Saxe et al., https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
  */
 export function initialiseNetwork(
@@ -26,6 +26,8 @@ export function initialiseNetwork(
     const view = network.parameterView(parameter);
     const isRecurrent = g.cells.some((cell) => cell.W_hh === parameter);
     if (isRecurrent && recurrent === 'orthogonal') view.set(orthogonal(g.hiddenSize, random));
-    else uniformWeights(view, g.hiddenSize, random);
+    else uniformWeights(view, isOutput(g, parameter) ? g.W.shape[1] : g.hiddenSize, random);
   }
 }
+
+const isOutput = (g: Geometry, parameter: Parameter): boolean => parameter === g.W || parameter === g.b;

@@ -1,16 +1,20 @@
 import {
+  type CellBlock,
   cellBackward,
   cellForward,
   cellInitialGradient,
   cellInputGradient,
   cellWeightGradients,
+  finalStates,
+  initialStates,
+  madeStates,
   type Scratch,
 } from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
-import type { Kernels } from '../kernels/kernels.ts';
+import type { Kernels, Panels } from '../kernels/kernels.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
+import { dropThreshold, rowKey } from './dropout.ts';
 import type { Geometry } from './geometry.ts';
-import { type LossSpec, meanOf, rowDelta, rowLoss } from './loss.ts';
 import { cellArrays, type ModelMemory } from './model-memory.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
@@ -31,13 +35,20 @@ export interface Block {
   readonly firstRank: number;
   readonly count: number;
   readonly workspace: BlockWorkspace;
+  /** Of the masks of this step (see dropout.ts); null where no unit is dropped. */
+  readonly dropoutKey: number | null;
 }
 
-/** Rows in whole tiles, and steps of the longest row. */
-const rowsOf = (block: Block): number => block.workspace.layers[0].rows;
-const stepsOf = (block: Block): number => block.workspace.layers[0].steps;
+const lengthOf = (block: Block, i: number): number => block.batch.lengths[block.firstRank + i];
+const positionOf = (block: Block, i: number): number => block.batch.positions[block.firstRank + i];
 
-/** The classifier forward on one block: states of every layer, then logits from each row's true last step. */
+/** Bytes from one step's rows to the next one's. */
+const stepOf = (block: Block, { pitch }: Panels): number => block.workspace.rows * pitch;
+
+/** The address of row i. */
+const rowAt = ({ at, pitch }: Panels, i: number): number => at + i * pitch;
+
+/** The classifier forward on one block: states of every layer, then logits. */
 export function forwardBlock(
   tools: LaneTools,
   block: Block,
@@ -47,139 +58,201 @@ export function forwardBlock(
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
   const { kernels: k, g, model } = tools;
-  const { layers, last, logits } = block.workspace;
-  layers.forEach((layer, l) => {
-    cellForward(k, model.cells[l], model.packedCells[l], layer);
+  const { layers } = block.workspace;
+  layers.forEach((cells, l) => {
+    cells.forEach((cell, direction) => {
+      cellForward(k, model.cells[l], model.packedCells[l * g.directions + direction], cell);
+      const above = layers[l + 1]?.[0].x[direction];
+      if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
+    });
   });
-  const rows = rowsOf(block);
-  const top = layers[g.numLayers - 1].h;
-  for (let i = 0; i < rows; i++) {
-    // Rows that only fill the tile up take any state: nothing of theirs is read.
-    const length = i < block.count ? block.batch.lengths[block.firstRank + i] : 1;
-    const state = top.at + (length * rows + i) * top.pitch;
-    k.copyRow(last.at + i * last.pitch, last.stride, state, top.stride, g.hiddenPanels);
-  }
-  const { WT, bias } = model.packedOutput;
-  k.project(logits.at, logits.stride, rows, g.outputPanels, last.at, last.stride, g.hiddenPanels, WT, bias);
+  if (g.output === 'mean') averageStates(tools, block);
+  outputForward(tools, block);
 }
 
 /** Each row's frames, then zeros: what stands in the caller's padding is never read, since NaN · 0 is NaN. */
 function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
-  const { kernels: k, g, reals } = tools;
-  const { layers, staging } = block.workspace;
-  const { x } = layers[0];
-  const rows = rowsOf(block);
-  const step = rows * x.pitch;
+  const { kernels: k, g, model, reals } = tools;
+  const { layers, staging, rows, steps } = block.workspace;
+  const [x] = layers[0][0].x;
+  const step = stepOf(block, x);
   for (let i = 0; i < rows; i++) {
-    const at = x.at + i * x.pitch;
+    const at = rowAt(x, i);
     let length = 0;
     if (i < block.count) {
-      length = block.batch.lengths[block.firstRank + i];
+      length = lengthOf(block, i);
       const first = data.starts[block.batch.dataRows[block.firstRank + i]] * g.inputSize;
       reals.set(data.values.subarray(first, first + length * g.inputSize), staging / g.realBytes);
       k.gatherRows(at, x.stride, step, staging, length, g.inputSize);
+      const { mean, std } = model.normalization;
+      if (g.normalized) k.normalizeRows(at, x.stride, step, length, g.inputPanels, mean, std);
     }
-    k.zeroRows(at + length * step, x.stride, step, stepsOf(block) - length, g.inputPanels);
+    k.zeroRows(at + length * step, x.stride, step, steps - length, g.inputPanels);
   }
+}
+
+/** Place of a row's state of one cell in [L · D, B, H]. */
+function stateOffset({ g }: LaneTools, block: Block, cell: number, i: number): number {
+  return (cell * block.batch.rows + positionOf(block, i)) * g.hiddenSize * g.realBytes;
+}
+
+/** Calls `visit` with every cell of the network and its number. */
+function everyCell({ layers }: BlockWorkspace, visit: (cell: CellBlock, number: number) => void): void {
+  layers.flat().forEach(visit);
 }
 
 function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory | null): void {
   const { kernels: k, g } = tools;
-  const rows = rowsOf(block);
-  block.workspace.layers.forEach(({ h }, layer) => {
-    k.zeroRows(h.at, h.stride, h.pitch, rows, g.hiddenPanels);
+  everyCell(block.workspace, (cell, number) => {
+    const h = initialStates(cell);
+    k.zeroRows(h.at, h.stride, h.pitch, cell.rows, g.hiddenPanels);
     if (!memory) return;
     for (let i = 0; i < block.count; i++) {
-      const row = layer * block.batch.rows + block.batch.positions[block.firstRank + i];
-      const from = memory.h0 + row * g.hiddenSize * g.realBytes;
-      k.gatherRows(h.at + i * h.pitch, h.stride, h.pitch, from, 1, g.hiddenSize);
+      const from = memory.h0 + stateOffset(tools, block, number, i);
+      k.gatherRows(rowAt(h, i), h.stride, h.pitch, from, 1, g.hiddenSize);
     }
   });
 }
 
-/** The block's logits into the caller's [B, O]. */
-export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory): void {
+/** Each row's final states into the caller's [L · D, B, H]. */
+export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  const { logits } = block.workspace;
-  for (let i = 0; i < block.count; i++) {
-    const to = memory.logits + block.batch.positions[block.firstRank + i] * g.outputSize * g.realBytes;
-    k.scatterRows(to, logits.at + i * logits.pitch, logits.stride, logits.pitch, 1, g.outputSize, 1);
-  }
+  everyCell(block.workspace, (cell, number) => {
+    const h = finalStates(cell);
+    for (let i = 0; i < block.count; i++) {
+      const to = memory.finalStates + stateOffset(tools, block, number, i);
+      k.scatterRows(to, rowAt(h, i), h.stride, h.pitch, 1, g.hiddenSize, 1);
+    }
+  });
 }
 
-/** Loss and correct rows of a block, or of a lane. */
-export interface Score {
-  loss: number;
-  correct: number;
-}
-
-/** Softmax of every row, in the logits' place. */
-export function softmaxBlock(tools: LaneTools, block: Block): void {
-  for (let i = 0; i < block.count; i++) {
-    const row = logitRow(tools, block, i);
-    tools.kernels.softmaxRow(row, tools.g.outputSize, block.workspace.sums);
-    putLogitRow(tools, block, i, row);
-  }
-}
-
-/** Copies row i of the logits out of the panels; returns its address. */
-function logitRow({ kernels: k, g }: LaneTools, { workspace }: Block, i: number): number {
-  const { logits, logitRows, logitRowBytes } = workspace;
-  const row = logitRows + i * logitRowBytes;
-  k.scatterRows(row, logits.at + i * logits.pitch, logits.stride, logits.pitch, 1, g.outputSize, 1);
-  return row;
-}
-
-function putLogitRow({ kernels: k, g }: LaneTools, { workspace }: Block, i: number, row: number): void {
-  const { logits } = workspace;
-  k.gatherRows(logits.at + i * logits.pitch, logits.stride, logits.pitch, row, 1, g.outputSize);
-}
-
-/**
- * Softmax cross-entropy (see loss.ts) and its gradient, which takes the logits' place in the workspace. Adds the block's
- * losses and correct rows to `score`.
- */
-export function lossAndDelta(
+/** to ← from ∘ mask / (1 − p), for the outputs of a layer on the way forward, their gradients on the way back. */
+function dropUnits(
   tools: LaneTools,
   block: Block,
-  data: Sequences,
-  loss: LossSpec,
-  score: Score,
+  layer: number,
+  direction: number,
+  to: Panels,
+  from: Panels,
 ): void {
-  const { kernels: k, g, reals, doubles } = tools;
-  const { logits, sums } = block.workspace;
-  const filler = rowsOf(block) - block.count;
-  const fillerAt = logits.at + block.count * logits.pitch;
-  k.zeroRows(fillerAt, logits.stride, logits.pitch, filler, g.outputPanels);
+  const { kernels: k, g } = tools;
+  const { steps } = block.workspace;
+  const firstUnit = direction * g.hiddenSize;
   for (let i = 0; i < block.count; i++) {
-    const label = data.labels[block.batch.dataRows[block.firstRank + i]];
-    const row = logitRow(tools, block, i);
-    const first = row / g.realBytes;
-    const chosen = reals[first + label];
-    const mean = loss.smoothing === 0 ? 0 : meanOf(reals, first, g.outputSize);
-    if (label === argmax(reals, first, g.outputSize)) score.correct++;
-    k.softmaxRow(row, g.outputSize, sums);
-    score.loss += rowLoss(loss, label, doubles[sums / 8], doubles[sums / 8 + 1], chosen, mean);
-    rowDelta(loss, label, reals, first, g.outputSize);
-    putLogitRow(tools, block, i, row);
+    k.dropRows(
+      rowAt(to, i),
+      to.stride,
+      stepOf(block, to),
+      rowAt(from, i),
+      from.stride,
+      stepOf(block, from),
+      steps,
+      g.hiddenPanels,
+      rowKey(block.dropoutKey as number, positionOf(block, i), layer),
+      firstUnit,
+      dropThreshold(g.dropout),
+      1 / (1 - g.dropout),
+    );
+  }
+  const { rows } = block.workspace;
+  for (let i = block.count; i < rows; i++) {
+    k.zeroRows(rowAt(to, i), to.stride, stepOf(block, to), steps, g.hiddenPanels);
   }
 }
 
-/** Index of the largest of `count` values, the first of equals. */
-export function argmax(values: ArrayLike<number>, first: number, count: number): number {
-  let best = 0;
-  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
-  return best;
+/** (Σ_t h_t) · (1 / T) over each row's own steps. */
+function averageStates(tools: LaneTools, block: Block): void {
+  const { kernels: k, g } = tools;
+  const { layers, features, dFeatures, rows } = block.workspace;
+  layers[g.numLayers - 1].forEach((cell, direction) => {
+    const states = madeStates(cell);
+    // The gradient's place is free on the way forward.
+    const sums = dFeatures[direction];
+    const means = features[direction];
+    for (const { at, stride, pitch } of [sums, means]) k.zeroRows(at, stride, pitch, rows, g.hiddenPanels);
+    for (let i = 0; i < block.count; i++) {
+      const length = lengthOf(block, i);
+      const sum = rowAt(sums, i);
+      const step = stepOf(block, states);
+      k.addRows(sum, sums.stride, 0, rowAt(states, i), states.stride, step, length, g.hiddenPanels, 1);
+      k.addRows(rowAt(means, i), means.stride, 0, sum, sums.stride, 0, 1, g.hiddenPanels, 1 / length);
+    }
+  });
 }
 
-/** The caller's delta [B, O] into the logits' place. */
+function outputForward({ kernels: k, g, model }: LaneTools, { workspace }: Block): void {
+  const { features, logits, outputSteps } = workspace;
+  const rows = outputSteps * workspace.rows;
+  const { WT, bias } = model.packedOutput;
+  const { at, stride } = logits;
+  const [first, ...others] = features;
+  k.project(at, stride, rows, g.outputPanels, first.at, first.stride, g.hiddenPanels, WT[0], bias);
+  others.forEach((h, i) => {
+    k.accumulate(at, stride, rows, g.outputPanels, h.at, h.stride, g.hiddenPanels, WT[i + 1]);
+  });
+}
+
+/** Steps of row i that have logits; none where the row only fills a tile up. */
+function outputsOf({ g }: LaneTools, block: Block, i: number): number {
+  if (i >= block.count) return 0;
+  return g.output === 'steps' ? lengthOf(block, i) : 1;
+}
+
+/** Values of a row in the caller's [B, O] or [B, T, O]. */
+export const outputRowSize = (g: Geometry, time: number): number =>
+  (g.output === 'steps' ? time : 1) * g.outputSize;
+
+/** The block's logits into the caller's [B, O] or [B, T, O], zero past a row's end. */
+export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory): void {
+  const { kernels: k, g, reals } = tools;
+  const { logits } = block.workspace;
+  const size = outputRowSize(g, memory.time);
+  for (let i = 0; i < block.count; i++) {
+    const first = memory.logits / g.realBytes + positionOf(block, i) * size;
+    const count = outputsOf(tools, block, i);
+    const to = first * g.realBytes;
+    k.scatterRows(to, rowAt(logits, i), logits.stride, stepOf(block, logits), count, g.outputSize, 1);
+    reals.fill(0, first + count * g.outputSize, first + size);
+  }
+}
+
+/** Calls `visit` with every row of logits that is a row's own: the row, its step, the address in the panels. */
+export function everyLogits(
+  tools: LaneTools,
+  block: Block,
+  visit: (i: number, step: number, at: number) => void,
+): void {
+  const { logits } = block.workspace;
+  for (let i = 0; i < block.count; i++) {
+    const outputs = outputsOf(tools, block, i);
+    for (let step = 0; step < outputs; step++) {
+      visit(i, step, rowAt(logits, i) + step * stepOf(block, logits));
+    }
+  }
+}
+
+/** Zeros where the panels of logits hold none: their gradient there is zero. */
+export function clearNoLogits(tools: LaneTools, block: Block): void {
+  const { kernels: k, g } = tools;
+  const { logits, rows, outputSteps } = block.workspace;
+  const step = stepOf(block, logits);
+  for (let i = 0; i < rows; i++) {
+    const outputs = outputsOf(tools, block, i);
+    const at = rowAt(logits, i) + outputs * step;
+    k.zeroRows(at, logits.stride, step, outputSteps - outputs, g.outputPanels);
+  }
+}
+
+/** The caller's delta, [B, O] or [B, T, O], into the logits' place. */
 export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
   const { logits } = block.workspace;
-  k.zeroRows(logits.at, logits.stride, logits.pitch, rowsOf(block), g.outputPanels);
+  clearNoLogits(tools, block);
   for (let i = 0; i < block.count; i++) {
-    const from = memory.delta + block.batch.positions[block.firstRank + i] * g.outputSize * g.realBytes;
-    k.gatherRows(logits.at + i * logits.pitch, logits.stride, logits.pitch, from, 1, g.outputSize);
+    const row = positionOf(block, i) * outputRowSize(g, memory.time);
+    const from = memory.delta + row * g.realBytes;
+    const count = outputsOf(tools, block, i);
+    k.gatherRows(rowAt(logits, i), logits.stride, stepOf(block, logits), from, count, g.outputSize);
   }
 }
 
@@ -192,34 +265,26 @@ export interface GradientTarget {
   /** Where the gradients of the caller's own arrays go, in a call that returns them. */
   readonly results: BatchMemory | null;
   readonly inputGradient: boolean;
+  /** What averages are over: rows of the whole batch, or its steps that count. */
+  readonly divisor: number;
 }
 
 /** The classifier backward on one block, from delta in the logits' place: sums over the block's rows, unscaled. */
 export function backwardBlock(tools: LaneTools, block: Block, target: GradientTarget): void {
-  const { kernels: k, g, model, scratch } = tools;
-  const { layers, d, dx } = block.workspace;
+  const { g } = tools;
+  const { layers, d } = block.workspace;
   clearPadding(tools, target.block);
   outputBackward(tools, block, target);
   for (let l = g.numLayers - 1; l >= 0; l--) {
-    const sizes = model.cells[l];
-    const packed = model.packedCells[l];
-    const dz = d[l % 2];
-    cellBackward(k, sizes, packed, layers[l], dz);
-    cellWeightGradients(
-      k,
-      sizes,
-      g.dtype,
-      layers[l],
-      dz,
-      cellArrays(g, l, target.block),
-      scratch,
-      target.add,
-    );
-    if (target.results) writeInitialGradient(tools, block, l, target.results);
-    if (l > 0) cellInputGradient(k, sizes, packed, layers[l], dz, d[(l - 1) % 2], scratch);
-    else if (target.inputGradient) cellInputGradient(k, sizes, packed, layers[0], dz, dx, scratch);
+    layers[l].forEach((_, direction) => {
+      cellGradients(tools, block, l, direction, target);
+    });
+    if (l > 0) layerInputGradient(tools, block, l, d[(l - 1) % 2]);
   }
-  if (target.results && target.inputGradient) writeInputGradient(tools, block, target.results);
+  if (target.results && target.inputGradient) {
+    layerInputGradient(tools, block, 0, [block.workspace.dx]);
+    writeInputGradient(tools, block, target.results);
+  }
 }
 
 /** The gradient buffer's end, where no parameter is: it counts in the global norm like the rest. */
@@ -228,81 +293,114 @@ function clearPadding({ g, reals }: LaneTools, gradients: number): void {
   reals.fill(0, first + g.parameterCount, first + g.blockSize);
 }
 
-/** The output layer backward; leaves the gradient of the top layer's states in its d, zero but at the last steps. */
+/** The output layer backward; leaves the gradients of the top layer's states in its d. */
 function outputBackward(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { kernels: k, g, model, scratch } = tools;
-  const { last, dLast, logits: delta, d } = block.workspace;
-  const rows = rowsOf(block);
-  const { hiddenSize, outputSize, hiddenPanels, outputPanels, realBytes } = g;
-  const dW = target.block + g.W.offset * realBytes;
-  const db = target.block + g.b.offset * realBytes;
+  const { features, dFeatures, logits: delta, d, outputSteps } = block.workspace;
+  const rows = outputSteps * block.workspace.rows;
+  const { hiddenSize, outputSize, hiddenPanels, outputPanels, realBytes, directions } = g;
   const add = target.add ? 1 : 0;
   const { edge, zeros } = scratch;
-  k.outerProduct(
-    dW,
-    hiddenSize * realBytes,
-    outputSize,
-    hiddenSize,
-    delta.at,
-    delta.stride,
-    last.at,
-    last.stride,
-    rows,
-    edge,
-    add,
-  );
-  k.sumRows(db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
-  k.multiply(
-    dLast.at,
-    dLast.stride,
-    rows,
-    hiddenPanels,
-    delta.at,
-    delta.stride,
-    outputPanels,
-    model.packedOutput.W,
-    zeros,
-  );
   const top = d[(g.numLayers - 1) % 2];
-  k.zeroRows(top.at, top.stride, top.pitch, rows * stepsOf(block), hiddenPanels);
+  const width = directions * hiddenSize * realBytes;
+  features.forEach((h, direction) => {
+    const dW = target.block + (g.W.offset + direction * hiddenSize) * realBytes;
+    const { at, stride } = delta;
+    k.outerProduct(dW, width, outputSize, hiddenSize, at, stride, h.at, h.stride, rows, edge, add);
+    const to = g.output === 'steps' ? top[direction] : dFeatures[direction];
+    const W = model.packedOutput.W[direction];
+    k.multiply(to.at, to.stride, rows, hiddenPanels, at, stride, outputPanels, W, zeros);
+    if (g.output !== 'steps') spreadGradient(tools, block, direction, to, top[direction]);
+  });
+  const db = target.block + g.b.offset * realBytes;
+  k.sumRows(db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
+}
+
+/** The gradient of the features into that of the states: of the last step, or of all a row has alike. */
+function spreadGradient(tools: LaneTools, block: Block, direction: number, from: Panels, to: Panels): void {
+  const { kernels: k, g } = tools;
+  const { rows, steps } = block.workspace;
+  const step = stepOf(block, to);
+  k.zeroRows(to.at, to.stride, to.pitch, rows * steps, g.hiddenPanels);
   for (let i = 0; i < block.count; i++) {
-    const step = block.batch.lengths[block.firstRank + i] - 1;
-    const to = top.at + (step * rows + i) * top.pitch;
-    k.copyRow(to, top.stride, dLast.at + i * dLast.pitch, dLast.stride, hiddenPanels);
+    const length = lengthOf(block, i);
+    const row = rowAt(to, i);
+    const source = rowAt(from, i);
+    if (g.output === 'mean') {
+      k.addRows(row, to.stride, step, source, from.stride, 0, length, g.hiddenPanels, 1 / length);
+    } else {
+      const last = direction === 0 ? length - 1 : 0;
+      k.copyRow(row + last * step, to.stride, source, from.stride, g.hiddenPanels);
+    }
   }
 }
 
-/** dh0 of a layer into the caller's [L, B, H], divided by the whole batch: initial states count as parameters. */
-function writeInitialGradient(tools: LaneTools, block: Block, layer: number, memory: BatchMemory): void {
+/** One cell backward: its d becomes dz, its sums go to the target. */
+function cellGradients(
+  tools: LaneTools,
+  block: Block,
+  l: number,
+  direction: number,
+  target: GradientTarget,
+): void {
   const { kernels: k, g, model, scratch } = tools;
-  const { layers, d, dh0 } = block.workspace;
-  cellInitialGradient(
-    k,
-    model.cells[layer],
-    model.packedCells[layer],
-    layers[layer],
-    d[layer % 2],
-    dh0,
-    scratch,
-  );
+  const { layers, d } = block.workspace;
+  const cell = layers[l][direction];
+  const number = l * g.directions + direction;
+  const dz = d[l % 2][direction];
+  const arrays = cellArrays(g, number, target.block);
+  cellBackward(k, model.cells[l], model.packedCells[number], cell, dz);
+  cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add);
+  if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
+}
+
+/** What all cells of a layer pass down, into dx: part by part, the directions added up. */
+function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: readonly Panels[]): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { layers, d } = block.workspace;
+  dx.forEach((part, p) => {
+    layers[l].forEach((cell, direction) => {
+      const packed = model.packedCells[l * g.directions + direction];
+      const dz = d[l % 2][direction];
+      cellInputGradient(k, model.cells[l], packed, cell, dz, p, part, scratch, direction > 0);
+    });
+    if (l > 0 && block.dropoutKey !== null) dropUnits(tools, block, l - 1, p, part, part);
+  });
+}
+
+/** dh0 of a cell into the caller's [L · D, B, H], divided like a weight's gradient: initial states count as parameters. */
+function writeInitialGradient(
+  tools: LaneTools,
+  block: Block,
+  l: number,
+  direction: number,
+  memory: BatchMemory,
+  divisor: number,
+): void {
+  const { kernels: k, g, model, scratch } = tools;
+  const { layers, d, dzFirst, dh0 } = block.workspace;
+  const number = l * g.directions + direction;
+  const dz = d[l % 2][direction];
+  const packed = model.packedCells[number];
+  cellInitialGradient(k, model.cells[l], packed, layers[l][direction], dz, dzFirst, dh0, scratch);
   for (let i = 0; i < block.count; i++) {
-    const row = layer * block.batch.rows + block.batch.positions[block.firstRank + i];
-    const to = memory.dh0 + row * g.hiddenSize * g.realBytes;
-    k.scatterRows(to, dh0.at + i * dh0.pitch, dh0.stride, dh0.pitch, 1, g.hiddenSize, block.batch.rows);
+    const to = memory.dh0 + stateOffset(tools, block, number, i);
+    k.scatterRows(to, rowAt(dh0, i), dh0.stride, dh0.pitch, 1, g.hiddenSize, divisor);
   }
 }
 
 /** dx into the caller's [B, T, I], not averaged; zero past a row's last step. */
 function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory): void {
-  const { kernels: k, g, reals } = tools;
+  const { kernels: k, g, model, reals } = tools;
   const { dx } = block.workspace;
-  const rows = rowsOf(block);
+  const step = stepOf(block, dx);
   const rowSize = memory.time * g.inputSize;
   for (let i = 0; i < block.count; i++) {
-    const rank = block.firstRank + i;
-    const to = memory.dx + block.batch.positions[rank] * rowSize * g.realBytes;
-    const length = block.batch.lengths[rank];
-    k.scatterRows(to, dx.at + i * dx.pitch, dx.stride, rows * dx.pitch, length, g.inputSize, 1);
-    reals.fill(0, to / g.realBytes + length * g.inputSize, to / g.realBytes + rowSize);
+    const first = memory.dx / g.realBytes + positionOf(block, i) * rowSize;
+    const length = lengthOf(block, i);
+    const { zeros, std } = model.normalization;
+    if (g.normalized) k.normalizeRows(rowAt(dx, i), dx.stride, step, length, g.inputPanels, zeros, std);
+    k.scatterRows(first * g.realBytes, rowAt(dx, i), dx.stride, step, length, g.inputSize, 1);
+    reals.fill(0, first + length * g.inputSize, first + rowSize);
   }
 }

@@ -9,7 +9,7 @@ import {
 import { type Kernels, PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
-import type { Geometry } from './geometry.ts';
+import type { Geometry, Parameter } from './geometry.ts';
 
 /** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */
 export const BLOCK_PARAMETERS = 4_096;
@@ -32,19 +32,28 @@ export interface ModelMemory {
   readonly packedOutput: PackedOutput;
   /** 32 bytes of zeros. */
   readonly zeros: number;
+  readonly normalization: Normalization;
   /** 128 bytes for each thread. */
   readonly edges: number;
+  /** Sizes of each layer's cells. */
   readonly cells: readonly CellSizes[];
   readonly regions: readonly Region[];
   /** Where a batch's memory may begin. */
   readonly end: number;
 }
 
-/** The output layer's weights as the matmuls read them. */
+/** The output layer's weights as the matmuls read them, WT and W for each direction. */
 export interface PackedOutput {
-  readonly WT: number;
-  readonly W: number;
+  readonly WT: readonly number[];
+  readonly W: readonly number[];
   readonly bias: number;
+}
+
+/** Padded rows of the input's width: means, standard deviations, and zeros. */
+export interface Normalization {
+  readonly mean: number;
+  readonly std: number;
+  readonly zeros: number;
 }
 
 export const EDGE_BYTES = 128;
@@ -65,25 +74,21 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / BLOCK_PARAMETERS));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
-  const cells = g.cells.map((_, layer) =>
-    cellSizes(layer === 0 ? g.inputSize : g.hiddenSize, g.hiddenSize, g.dtype),
+  const input = (name: string) => map.add(name, g.normalized ? g.inputPanels * PANEL_BYTES : 0);
+  const normalization = { mean: input('means'), std: input('deviations'), zeros: input('zero means') };
+  const cells = Array.from({ length: g.numLayers }, (_, layer) =>
+    layer === 0
+      ? cellSizes(g.inputSize, g.hiddenSize, g.dtype, { ...g, parts: 1 })
+      : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, { ...g, parts: g.directions }),
   );
-  const packedCells = cells.map((sizes, layer) => {
-    const bytes = packedCellBytes(sizes, g.dtype);
-    const add = (name: keyof PackedCell) => map.add(`packed ${name} of layer ${layer}`, bytes[name]);
-    return {
-      W_ihT: add('W_ihT'),
-      W_hhT: add('W_hhT'),
-      W_ih: add('W_ih'),
-      W_hh: add('W_hh'),
-      bias: add('bias'),
-    };
-  });
+  const packedCells = g.cells.map((_, cell) => planPackedCell(map, g, cells[layerOf(g, cell)], cell));
   const { hiddenPanels, outputPanels, columns } = g;
   const outputBytes = hiddenPanels * columns * outputPanels * PANEL_BYTES;
+  const eachDirection = (name: string) =>
+    Array.from({ length: g.directions }, () => map.add(name, outputBytes));
   const packedOutput = {
-    WT: map.add('packed output WT', outputBytes),
-    W: map.add('packed output W', outputBytes),
+    WT: eachDirection('packed output WT'),
+    W: eachDirection('packed output W'),
     bias: map.add('packed output bias', outputPanels * PANEL_BYTES),
   };
   return {
@@ -97,6 +102,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
       packedCells,
       packedOutput,
       zeros,
+      normalization,
       edges,
       cells,
     },
@@ -105,37 +111,57 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   };
 }
 
-/** The addresses of cell `layer`'s arrays in a block of parameters or gradients. */
-export function cellArrays(g: Geometry, layer: number, block: number): CellArrays {
-  const { W_ih, W_hh, b_ih, b_hh } = g.cells[layer];
-  const at = (offset: number) => block + offset * g.realBytes;
-  return { W_ih: at(W_ih.offset), W_hh: at(W_hh.offset), b_ih: at(b_ih.offset), b_hh: at(b_hh.offset) };
+const layerOf = (g: Geometry, cell: number): number => Math.floor(cell / g.directions);
+
+function planPackedCell(map: MemoryMap, g: Geometry, sizes: CellSizes, cell: number): PackedCell {
+  const bytes = packedCellBytes(sizes, g.dtype);
+  const add = (name: keyof PackedCell) => map.add(`packed ${name} of cell ${cell}`, bytes[name]);
+  const eachPart = (name: 'W_ihT' | 'W_ih') => Array.from({ length: sizes.parts }, () => add(name));
+  return {
+    W_ihT: eachPart('W_ihT'),
+    W_hhT: add('W_hhT'),
+    W_ih: eachPart('W_ih'),
+    W_hh: add('W_hh'),
+    bias: add('bias'),
+  };
+}
+
+/** The addresses of a cell's arrays in a block of parameters or gradients. */
+export function cellArrays(g: Geometry, cell: number, block: number): CellArrays {
+  const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
+  const at = (parameter: Parameter | null) => (parameter ? block + parameter.offset * g.realBytes : 0);
+  return { W_ih: at(W_ih), W_hh: at(W_hh), b_ih: at(b_ih), b_hh: at(b_hh) };
 }
 
 /** Packing the weights of a block of parameters, in pieces that any thread may do in any order. */
 export type ModelPackPiece = (kernels: Kernels, parameters: number) => void;
 
 export function packPieces(g: Geometry, memory: ModelMemory): ModelPackPiece[] {
-  const cells = memory.packedCells.flatMap((packed, layer) =>
-    packCellPieces(memory.cells[layer], packed).map(
+  const cells = memory.packedCells.flatMap((packed, cell) =>
+    packCellPieces(memory.cells[layerOf(g, cell)], packed, g.dtype).map(
       (piece): ModelPackPiece =>
         (k, parameters) =>
-          piece(k, cellArrays(g, layer, parameters)),
+          piece(k, cellArrays(g, cell, parameters)),
     ),
   );
   return [...cells, ...packOutputPieces(g, memory.packedOutput)];
 }
 
 function packOutputPieces(g: Geometry, packed: PackedOutput): ModelPackPiece[] {
-  const { hiddenSize, outputSize, hiddenPanels, outputPanels } = g;
-  const W = g.W.offset * g.realBytes;
-  const b = g.b.offset * g.realBytes;
+  const { hiddenSize, outputSize, hiddenPanels, outputPanels, directions, realBytes } = g;
+  const width = directions * hiddenSize;
+  const b = g.b.offset * realBytes;
   const pieces: ModelPackPiece[] = [(k, from) => k.packBias(packed.bias, from + b, 0, outputSize)];
-  for (let p = 0; p < outputPanels; p++) {
-    pieces.push((k, from) => k.packTransposed(packed.WT, from + W, outputSize, hiddenSize, p));
-  }
-  for (let p = 0; p < hiddenPanels; p++) {
-    pieces.push((k, from) => k.packPlain(packed.W, from + W, outputSize, hiddenSize, p));
+  for (let direction = 0; direction < directions; direction++) {
+    const W = (g.W.offset + direction * hiddenSize) * realBytes;
+    const { [direction]: to } = packed.WT;
+    const { [direction]: back } = packed.W;
+    for (let p = 0; p < outputPanels; p++) {
+      pieces.push((k, from) => k.packTransposed(to, from + W, outputSize, hiddenSize, width, p));
+    }
+    for (let p = 0; p < hiddenPanels; p++) {
+      pieces.push((k, from) => k.packPlain(back, from + W, outputSize, hiddenSize, width, p));
+    }
   }
   return pieces;
 }

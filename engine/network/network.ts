@@ -1,3 +1,5 @@
+import type { NormalizationSpec } from '../data/normalization.ts';
+import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
 import { realArray } from '../data/sequences.ts';
 import type { Dtype } from '../kernels/kernels.ts';
@@ -9,8 +11,9 @@ import { CallingThread, type Team, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
+import type { Job, Rows } from './jobs.ts';
 import { type ModelMemory, planModel } from './model-memory.ts';
-import { type Job, programOf, type Rows } from './programs.ts';
+import { programOf } from './programs.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
 /**
@@ -33,7 +36,13 @@ export class Network {
   readonly #memory: WebAssembly.Memory;
 
   /** Throws MEMORY_TOO_LARGE before anything is allocated. */
-  constructor(shape: NetworkShape, dtype: Dtype, threads: number, kernels: KernelOptions) {
+  constructor(
+    shape: NetworkShape,
+    dtype: Dtype,
+    threads: number,
+    kernels: KernelOptions,
+    normalization: NormalizationSpec | null = null,
+  ) {
     this.g = geometryOf(shape, dtype, kernels.maker);
     this.model = planModel(this.g, threads);
     this.threads = threads;
@@ -49,12 +58,21 @@ export class Network {
     };
     const thread = new ModelThread(setup);
     this.thread = thread;
+    if (normalization) this.#writeNormalization(normalization);
     this.control = thread.control;
     if (threads === 0) {
       this.team = new CallingThread((job, place) => programOf(thread, job, place));
     } else {
       this.team = new WorkerTeam<Job>(threads, setup, this.control.words);
     }
+  }
+
+  #writeNormalization({ mean, std }: NormalizationSpec): void {
+    const { g, model } = this;
+    this.reals(model.normalization.mean, g.inputSize).set(mean);
+    // Columns that only fill the last panel up are divided as well.
+    this.reals(model.normalization.std, g.inputPanels * g.columns).fill(1);
+    this.reals(model.normalization.std, g.inputSize).set(std);
   }
 
   /** Waits until the threads are there. Throws WORKER_FAILED. */
@@ -109,6 +127,12 @@ export class Network {
     return { first: 0, data: null, values: null };
   }
 
+  writeLabels(plan: BatchMemory, { labels, labelStarts, counted }: Labels): void {
+    this.integers(plan.labels, labels.length).set(labels);
+    new Uint32Array(this.#memory.buffer, plan.labelStarts, labelStarts.length).set(labelStarts);
+    this.integers(plan.counted, counted.length).set(counted);
+  }
+
   /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
   engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
     if (this.threads === 0) return 1;
@@ -118,9 +142,9 @@ export class Network {
 
   /** Multiplications and additions of a forward pass. */
   #flops(rows: number, frames: number): number {
-    const { inputSize, hiddenSize, outputSize, numLayers } = this.g;
-    const cells = hiddenSize * (inputSize + hiddenSize) + (numLayers - 1) * 2 * hiddenSize * hiddenSize;
-    return 2 * (frames * cells + rows * hiddenSize * outputSize);
+    const { g } = this;
+    const cells = g.cells.reduce((sum, { W_ih, W_hh }) => sum + W_ih.size + W_hh.size, 0);
+    return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
   }
 
   run(job: Job, parties: number): Promise<void> {

@@ -1,11 +1,12 @@
 import { type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
-import { newReals, type RealArray } from '../tensor.ts';
-import type { BatchMemory, BatchSpec } from './batch-memory.ts';
-import { ROWS_PER_CALL } from './calls.ts';
+import { newReals, type RealArray, sizeOf } from '../tensor.ts';
+import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
+import { logitsShape, ROWS_PER_CALL } from './calls.ts';
+import { writeServeSpec } from './epoch-program.ts';
+import { outputRowSize } from './lane.ts';
 import type { Network } from './network.ts';
-import { writeServeSpec } from './programs.ts';
 
 /** A prediction that has been handed to the threads is looked for this often. */
 const LOOK_MS = 1;
@@ -119,10 +120,10 @@ export class PredictionServer {
   /** Probabilities [rows, O] by calls of their own, many rows a part at a time. */
   async compute(input: SequenceInput, start: number): Promise<RealArray> {
     const { g } = this.#network;
-    const probabilities = newReals(g.dtype, input.rows * g.outputSize);
+    const probabilities = newReals(g.dtype, this.#size(input));
     for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
       const part = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
-      probabilities.set(await this.#computePart(part, start), from * g.outputSize);
+      probabilities.set(await this.#computePart(part, start), from * outputRowSize(g, input.time));
     }
     return probabilities;
   }
@@ -136,16 +137,19 @@ export class PredictionServer {
     const plan = network.reserve(spec);
     const rows = network.writeInput(plan, input);
     await network.run({ kind: 'forward', spec, rows, h0: false, probabilities: true, score: false }, parties);
-    return network.copy(plan.logits, input.rows * g.outputSize);
+    return network.copy(plan.logits, this.#size(input));
   }
 
   #handOut(): void {
     if (!this.#served) return;
     const { request, plan } = this.#served;
-    const size = request.input.rows * this.#network.g.outputSize;
-    request.resolve(this.#network.copy(plan.logits, size));
+    request.resolve(this.#network.copy(plan.logits, this.#size(request.input)));
     this.#served = null;
     Atomics.store(this.#network.control.words, Word.serve, 0);
+  }
+
+  #size(input: SequenceInput): number {
+    return sizeOf(logitsShape(this.#network, input));
   }
 
   /** `threads` 0 stands for those that train. */
@@ -154,7 +158,7 @@ export class PredictionServer {
       start,
       ...{ rows: input.rows, steps: input.steps, time: input.time },
       threads: threads || Math.max(1, this.#network.threads),
-      ...{ keep: false, gradients: false, results: true, inputGradient: false },
+      ...forwardOnly,
       inputFrames: input.shared && threads ? 0 : input.frames,
     };
   }

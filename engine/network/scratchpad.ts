@@ -103,7 +103,7 @@ export class Scratchpad {
   packTransposed(W: RealArray, n: number, k: number): number {
     const from = this.put(W);
     const at = this.#packed(k, n);
-    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packTransposed(at, from, n, k, p);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packTransposed(at, from, n, k, k, p);
     return at;
   }
 
@@ -111,13 +111,21 @@ export class Scratchpad {
   packPlain(W: RealArray, k: number, n: number): number {
     const from = this.put(W);
     const at = this.#packed(k, n);
-    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, p);
+    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, n, p);
     return at;
   }
 
   #packed(k: number, n: number): number {
     const rows = panelsFor(k, this.#dtype) * panelColumns(this.#dtype);
     return this.reserve(rows * panelsFor(n, this.#dtype) * PANEL_BYTES);
+  }
+
+  /** Zeros for `width` columns, padded to whole panels. */
+  noBias(width: number): number {
+    const bytes = panelsFor(width, this.#dtype) * PANEL_BYTES;
+    const at = this.reserve(bytes);
+    this.view(at, bytes / realBytes(this.#dtype)).fill(0);
+    return at;
   }
 
   /** a + b, or a alone, padded to whole panels. */

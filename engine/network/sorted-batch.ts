@@ -13,6 +13,8 @@ export class SortedBatch {
   readonly positions: Int32Array;
   /** Steps, by rank. */
   readonly lengths: Int32Array;
+  /** Labels of all rows that count. */
+  counted = 0;
   readonly #unsorted: Int32Array;
 
   constructor(rows: number) {
@@ -26,8 +28,11 @@ export class SortedBatch {
   /** Takes the rows `first` … of the data set, or of `permutation` where there is one. */
   fill(data: Sequences, first: number, permutation: Uint32Array | null): this {
     let longest = 0;
+    this.counted = 0;
     for (let i = 0; i < this.rows; i++) {
-      const length = data.lengths[permutation ? permutation[first + i] : first + i];
+      const row = permutation ? permutation[first + i] : first + i;
+      const length = data.lengths[row];
+      this.counted += data.counted[row];
       this.#unsorted[i] = length;
       if (length > longest) longest = length;
     }

@@ -21,6 +21,14 @@ export interface ThreadSetup {
   readonly threads: number;
 }
 
+/** How a lane's blocks are gone through. */
+export interface Pass {
+  /** Whether each block has a place of its own, for a later backward. */
+  readonly keep: boolean;
+  /** Of the masks of this step; null where no unit is dropped. */
+  readonly dropoutKey: number | null;
+}
+
 /** One thread's hold on a model. */
 export class ModelThread {
   readonly g: Geometry;
@@ -98,7 +106,7 @@ export class ModelThread {
     lane: number,
     batch: SortedBatch,
     memory: BatchMemory,
-    keep: boolean,
+    { keep, dropoutKey }: Pass,
     place: Place,
   ): Generator<Block> {
     const end = laneStart(lane + 1, memory.lanes, batch.rows);
@@ -110,8 +118,13 @@ export class ModelThread {
     ) {
       const count = Math.min(BLOCK_ROWS, end - firstRank);
       const at = memory.workspaces + number * memory.workspaceBytes;
-      const workspace = blockWorkspace(this.g, at, tiledRows(count), batch.lengths[firstRank]);
-      yield { batch, firstRank, count, workspace };
+      const workspace = blockWorkspace(this.g, at, {
+        rows: tiledRows(count),
+        steps: batch.lengths[firstRank],
+        lengths: batch.lengths.subarray(firstRank, firstRank + count),
+        dropout: memory.dropout,
+      });
+      yield { batch, firstRank, count, workspace, dropoutKey };
       if (keep) number++;
     }
   }

@@ -23,13 +23,13 @@ export const Word = {
   parity: 7,
   /** Whole steps done in this epoch. Written as `command` is. */
   step: 8,
-  /** Correctly classified rows of this epoch. Written as `command` is. */
+  /** Correctly classified rows (or steps) of this epoch. Written as `command` is. */
   correct: 9,
-  /** Rows of this epoch seen so far. Written as `command` is. */
+  /** Rows (or labels that count) of this epoch seen so far. Written as `command` is. */
   seen: 10,
   /** Steps left out since their loss or gradient was not finite. Written as `command` is. */
   skipped: 11,
-  /** Memory of the prediction to be served: start in cache lines, rows, steps, frames. Written by the main thread. */
+  /** Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames. Written by the main thread. */
   serveSpec: 12,
 } as const;
 

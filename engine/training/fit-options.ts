@@ -2,7 +2,7 @@ import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/loss.ts';
 import type { Optimizer } from '../optimizer.ts';
-import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkPositive } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
 import type { OptimizerOptions, OptimizerType } from './optimizers.ts';
@@ -39,9 +39,24 @@ export interface Progress {
   readonly secondsLeft: number;
 }
 
+/** What the last `everySteps` steps came to. */
+export interface StepsLog {
+  readonly epoch: number;
+  /** Steps done in this epoch. */
+  readonly step: number;
+  /** Mean over the rows of these steps, steps that were left out not among them. */
+  readonly loss: number;
+  /** Largest global norm of these steps, before clipping. */
+  readonly gradientNorm: number;
+  /** Of the last of them. */
+  readonly learningRate: number;
+}
+
 export interface Callbacks {
   /** Where it throws, training ends after the current step, and fit rejects with what it threw. */
   onProgress?(progress: Progress): void;
+  /** Told of every `everySteps` steps of an epoch, soon after they have been done; the threads do not wait. Throws as above. */
+  onSteps?(log: StepsLog): void;
   /**
    * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
    * other calls on the model would wait for this training, and throw BUSY.
@@ -64,6 +79,8 @@ export interface FitOptions {
   classWeights?: ArrayLike<number>;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
   labelSmoothing?: number;
+  /** With output 'steps', the label that does not count. Default −100. */
+  ignoreIndex?: number;
   /** Whether the rows are shuffled anew every epoch. Default true. */
   shuffle?: boolean;
   /** Of the shuffling. Default 0. */
@@ -77,13 +94,24 @@ export interface FitOptions {
   /** Saves where training stands, now and then, so that it can be gone on with. */
   checkpoint?: CheckpointOptions;
   callbacks?: Callbacks;
+  /** How many steps `onSteps` and the events of type 'steps' sum up. */
+  everySteps?: number;
   /** Ends training after the current step; fit rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 const OPTIONS = [
   ...['epochs', 'batchSize', 'optimizer', 'schedule', 'clipNorm', 'shuffle', 'seed', 'validation'],
-  ...['classWeights', 'labelSmoothing', 'earlyStopping', 'onNonFinite', 'checkpoint', 'callbacks', 'signal'],
+  ...[
+    'classWeights',
+    'labelSmoothing',
+    'ignoreIndex',
+    'earlyStopping',
+    'onNonFinite',
+    'checkpoint',
+    'callbacks',
+    'signal',
+  ],
 ];
 
 /** Fit's options, checked, with defaults. */
@@ -99,6 +127,7 @@ export interface FitPlan {
   readonly skipNotFinite: boolean;
   readonly checkpoint: CheckpointSpec | null;
   readonly callbacks: Callbacks;
+  readonly everySteps: number | null;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -107,14 +136,16 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   checkKeys('options', options, OPTIONS);
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
-  if (typeof shuffle !== 'boolean') throw badArgument('shuffle', 'true or false', shuffle);
+  checkFlag('shuffle', shuffle);
   if (onNonFinite !== 'stop' && onNonFinite !== 'skip')
     throw badArgument('onNonFinite', "'stop' or 'skip'", onNonFinite);
-  checkKeys('callbacks', callbacks, ['onProgress', 'onEpochEnd']);
+  checkKeys('callbacks', callbacks, ['onProgress', 'onSteps', 'onEpochEnd']);
   for (const [name, callback] of Object.entries(callbacks)) {
     if (callback !== undefined && typeof callback !== 'function')
       throw badArgument(`callbacks.${name}`, 'a function', callback);
   }
+  if (callbacks.onSteps && options.everySteps === undefined)
+    throw badArgument('everySteps', 'a number of steps where there is callbacks.onSteps', undefined);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw badArgument('signal', 'an AbortSignal', signal);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
@@ -135,6 +166,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
     earlyStopping: stopping,
     skipNotFinite: onNonFinite === 'skip',
     checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),
+    everySteps: options.everySteps === undefined ? null : checkInteger('everySteps', options.everySteps, 1),
     ...{ shuffle, callbacks, signal },
   };
 }

@@ -1,8 +1,9 @@
 import type { Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import type { BatchSpec } from '../network/batch-memory.ts';
+import { type BatchSpec, forwardOnly } from '../network/batch-memory.ts';
+import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
-import type { Epoch } from '../network/programs.ts';
+import { newStepLog, readStep, type StepEntry } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
@@ -10,7 +11,7 @@ import type { RealArray } from '../tensor.ts';
 import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
-import type { EpochLog, FitPlan, Progress } from './fit-options.ts';
+import type { EpochLog, FitPlan, Progress, StepsLog } from './fit-options.ts';
 import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { afterEpoch } from './schedules.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
@@ -48,7 +49,7 @@ export async function train(
   Atomics.store(words, Word.parity, 0);
   Atomics.store(words, Word.stopRequest, 0);
   plan.signal?.addEventListener('abort', stop);
-  const timer = setInterval(() => training.tellProgress(), LOOK_MS);
+  const timer = setInterval(() => training.look(), LOOK_MS);
   try {
     await training.begin();
     while (!training.isOver) {
@@ -90,6 +91,8 @@ class Training {
   /** What a callback threw that nobody awaits. */
   #fault: { readonly error: unknown } | null = null;
   #best: RealArray | null = null;
+  /** Steps of this epoch that onSteps has been told of. */
+  #toldSteps = 0;
 
   constructor(
     network: Network,
@@ -114,13 +117,14 @@ class Training {
     this.#parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3);
     const spec: BatchSpec = {
       ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
-      ...{ keep: false, gradients: true, inputFrames: 0, results: false, inputGradient: false },
+      ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
     };
     this.#memoryEnd = network.reserve(spec).end;
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
       ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
+      ...{ seed: plan.seed, log: newStepLog(this.#steps) },
     };
   }
 
@@ -195,6 +199,9 @@ class Training {
     writeSums(network, sums);
     Atomics.store(words, Word.step, step);
     Atomics.store(words, Word.command, Command.next);
+    // Of steps that an interrupted run has done there is no log.
+    const every = this.#plan.everySteps ?? 1;
+    this.#toldSteps = Math.max(Math.ceil(step / every) * every, step === 0 ? 0 : this.#toldSteps);
     this.#runningSince = performance.now();
     this.#around.serve.attend(this.#memoryEnd);
     try {
@@ -204,6 +211,7 @@ class Training {
     } finally {
       this.#runningSince = null;
       this.#around.serve.leave();
+      this.#tellSteps();
     }
     if (this.#fault) throw this.#fault.error;
     const { reals } = network.control;
@@ -214,19 +222,55 @@ class Training {
     this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
   }
 
-  /** Tells the callback where training stands. One that fails ends training after the current step. */
-  tellProgress(): void {
+  /** Tells the callbacks where training stands. */
+  look(): void {
+    this.#tellSteps();
     const { onProgress } = this.#plan.callbacks;
-    if (!onProgress || this.#runningSince === null) return;
+    if (onProgress && this.#runningSince !== null) {
+      const progress = this.#progress(this.#runningSince);
+      this.#tell(() => onProgress(progress));
+    }
+  }
+
+  /** Calls a callback that nobody awaits. One that fails ends training after the current step. */
+  #tell(callback: () => unknown): void {
     const failed = (error: unknown): void => {
       this.#fault ??= { error };
       Atomics.store(this.#network.control.words, Word.stopRequest, 1);
     };
     try {
-      Promise.resolve(onProgress(this.#progress(this.#runningSince))).catch(failed);
+      Promise.resolve(callback()).catch(failed);
     } catch (error) {
       failed(error);
     }
+  }
+
+  /** Tells of every `everySteps` steps that have been done since it was last told. */
+  #tellSteps(): void {
+    const { everySteps, callbacks } = this.#plan;
+    const { onSteps } = callbacks;
+    if (!onSteps || everySteps === null) return;
+    const done = Atomics.load(this.#network.control.words, Word.step);
+    while (this.#toldSteps + everySteps <= done) {
+      this.#toldSteps += everySteps;
+      const log = this.#stepsLog(everySteps, this.#toldSteps);
+      this.#tell(() => onSteps(log));
+    }
+  }
+
+  /** What `count` steps of this epoch came to, up to the step `end`. */
+  #stepsLog(count: number, end: number): StepsLog {
+    const entries = Array.from({ length: count }, (_, i) => readStep(this.#epoch.log, end - count + i));
+    const taken = entries.filter(({ lossSum }) => Number.isFinite(lossSum));
+    const sum = (of: (entry: StepEntry) => number): number =>
+      taken.reduce((total, entry) => total + of(entry), 0);
+    return {
+      epoch: this.#state.epoch,
+      step: end,
+      loss: sum((entry) => entry.lossSum) / sum((entry) => entry.counted),
+      gradientNorm: entries.reduce((most, entry) => Math.max(most, entry.gradientNorm), 0),
+      learningRate: entries[count - 1].learningRate,
+    };
   }
 
   #progress(started: number): Progress {
@@ -310,8 +354,10 @@ class Training {
     const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
       this.#plan;
     const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
+    const { nonlinearity, bidirectional, bias, dropout, output, normalized } = this.#network.g;
     return {
       ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
+      ...{ nonlinearity, bidirectional, bias, dropout, output, normalized },
       kernels: maker,
       rows: this.#permutation.length,
       optimizer: this.#slot.spec,

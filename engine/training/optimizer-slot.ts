@@ -1,5 +1,5 @@
 import type { Network } from '../network/network.ts';
-import { readCounts, writeCounts } from '../network/programs.ts';
+import { readCounts, writeCounts } from '../network/update-program.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from './optimizers.ts';
 

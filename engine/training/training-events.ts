@@ -4,11 +4,13 @@ import {
   type FitOptions,
   type Progress,
   readFitOptions,
+  type StepsLog,
 } from './fit-options.ts';
 
-/** What happens in training: where it stands a few times a second, and every epoch's end. */
+/** What happens in training: where it stands a few times a second, every `everySteps` steps, and every epoch's end. */
 export type TrainingEvent =
   | ({ readonly type: 'progress' } & Progress)
+  | ({ readonly type: 'steps' } & StepsLog)
   | ({ readonly type: 'epoch' } & EpochLog);
 
 /**
@@ -36,6 +38,12 @@ export async function* trainingEvents(
       tell({ type: 'progress', ...progress });
       options.callbacks?.onProgress?.(progress);
     },
+    ...(options.everySteps !== undefined && {
+      onSteps: (log: StepsLog) => {
+        tell({ type: 'steps', ...log });
+        options.callbacks?.onSteps?.(log);
+      },
+    }),
     onEpochEnd: (epoch, log) => {
       tell({ type: 'epoch', ...log });
       return options.callbacks?.onEpochEnd?.(epoch, log);

@@ -43,6 +43,34 @@ export function copyRow(dst: usize, dstStride: usize, src: usize, srcStride: usi
   }
 }
 
+/** dst_i ← dst_i + scale · src_i for `count` rows of panels, each `…Step` bytes from the last; a step may be 0. */
+export function addRows(
+  dst: usize, dstStride: usize, dstStep: usize, src: usize, srcStride: usize, srcStep: usize,
+  count: i32, panels: i32, scale: real,
+): void {
+  const s = v128.splat<real>(scale);
+  for (let i = 0; i < count; i++, dst += dstStep, src += srcStep) {
+    let to = dst, from = src;
+    for (let p = 0; p < panels; p++, to += dstStride, from += srcStride) {
+      v128.store(to, v128.add<real>(v128.load(to), v128.mul<real>(v128.load(from), s)));
+      v128.store(to, v128.add<real>(v128.load(to, 16), v128.mul<real>(v128.load(from, 16), s)), 16);
+    }
+  }
+}
+
+/** x ← (x − mean) / std for `count` rows of panels; mean and std are padded rows, their panels one after the other. */
+export function normalizeRows(
+  x: usize, stride: usize, step: usize, count: i32, panels: i32, mean: usize, std: usize,
+): void {
+  for (let i = 0; i < count; i++, x += step) {
+    let at = x, m = mean, s = std;
+    for (let p = 0; p < panels; p++, at += stride, m += PANEL, s += PANEL) {
+      v128.store(at, v128.div<real>(v128.sub<real>(v128.load(at), v128.load(m)), v128.load(s)));
+      v128.store(at, v128.div<real>(v128.sub<real>(v128.load(at, 16), v128.load(m, 16)), v128.load(s, 16)), 16);
+    }
+  }
+}
+
 /** Rows of panels → row-major rows [count, width], each value divided by `divisor`. */
 export function scatterRows(
   dst: usize, src: usize, srcStride: usize, srcStep: usize, count: i32, width: i32, divisor: real,

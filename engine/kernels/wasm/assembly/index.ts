@@ -1,9 +1,14 @@
 // The kernels' public face: raw pointers in, nothing allocated, no static data (see layout.ts).
-export { gatherRows, zeroRows, copyRow, scatterRows, sumRows } from './gather';
-export { project, multiply, tanhStep, tanhStepBackward, tanhBackward, outerProduct, bareTile } from './matmul';
+export { gatherRows, zeroRows, copyRow, addRows, normalizeRows, scatterRows, sumRows } from './gather';
+export {
+  project, multiply, accumulate, outerProduct, bareTile,
+  tanhStep, tanhStepBackward, tanhBackward,
+  reluStep, reluStepBackward, reluBackward, reluArray,
+} from './matmul';
 export { packTransposed, packPlain, packBias, repeatRow } from './pack';
 export { softmaxRow } from './loss';
 export { addLanes, average, squaredNorm } from './reduction';
 export { sgd, adam, rmsprop } from './optimizers';
-export { projectRow, tanhStepRow } from './row';
+export { projectRow, tanhStepRow, reluStepRow } from './row';
+export { dropRows } from './dropout';
 export { tanhArray, expArray } from './elementary';

@@ -5,6 +5,8 @@ import { multiplyAdd } from './multiply-add';
 /** What becomes of a tile of results, besides being stored. */
 const TANH: i32 = 1;
 const TANH_BACKWARD: i32 = 2;
+const RELU: i32 = 3;
+const RELU_BACKWARD: i32 = 4;
 
 /** Rows of dzᵀ x summed in one go: 8 KB of either operand's panel, both stay in the first-level cache. */
 const DEPTH: i32 = 256;
@@ -81,6 +83,22 @@ function tanhBackwardTile(d: usize, h: usize): void {
   }
 }
 
+/** c ← max(c, 0); NaN stays NaN. */
+function reluTile(c: usize): void {
+  const zero = v128.splat<real>(0);
+  for (const end = c + 4 * PANEL; c != end; c += 16) v128.store(c, v128.max<real>(v128.load(c), zero));
+}
+
+/** d ← d where h > 0, else 0: relu'(z) in terms of h = relu(z), 0 at z = 0. What has faded becomes 0, as above. */
+function reluBackwardTile(d: usize, h: usize): void {
+  const zero = v128.splat<real>(0);
+  const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
+  for (const end = d + 4 * PANEL; d != end; d += 16, h += 16) {
+    const dz = v128.and(v128.load(d), v128.gt<real>(v128.load(h), zero));
+    v128.store(d, v128.andnot(dz, v128.lt<real>(v128.abs<real>(dz), least)));
+  }
+}
+
 /** The left operand and the result of `matmul` are panels; B is packed (see pack.ts). */
 function matmul(
   c: usize, cStride: usize, rows: i32, nPanels: i32,
@@ -95,6 +113,8 @@ function matmul(
       tile(c + r, a + r, aStride, kPanels, b, startStep ? start + r : start, startStep);
       if (after == TANH) tanhTile(c + r);
       else if (after == TANH_BACKWARD) tanhBackwardTile(c + r, h + r);
+      else if (after == RELU) reluTile(c + r);
+      else if (after == RELU_BACKWARD) reluBackwardTile(c + r, h + r);
     }
     c += cStride;
     b += bStep;
@@ -119,11 +139,25 @@ export function multiply(
   matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, zeros, 0, 0, 0, 0, 0);
 }
 
+/** c ← c + a B: the second direction's part. */
+export function accumulate(
+  c: usize, cStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
+): void {
+  matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, c, cStride, PANEL, 0, 0, 0);
+}
+
 /** c ← tanh(c + a B): one step forward, c holding the step's projected input. */
 export function tanhStep(
   c: usize, cStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
 ): void {
   matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, c, cStride, PANEL, TANH, 0, 0);
+}
+
+/** c ← relu(c + a B). */
+export function reluStep(
+  c: usize, cStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
+): void {
+  matmul(c, cStride, rows, nPanels, a, aStride, kPanels, b, c, cStride, PANEL, RELU, 0, 0);
 }
 
 /** d ← (d + a B) ∘ (1 − h²): one step back, a being dz of the step after and d the gradient from above. */
@@ -134,6 +168,14 @@ export function tanhStepBackward(
   matmul(d, dStride, rows, nPanels, a, aStride, kPanels, b, d, dStride, PANEL, TANH_BACKWARD, h, hStride);
 }
 
+/** d ← d + a B where h > 0, else 0. */
+export function reluStepBackward(
+  d: usize, dStride: usize, rows: i32, nPanels: i32, a: usize, aStride: usize, kPanels: i32, b: usize,
+  h: usize, hStride: usize,
+): void {
+  matmul(d, dStride, rows, nPanels, a, aStride, kPanels, b, d, dStride, PANEL, RELU_BACKWARD, h, hStride);
+}
+
 /** d ← d ∘ (1 − h²), for the last step, which nothing follows. */
 export function tanhBackward(d: usize, dStride: usize, h: usize, hStride: usize, rows: i32, panels: i32): void {
   for (let p = 0; p < panels; p++) {
@@ -141,6 +183,20 @@ export function tanhBackward(d: usize, dStride: usize, h: usize, hStride: usize,
     d += dStride;
     h += hStride;
   }
+}
+
+/** d ← d where h > 0, else 0, for the last step. */
+export function reluBackward(d: usize, dStride: usize, h: usize, hStride: usize, rows: i32, panels: i32): void {
+  for (let p = 0; p < panels; p++) {
+    for (let r: usize = 0; r < <usize>rows * PANEL; r += <usize>TILE * PANEL) reluBackwardTile(d + r, h + r);
+    d += dStride;
+    h += hStride;
+  }
+}
+
+/** dst[i] = max(dst[i], 0) over `bytes` bytes, a multiple of 128. */
+export function reluArray(dst: usize, bytes: usize): void {
+  for (const end = dst + bytes; dst != end; dst += 4 * PANEL) reluTile(dst);
 }
 
 /** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */

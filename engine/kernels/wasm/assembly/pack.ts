@@ -2,10 +2,13 @@ import { LANES, PANEL } from './layout';
 
 /**
  * One panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
- *   W: row-major [n, k]     b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
+ *   W: row-major [n, k], rows `width` elements apart: k of its columns, or all
+ *   b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
  */
-export function packTransposed(b: usize, step: usize, W: usize, n: i32, k: i32, kPadded: i32, first: i32): void {
-  const row = <usize>k * sizeof<real>();
+export function packTransposed(
+  b: usize, step: usize, W: usize, n: i32, k: i32, width: i32, kPadded: i32, first: i32,
+): void {
+  const row = <usize>width * sizeof<real>();
   const lanes = min(LANES, n - first);
   W += <usize>first * row;
   for (let l = 0; l < LANES; l++) {
@@ -19,10 +22,13 @@ export function packTransposed(b: usize, step: usize, W: usize, n: i32, k: i32, 
 
 /**
  * One panel of columns of B = W, for dz W: b[i, l] = W[i, first + l].
- *   W: row-major [k, n]     b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
+ *   W: row-major [k, n], rows `width` elements apart: n of its columns, or all
+ *   b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
  */
-export function packPlain(b: usize, step: usize, W: usize, k: i32, n: i32, kPadded: i32, first: i32): void {
-  const row = <usize>n * sizeof<real>();
+export function packPlain(
+  b: usize, step: usize, W: usize, k: i32, n: i32, width: i32, kPadded: i32, first: i32,
+): void {
+  const row = <usize>width * sizeof<real>();
   W += <usize>first * sizeof<real>();
   const lanes = min(LANES, n - first);
   for (let i = 0; i < k; i++, W += row, b += step) {

@@ -55,9 +55,21 @@ export function projectRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: us
   multiplyRow(c, nPanels, a, kPanels * LANES, b, bias);
 }
 
+/** c ← c + a B for one row. */
+function accumulateRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
+  multiplyRow(c, nPanels, a, kPanels * LANES, b, c);
+}
+
+/** c ← relu(c + a B) for one row. */
+export function reluStepRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
+  accumulateRow(c, nPanels, a, kPanels, b);
+  const zero = v128.splat<real>(0);
+  for (const end = c + <usize>nPanels * PANEL; c != end; c += 16) v128.store(c, v128.max<real>(v128.load(c), zero));
+}
+
 /** c ← tanh(c + a B) for one row. */
 export function tanhStepRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
-  multiplyRow(c, nPanels, a, kPanels * LANES, b, c);
+  accumulateRow(c, nPanels, a, kPanels, b);
   for (const end = c + <usize>nPanels * PANEL; c != end; c += PANEL) {
     v128.store(c, tanhV(v128.load(c)));
     v128.store(c, tanhV(v128.load(c, 16)), 16);

@@ -1,0 +1,58 @@
+import { badArgument } from '../errors.ts';
+import { checkKeys } from '../validation.ts';
+import { readSequences, type SequencesLike } from './read-sequences.ts';
+
+/** How frames are normalized: x ← (x − mean) / std, value by value of a frame. */
+export interface Normalization {
+  /** [I] */
+  mean: ArrayLike<number>;
+  /** [I], above 0 */
+  std: ArrayLike<number>;
+}
+
+/** A normalization, checked. */
+export interface NormalizationSpec {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Throws BAD_ARGUMENT. */
+export function normalizationSpec(given: unknown, inputSize: number): NormalizationSpec {
+  checkKeys('normalization', given, ['mean', 'std']);
+  const { mean, std } = given as Normalization;
+  const read = (name: string, values: unknown, least: number): number[] => {
+    const list = Array.isArray(values) || ArrayBuffer.isView(values) ? (values as ArrayLike<unknown>) : null;
+    if (list?.length !== inputSize) throw badArgument(name, `${inputSize} numbers`, list?.length ?? values);
+    return Array.from(list, (value, i) => {
+      if (typeof value === 'number' && Number.isFinite(value) && value > least) return value;
+      throw badArgument(`${name}[${i}]`, least === 0 ? 'a number above 0' : 'a finite number', value);
+    });
+  };
+  return { mean: read('normalization.mean', mean, -Infinity), std: read('normalization.std', std, 0) };
+}
+
+/**
+ * Mean and standard deviation of each value of a frame, over all frames of all sequences, padding left out. A value
+ * that is always the same gets the deviation 1.
+ * @param x [B, T, I], an array of [Tᵢ, I], or `{ data, shape: [B, T, I], lengths }`
+ * @throws BAD_ARGUMENT
+ */
+export function measureNormalization(x: SequencesLike, inputSize: number): Normalization {
+  const input = readSequences('x', x, inputSize, 'float64');
+  const values = new Float64Array(input.frames * inputSize);
+  input.copyTo(values, 0, input.rows);
+  const mean = averages(values, inputSize, (value) => value);
+  const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
+  return { mean, std: variance.map((square) => (square > 0 ? Math.sqrt(square) : 1)) };
+}
+
+/** The mean over frames of what `of` makes of each value. */
+function averages(
+  values: Float64Array,
+  inputSize: number,
+  of: (value: number, i: number) => number,
+): number[] {
+  const sums = new Array<number>(inputSize).fill(0);
+  for (let at = 0; at < values.length; at++) sums[at % inputSize] += of(values[at], at % inputSize);
+  return sums.map((sum) => (sum * inputSize) / values.length);
+}

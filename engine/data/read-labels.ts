@@ -1,0 +1,85 @@
+import { badArgument } from '../errors.ts';
+import { isShapedData, type TensorLike } from '../tensor.ts';
+import type { SequenceInput } from './read-sequences.ts';
+
+/** Classes from 0: of each row one [B], or, of a model with logits at every step, one of each frame [B, T] or [Tᵢ] each. */
+export type LabelsLike = ArrayLike<number> | TensorLike | readonly ArrayLike<number>[];
+
+/** Labels as the engine reads them, in shared memory. */
+export interface Labels {
+  /** Row after row; −1 does not count. */
+  readonly labels: Int32Array;
+  readonly labelStarts: Uint32Array;
+  /** Labels of each row that count. */
+  readonly counted: Int32Array;
+}
+
+/** What labels are expected. */
+export interface LabelRule {
+  readonly classes: number;
+  readonly perStep: boolean;
+  /** The label that does not count; null where all do. */
+  readonly ignored: number | null;
+}
+
+/** Throws BAD_ARGUMENT naming the label and what was expected. */
+export function readLabels(name: string, value: unknown, input: SequenceInput, rule: LabelRule): Labels {
+  const { rows, lengths } = input;
+  const perRow = rule.perStep ? stepLabels(name, value, input) : rowLabels(name, value, rows);
+  const labelStarts = new Uint32Array(new SharedArrayBuffer(4 * rows));
+  const counted = new Int32Array(new SharedArrayBuffer(4 * rows));
+  const labels = new Int32Array(new SharedArrayBuffer(4 * (rule.perStep ? input.frames : rows)));
+  let at = 0;
+  for (let i = 0; i < rows; i++) {
+    labelStarts[i] = at;
+    const count = rule.perStep ? lengths[i] : 1;
+    for (let t = 0; t < count; t++) {
+      const label = readLabel(
+        () => (rule.perStep ? `${name}[${i}][${t}]` : `${name}[${i}]`),
+        perRow(i, t),
+        rule,
+      );
+      if (label >= 0) counted[i]++;
+      labels[at++] = label;
+    }
+  }
+  if (!counted.some((count) => count > 0)) {
+    throw badArgument(name, `at least one label other than ${rule.ignored}`, 'none');
+  }
+  return { labels, labelStarts, counted };
+}
+
+function readLabel(name: () => string, label: unknown, { classes, ignored }: LabelRule): number {
+  if (ignored !== null && label === ignored) return -1;
+  if (typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes) return label;
+  const expected = `an integer from 0 to ${classes - 1}${ignored === null ? '' : ` or ${ignored}`}`;
+  throw badArgument(name(), expected, label);
+}
+
+type LabelOf = (row: number, step: number) => unknown;
+
+function rowLabels(name: string, value: unknown, rows: number): LabelOf {
+  const list = isList(value) ? value : isShapedData(value) ? value.data : null;
+  if (!list || list.length !== rows)
+    throw badArgument(name, `${rows} labels, one a row`, list ? list.length : value);
+  return (row) => list[row];
+}
+
+function stepLabels(name: string, value: unknown, { rows, time, lengths }: SequenceInput): LabelOf {
+  if (isShapedData(value)) {
+    const { data, shape } = value;
+    if (shape.length !== 2 || shape[0] !== rows || shape[1] !== time || data.length !== rows * time)
+      throw badArgument(name, `[${rows}, ${time}], a label a step`, shape);
+    return (row, step) => data[row * time + step];
+  }
+  if (!isList(value) || value.length !== rows)
+    throw badArgument(name, `${rows} rows of labels, one a step`, isList(value) ? value.length : value);
+  const lists = Array.from(value, (list, i) => {
+    if (isList(list) && (list.length === lengths[i] || list.length === time)) return list;
+    throw badArgument(`${name}[${i}]`, `${lengths[i]} labels, one a step`, isList(list) ? list.length : list);
+  });
+  return (row, step) => lists[row][step];
+}
+
+const isList = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));

@@ -1,0 +1,112 @@
+import { realArray, type Sequences } from '../data/sequences.ts';
+import { Real } from '../parallel/control.ts';
+import { nothing, type Place, type Program } from '../parallel/program.ts';
+import type { RealArray } from '../tensor.ts';
+import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
+import type { ForwardCall, GradientsCall, Job } from './jobs.ts';
+import { backwardBlock, forwardBlock, readDelta, writeFinalStates, writeLogits } from './lane.ts';
+import { lossAndDelta, type Score, softmaxBlock } from './lane-loss.ts';
+import { batchScore, divisorOf, everyLane, laneGradient, packWeights, storeScore } from './lane-programs.ts';
+import { plainLoss } from './loss.ts';
+import { reduceRun, runsOf } from './reduce.ts';
+import { SortedBatch } from './sorted-batch.ts';
+import type { ModelThread } from './thread.ts';
+
+/** Views of the rows a caller has copied into a batch's memory. */
+function sequencesIn(
+  thread: ModelThread,
+  spec: BatchSpec,
+  memory: BatchMemory,
+  values: RealArray | null,
+): Sequences {
+  const { buffer, g } = thread;
+  return {
+    values: values ?? realArray(g.dtype, buffer, memory.values, spec.inputFrames * g.inputSize),
+    starts: new Uint32Array(buffer, memory.starts, spec.rows),
+    lengths: new Int32Array(buffer, memory.lengths, spec.rows),
+    labels: new Int32Array(buffer, memory.labels, spec.labels),
+    labelStarts: new Uint32Array(buffer, memory.labelStarts, spec.rows),
+    counted: new Int32Array(buffer, memory.counted, spec.rows),
+  };
+}
+
+export function* forward(
+  thread: ModelThread,
+  call: ForwardCall,
+  parity: number,
+  place: Place,
+  leader: () => void = nothing,
+): Program {
+  const { spec, rows } = call;
+  const memory = planBatch(thread.g, spec);
+  const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
+  const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
+  const tools = thread.tools(place);
+  yield* packWeights(thread, parity, place);
+  const visit = (lane: number): void => {
+    const score: Score = { loss: 0, correct: 0 };
+    const pass = { keep: spec.keep, dropoutKey: null };
+    for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
+      forwardBlock(tools, block, data, call.h0 ? memory : null);
+      if (call.probabilities) softmaxBlock(tools, block);
+      writeLogits(tools, block, memory);
+      if (spec.finalStates) writeFinalStates(tools, block, memory);
+      if (call.score) lossAndDelta(tools, block, data, plainLoss, score);
+    }
+    storeScore(tools, memory, lane, score);
+  };
+  yield* everyLane(thread, memory, visit, () => {
+    if (call.score) thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
+    leader();
+  });
+}
+
+export function* backward(
+  thread: ModelThread,
+  { spec, kept, inputGradient }: Extract<Job, { kind: 'backward' }>,
+  place: Place,
+): Program {
+  const memory = planBatch(thread.g, spec);
+  const activations = planBatch(thread.g, kept);
+  const data = sequencesIn(thread, kept, activations, null);
+  const batch = new SortedBatch(spec.rows).fill(data, 0, null);
+  const tools = thread.tools(place);
+  yield* packWeights(thread, 0, place);
+  const visit = (lane: number): void => {
+    let add = false;
+    const pass = { keep: true, dropoutKey: null };
+    for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {
+      readDelta(tools, block, memory);
+      const target = memory.laneGradients + lane * memory.gradientBytes;
+      const divisor = spec.rows;
+      backwardBlock(tools, block, { block: target, add, results: memory, inputGradient, divisor });
+      add = true;
+    }
+  };
+  yield* everyLane(thread, memory, visit, nothing);
+  yield* accumulate(thread, memory, spec.rows, place);
+}
+
+/** The averaged gradient onto the accumulated one, in the second copy: the main thread takes it over at the end. */
+function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, place: Place): Program {
+  const { model, kernels } = thread;
+  for (const run of runsOf(thread.g, place)) {
+    reduceRun(kernels, model, memory, run, divisor, model.gradients[0]);
+  }
+  yield nothing;
+}
+
+export function* gradients(thread: ModelThread, job: GradientsCall, place: Place): Program {
+  const { spec, rows, loss, dropoutKey } = job;
+  const memory = planBatch(thread.g, spec);
+  const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
+  const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
+  const tools = thread.tools(place);
+  yield* packWeights(thread, 0, place);
+  const work = { memory, batch, data, loss, dropoutKey, call: job, finalStates: spec.finalStates };
+  const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
+  yield* everyLane(thread, memory, visit, () => {
+    thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
+  });
+  yield* accumulate(thread, memory, divisorOf(batch), place);
+}

@@ -1,0 +1,75 @@
+import type { Sequences } from '../data/sequences.ts';
+import type { RealArray } from '../tensor.ts';
+import type { OptimizerSpec } from '../training/optimizers.ts';
+import type { ScheduleSpec } from '../training/schedules.ts';
+import type { BatchSpec } from './batch-memory.ts';
+import type { LossSpec } from './loss.ts';
+
+/** What the threads of a model are asked for: plain data, since it travels to them as a message. */
+export type Job =
+  | ({ kind: 'forward' } & ForwardCall)
+  | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; inputGradient: boolean }
+  | ({ kind: 'gradients' } & GradientsCall)
+  | ({ kind: 'update' } & Update)
+  | ({ kind: 'epoch' } & Epoch);
+
+/** Rows of a data set that a call is about. */
+export interface Rows {
+  readonly first: number;
+  /** The data set, or null where the caller has put the rows into the batch's own memory. */
+  readonly data: Sequences | null;
+  /** The frames, where the caller has them in shared memory of its own. */
+  readonly values: RealArray | null;
+}
+
+export interface ForwardCall {
+  readonly spec: BatchSpec;
+  readonly rows: Rows;
+  readonly h0: boolean;
+  /** Whether probabilities come back in the logits' place. */
+  readonly probabilities: boolean;
+  /** Whether the rows have labels to be scored with. */
+  readonly score: boolean;
+}
+
+export interface GradientsCall {
+  readonly spec: BatchSpec;
+  readonly rows: Rows;
+  readonly h0: boolean;
+  readonly inputGradient: boolean;
+  readonly loss: LossSpec;
+  /** Of the masks of this call (see dropout.ts); null where no unit is dropped. */
+  readonly dropoutKey: number | null;
+}
+
+export interface Update {
+  readonly optimizer: OptimizerSpec;
+  readonly learningRate: number;
+  readonly clipNorm: number | null;
+}
+
+/** One epoch of training. */
+export interface Epoch {
+  readonly spec: BatchSpec;
+  readonly data: Sequences;
+  /** Order of the data set's rows in this epoch. */
+  readonly permutation: Uint32Array;
+  readonly batchSize: number;
+  readonly optimizer: OptimizerSpec;
+  readonly learningRate: number;
+  readonly schedule: ScheduleSpec;
+  /** The steps of the epoch that are to be done: from one to below the other. */
+  readonly firstStep: number;
+  readonly endStep: number;
+  /** Steps before this epoch and in all epochs, for the schedule. */
+  readonly stepsBefore: number;
+  readonly stepsInAll: number;
+  readonly clipNorm: number | null;
+  readonly loss: LossSpec;
+  /** Of the dropout masks. */
+  readonly seed: number;
+  /** Whether a step that is not finite is left out, instead of ending the training. */
+  readonly skipNotFinite: boolean;
+  /** What each step of the epoch came to (see step-log.ts), in shared memory. */
+  readonly log: Float64Array;
+}

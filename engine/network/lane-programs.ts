@@ -1,0 +1,92 @@
+import type { Sequences } from '../data/sequences.ts';
+import { Word } from '../parallel/control.ts';
+import type { Place, Program } from '../parallel/program.ts';
+import type { BatchMemory } from './batch-memory.ts';
+import { backwardBlock, forwardBlock, type LaneTools, writeFinalStates, writeLogits } from './lane.ts';
+import { lossAndDelta, type Score } from './lane-loss.ts';
+import type { LossSpec } from './loss.ts';
+import { treeSum } from './reduce.ts';
+import type { SortedBatch } from './sorted-batch.ts';
+import type { ModelThread } from './thread.ts';
+
+/** What the programs that compute lanes have in common. */
+
+/** Runs `visit` on every lane this thread gets, claiming them; ends with everybody at the barrier. */
+export function* everyLane(
+  thread: ModelThread,
+  memory: BatchMemory,
+  visit: (lane: number) => void,
+  leader: () => void,
+): Program {
+  for (const lane of thread.claimLanes(memory.lanes)) {
+    visit(lane);
+    yield null;
+  }
+  yield leader;
+}
+
+const resetLanes = (thread: ModelThread) => (): void => {
+  Atomics.store(thread.control.words, Word.nextLane, 0);
+};
+
+/** Packs the weights, and opens the lanes for claiming. */
+export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
+  thread.pack(place, parity);
+  yield resetLanes(thread);
+}
+
+/** A batch whose gradient is computed. */
+export interface GradientBatch {
+  readonly memory: BatchMemory;
+  readonly batch: SortedBatch;
+  readonly data: Sequences;
+  readonly loss: LossSpec;
+  readonly dropoutKey: number | null;
+  /** Where it is a call's own and returns more than sums. */
+  readonly call: { readonly h0: boolean; readonly inputGradient: boolean } | null;
+  readonly finalStates: boolean;
+}
+
+/** Forward, loss and backward of a lane into its gradient buffer and result slot. */
+export function laneGradient(
+  thread: ModelThread,
+  tools: LaneTools,
+  work: GradientBatch,
+  lane: number,
+  place: Place,
+): void {
+  const { memory, batch, data, loss, dropoutKey, call, finalStates } = work;
+  const score: Score = { loss: 0, correct: 0 };
+  const target = {
+    block: memory.laneGradients + lane * memory.gradientBytes,
+    results: call && memory,
+    inputGradient: call?.inputGradient ?? false,
+    divisor: divisorOf(batch),
+  };
+  let add = false;
+  for (const block of thread.blocksOf(lane, batch, memory, { keep: false, dropoutKey }, place)) {
+    forwardBlock(tools, block, data, call?.h0 ? memory : null);
+    if (call) writeLogits(tools, block, memory);
+    if (finalStates) writeFinalStates(tools, block, memory);
+    lossAndDelta(tools, block, data, loss, score);
+    backwardBlock(tools, block, { ...target, add });
+    add = true;
+  }
+  storeScore(tools, memory, lane, score);
+}
+
+/** What the gradients of a loss are averaged over: the labels that count. Without any they are zero. */
+export const divisorOf = (batch: SortedBatch): number => Math.max(1, batch.counted);
+
+export function storeScore(tools: LaneTools, memory: BatchMemory, lane: number, score: Score): void {
+  tools.doubles.set([score.loss, score.correct], memory.laneResults / 8 + 2 * lane);
+}
+
+/** The batch's loss and correct rows, added along the lanes' tree. */
+export function batchScore(tools: LaneTools, memory: BatchMemory): Score {
+  const first = memory.laneResults / 8;
+  return {
+    loss: treeSum(tools.doubles, first, 2, memory.lanes),
+    correct: treeSum(tools.doubles, first + 1, 2, memory.lanes),
+  };
+}

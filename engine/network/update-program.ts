@@ -1,0 +1,64 @@
+import { OPTIMIZER_REALS, Real } from '../parallel/control.ts';
+import { nothing, type Place, type Program } from '../parallel/program.ts';
+import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
+import type { Update } from './jobs.ts';
+import type { LaneTools } from './lane.ts';
+import { runsOf } from './reduce.ts';
+import type { ModelThread } from './thread.ts';
+
+/** The optimizer's counts in the copy `parity`. */
+export function readCounts(reals: Float64Array, parity: number): OptimizerCounts {
+  const at = Real.optimizer + parity * OPTIMIZER_REALS;
+  return { steps: reals[at], beta1Power: reals[at + 1], beta2Power: reals[at + 2] };
+}
+
+export function writeCounts(reals: Float64Array, parity: number, counts: OptimizerCounts): void {
+  const at = Real.optimizer + parity * OPTIMIZER_REALS;
+  reals.set([counts.steps, counts.beta1Power, counts.beta2Power], at);
+}
+
+/** Each run's squared norm to its slot; the runs are few enough for every thread to add all slots up in order. */
+export function storeNorm(
+  thread: ModelThread,
+  tools: LaneTools,
+  gradient: number,
+  number: number,
+  bytes: number,
+): void {
+  tools.doubles[thread.model.norms / 8 + number] = thread.kernels.squaredNorm(gradient, bytes);
+}
+
+export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number): number {
+  const first = thread.model.norms / 8;
+  let sum = 0;
+  for (let i = 0; i < runs; i++) sum += tools.doubles[first + i];
+  return Math.sqrt(sum);
+}
+
+export const runCount = (thread: ModelThread): number =>
+  [...runsOf(thread.g, { index: 0, parties: 1 })].length;
+
+/** One optimizer step from the accumulated gradients, into the second copy of parameters and state. */
+export function* update(thread: ModelThread, job: Update, place: Place): Program {
+  const { model, kernels, control, g } = thread;
+  const tools = thread.tools(place);
+  for (const run of runsOf(g, place)) {
+    storeNorm(thread, tools, model.gradients[0] + run.offset, run.number, run.bytes);
+  }
+  yield nothing;
+  const norm = globalNorm(thread, tools, runCount(thread));
+  const counts = countStep(job.optimizer, readCounts(control.reals, 0));
+  const step = {
+    spec: job.optimizer,
+    learningRate: job.learningRate,
+    counts,
+    scale: job.clipNorm === null ? 1 : clipScale(norm, job.clipNorm),
+    gradient: model.gradients[0],
+    parity: 0,
+  };
+  for (const run of runsOf(g, place)) updateRun(kernels, model, run, step);
+  yield () => {
+    control.reals[Real.gradientNorm] = norm;
+    writeCounts(control.reals, 1, counts);
+  };
+}
