@@ -1,17 +1,8 @@
 /** What PyTorch computed, read from properties/fixtures (see make-fixtures.py there for how and in what form). */
 import { readFileSync } from 'node:fs';
 import type { TensorLike } from './compare.ts';
-import type {
-  CellWeights,
-  Features,
-  Gradients,
-  Labels,
-  Nested,
-  Network,
-  Nonlinearity,
-  Point,
-} from './reference.ts';
-import { zeroStates } from './reference.ts';
+import type { CellWeights, Features, Gradients, Labels, Network, Nonlinearity, Point } from './reference.ts';
+import { nest, zeroStates } from './reference.ts';
 
 interface PackedTensor {
   shape: number[];
@@ -101,13 +92,6 @@ function matrix(tensor: PackedTensor): number[][] {
 
 function cube(tensor: PackedTensor): number[][][] {
   return nest(vector(tensor), tensor.shape) as number[][][];
-}
-
-function nest(values: number[], shape: readonly number[]): Nested {
-  if (shape.length <= 1) return values;
-  const [rows, ...rest] = shape;
-  const width = values.length / rows;
-  return Array.from({ length: rows }, (_, r) => nest(values.slice(r * width, (r + 1) * width), rest));
 }
 
 function trim(padded: number[][][], lengths: number[]): number[][][] {

@@ -154,12 +154,14 @@ async function derivativeAlong(
     moveTo(distance);
     return forward(p.point, p.step);
   });
+  if (!isSmooth) moveTo(0);
+  if (!isSmooth) return undefined;
   const numeric = await richardson((distance) => {
     moveTo(distance);
     return value();
   });
   moveTo(0);
-  return isSmooth ? numeric : undefined;
+  return numeric;
 }
 
 function gradientNorm(variables: Variable[]): number {

@@ -244,9 +244,9 @@ export function forward(point: Point, step?: number): Forward {
 }
 
 /** The states that a following part of the sequences would start from: [C][B][H] */
-export function finalStates(network: Network, run: Forward): number[][][] {
+export function finalStates(network: Network, { states }: Pick<Forward, 'states'>): number[][][] {
   return network.rnn.map((_, c) =>
-    run.states.map((sample) => sample[c][isReverse(network, c) ? 0 : sample[c].length - 1]),
+    states.map((sample) => sample[c][isReverse(network, c) ? 0 : sample[c].length - 1]),
   );
 }
 
@@ -488,6 +488,14 @@ export function rowsOf(nested: Nested): number[][] {
 
 export function flatten(nested: Nested): number[] {
   return rowsOf(nested).flat();
+}
+
+/** Values in row order, as nested arrays of a shape. */
+export function nest(values: number[], shape: readonly number[]): Nested {
+  if (shape.length <= 1) return values;
+  const [rows, ...rest] = shape;
+  const width = values.length / rows;
+  return Array.from({ length: rows }, (_, r) => nest(values.slice(r * width, (r + 1) * width), rest));
 }
 
 export function clonePoint(point: Point): Point {
