@@ -70,6 +70,7 @@ export interface Limits {
   /** Largest input, hidden and output size. */
   width?: number;
   layers?: number;
+  leastLayers?: number;
   time?: number;
   /** Largest and smallest number of rows. */
   batch?: number;
@@ -108,12 +109,16 @@ export function networkOptions(fixed: Partial<NetworkOptions> = {}): fc.Arbitrar
   return fc.oneof({ withCrossShrink: true }, ...weighed).map((drawn) => ({ ...drawn, ...fixed }));
 }
 
-export function networkShape({ width = 17, layers = 4 }: Limits = {}): fc.Arbitrary<NetworkShape> {
+export function networkShape({
+  width = 17,
+  layers = 4,
+  leastLayers = 1,
+}: Limits = {}): fc.Arbitrary<NetworkShape> {
   return fc.record({
     inputSize: size(width),
     hiddenSize: size(width),
     outputSize: size(Math.min(width, 11)),
-    numLayers: fc.integer({ min: 1, max: layers }),
+    numLayers: fc.integer({ min: leastLayers, max: layers }),
   });
 }
 

@@ -168,9 +168,13 @@ function read(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8'));
 }
 
-export function classifierFixtures(): ClassifierFixture[] {
+export function packedCases(): PackedCase[] {
   const files = ['classifier-short.json', 'classifier-long.json', 'classifier-options.json'];
-  return files.flatMap((name) => (read(name) as { cases: PackedCase[] }).cases.map(unpackCase));
+  return files.flatMap((name) => (read(name) as { cases: PackedCase[] }).cases);
+}
+
+export function classifierFixtures(): ClassifierFixture[] {
+  return packedCases().map(unpackCase);
 }
 
 interface PackedOptimizers {
