@@ -142,23 +142,31 @@ function mover(variables: Variable[], steps: number[]): (distance: number) => vo
   };
 }
 
+/** A function of a problem, as the engine computes it, and the step whose units it drops, if it drops any. */
+interface Value {
+  of: () => Promise<number>;
+  step?: number;
+}
+
 /** The derivative by differences, or undefined where a kink of relu lies in the way. */
 async function derivativeAlong(
   p: Problem,
   variables: Variable[],
   steps: number[],
-  value: () => Promise<number>,
+  { of, step }: Value,
 ): Promise<number | undefined> {
   const moveTo = mover(variables, steps);
   const isSmooth = isOneBranch(p.network, (distance) => {
     moveTo(distance);
-    return forward(p.point, p.step);
+    return forward(p.point, step);
   });
-  if (!isSmooth) moveTo(0);
-  if (!isSmooth) return undefined;
+  if (!isSmooth) {
+    moveTo(0);
+    return undefined;
+  }
   const numeric = await richardson((distance) => {
     moveTo(distance);
-    return value();
+    return of();
   });
   moveTo(0);
   return numeric;
@@ -172,7 +180,7 @@ async function checkDirections(
   model: Model,
   p: Problem,
   run: typeof runDelta,
-  value: typeof functional,
+  value: Value,
   { error, count }: { error: number; count: number },
   seedValue: number,
 ): Promise<void> {
@@ -181,7 +189,7 @@ async function checkDirections(
   const norm = gradientNorm(variables);
   for (const { name, steps } of directions(variables, seedValue)) {
     const analytic = variables.reduce((sum, { derivative }, k) => sum + derivative * steps[k], 0);
-    const numeric = await derivativeAlong(p, variables, steps, () => value(model, p));
+    const numeric = await derivativeAlong(p, variables, steps, value);
     if (numeric === undefined) continue;
     expectClose(`${name} · direction`, analytic, numeric, { atol: 1e-8 * norm + differenceRounding(error) });
   }
@@ -293,10 +301,11 @@ describe('the gradients', () => {
         const variables = variablesOf(p, await engineGradients(model, p, runDelta), p.x.length);
         const norm = gradientNorm(variables);
         const rounding = differenceRounding(functionalError(p));
+        const value = { of: () => functional(model, p) };
         // All of them up to 500, then 500 spread evenly.
         const stride = Math.ceil(variables.length / 500);
         for (let k = hash(p.seed, 'first') % stride; k < variables.length; k += stride) {
-          const numeric = await derivativeAlong(p, [variables[k]], [1], () => functional(model, p));
+          const numeric = await derivativeAlong(p, [variables[k]], [1], value);
           if (numeric === undefined) continue;
           const { name, index, derivative } = variables[k];
           expectClose(`${name}, variable ${k}, column ${index}`, derivative, numeric, {
@@ -318,7 +327,7 @@ describe('the gradients', () => {
           model,
           p,
           runDelta,
-          functional,
+          { of: () => functional(model, p) },
           { error: functionalError(p), count: p.x.length },
           direction,
         ),
@@ -339,7 +348,9 @@ describe('the gradients', () => {
         float64Roundoff,
       );
       const about = { error: bounds.loss, count: countOf(p.labels) };
-      await withModel(p, (model) => checkDirections(model, p, runLoss, loss, about, direction));
+      await withModel(p, (model) =>
+        checkDirections(model, p, runLoss, { of: () => loss(model, p), step: p.step }, about, direction),
+      );
     },
   );
 
