@@ -38,7 +38,7 @@ describe('the generators', () => {
     { cases: 20 },
     ({ v, p }) => {
       const { network, x, delta } = p;
-      const numbers = [v, ...x.flat(2), ...delta.flat(), ...network.rnn.flatMap((cell) => cell.W_hh.flat())];
+      const numbers = [v, ...x.flat(2), ...delta.flat(2), ...network.rnn.flatMap((cell) => cell.W_hh.flat())];
       for (const value of numbers) expect(Math.fround(value)).toBe(value);
     },
   );
@@ -49,7 +49,7 @@ describe('the generators', () => {
     { cases: 50 },
     ({ shape, other }) => {
       const [made] = fc.sample(batch(shape), { numRuns: 1, seed: other });
-      expect(made.labels.every((label) => label >= 0 && label < shape.outputSize)).toBe(true);
+      expect(made.labels.classes.flat().every((label) => label >= 0 && label < shape.outputSize)).toBe(true);
       expect(made.x.every((sample) => sample.length > 0)).toBe(true);
       expect(made.x.flat().every((row) => row.length === shape.inputSize)).toBe(true);
       expect(made.h0?.length ?? shape.numLayers).toBe(shape.numLayers);

@@ -8,7 +8,14 @@ import { problemFor } from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
 import { expectSameBits } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
-import { expectAllSameBits, inputOf, problemRows, weightGradients, withModel } from './engine-model.ts';
+import {
+  dataOf,
+  expectAllSameBits,
+  inputOf,
+  problemRows,
+  weightGradients,
+  withModel,
+} from './engine-model.ts';
 
 const shape = { inputSize: 3, hiddenSize: 33, outputSize: 3, numLayers: 2 };
 
@@ -33,8 +40,6 @@ function expectNoGradients(model: Model): void {
   }
 }
 
-const data = (p: Problem) => ({ x: inputOf(p), labels: p.labels });
-
 describe('between two steps on the calling thread', () => {
   it.each(['list', 'padded', 'shared'] as const)(
     'a prediction asked for meanwhile, of sequences given as %s, has the numbers of any other, and changes nothing',
@@ -57,12 +62,12 @@ describe('between two steps on the calling thread', () => {
         );
         const expected = [];
         for (const part of asked) expected.push(await model.predict(inputOf(part)));
-        const [quiet] = await model.fit(data(p), options);
+        const [quiet] = await model.fit(dataOf(p), options);
         let epochsEnded = 0;
         const onEpochEnd = () => {
           epochsEnded++;
         };
-        const running = model.fit(data(p), { ...options, epochs: 2, callbacks: { onEpochEnd } });
+        const running = model.fit(dataOf(p), { ...options, epochs: 2, callbacks: { onEpochEnd } });
         const during: number[] = [];
         for (const [k, part] of asked.entries()) {
           expectSameBits(`probabilities of part ${k}`, await model.predict(inputOf(part)), expected[k]);
@@ -87,13 +92,13 @@ describe('between two steps on the calling thread', () => {
     } as const;
     await withModel(p, async (model) => {
       const start = model.stateDict();
-      await model.fit(data(p), options);
+      await model.fit(dataOf(p), options);
       const [first, whole] = [parameters(model), model.stateDict()];
       model.loadStateDict(start);
       const signal = new AbortController();
       // The event loop has its turn only between two lanes: this comes within the epoch.
       setImmediate(() => signal.abort(reason));
-      await expect(model.fit(data(p), { ...options, signal: signal.signal })).rejects.toBe(reason);
+      await expect(model.fit(dataOf(p), { ...options, signal: signal.signal })).rejects.toBe(reason);
       expect(() => expectAllSameBits(parameters(model), first)).toThrow();
       expectNoGradients(model);
       model.loadStateDict(whole);
@@ -107,11 +112,11 @@ describe('between two steps on the calling thread', () => {
     await withModel(p, async (model) => {
       const start = model.stateDict();
       const four = problemRows(p, [0, 1, 2, 3]);
-      await model.fit(data(four), { batchSize: 4, shuffle: false, optimizer });
+      await model.fit(dataOf(four), { batchSize: 4, shuffle: false, optimizer });
       const after = parameters(model);
       model.loadStateDict(start);
       p.x[5][0][1] = Number.NaN;
-      const training = model.fit(data(p), { batchSize: 4, shuffle: false, optimizer });
+      const training = model.fit(dataOf(p), { batchSize: 4, shuffle: false, optimizer });
       await expect(training).rejects.toMatchObject({
         code: 'NOT_FINITE',
         message: expect.stringMatching(/^fit: loss NaN and gradient norm NaN in epoch 0, step 1;/),
@@ -127,7 +132,7 @@ describe('between two steps on the calling thread', () => {
     const p = problemFor(point, recipe, 'float32');
     const one = { W_ih: [[1]], W_hh: [[0]], b_ih: [0], b_hh: [0] };
     // The gradient of h is the difference of two weights, and no float32 holds it.
-    const network = { rnn: [one], output: { W: [[3e38], [-3e38]], b: [0, 0] } };
+    const network = { ...p.network, rnn: [one], output: { W: [[3e38], [-3e38]], b: [0, 0] } };
     await withModel({ ...p, network }, async (model) => {
       const before = parameters(model);
       await expect(model.fit({ x: [[[0.5]]], labels: [1] })).rejects.toMatchObject({

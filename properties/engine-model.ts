@@ -1,6 +1,6 @@
 /** The engine's classifier as the laws use it: made for a problem, closed whatever happens, read by name. */
 import type { RNNPhonemeClassifier as Model } from '../engine/index.ts';
-import { RNNPhonemeClassifier } from '../engine/index.ts';
+import { RNNCell, RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { networkOf } from '../engine/network/registry.ts';
 import type { Batch, NetworkShape, Problem } from './arbitraries.ts';
@@ -14,9 +14,23 @@ export type { Model };
 
 export type Named = Array<[name: string, values: Values]>;
 
+const hasBias = ({ rnn }: Network) => rnn[0].b_ih.length > 0;
+
 export function setWeights(model: Model, network: Network): void {
-  const cells = network.rnn.map(({ W_ih, W_hh, b_ih, b_hh }) => [W_ih, W_hh, b_ih, b_hh] as const);
+  const cells = network.rnn.map(({ W_ih, W_hh, b_ih, b_hh }) =>
+    hasBias(network) ? ([W_ih, W_hh, b_ih, b_hh] as const) : ([W_ih, W_hh] as const),
+  );
   model.initWeights(cells, [network.output.W, network.output.b]);
+}
+
+/** A cell of its own with the weights of a network's. */
+export function cellOf({ shape, network, dtype }: ModelSettings, c: number): RNNCell {
+  const { W_ih, W_hh, b_ih, b_hh } = network.rnn[c];
+  const options = { dtype, nonlinearity: network.nonlinearity, bias: hasBias(network), seed: 1 };
+  const cell = new RNNCell(W_ih[0].length, shape.hiddenSize, options);
+  if (hasBias(network)) cell.initWeights(W_ih, W_hh, b_ih, b_hh);
+  else cell.initWeights(W_ih, W_hh);
+  return cell;
 }
 
 export interface ModelSettings {
@@ -28,9 +42,29 @@ export interface ModelSettings {
 /** The kernels this run is about: ELMAN_KERNELS=blas runs every law over the system's BLAS. */
 const kernels: KernelMaker = process.env.ELMAN_KERNELS === 'blas' ? 'blas' : 'wasm';
 
+/** The engine's options of a network; its seed is what dropout's masks are made from. */
+function optionsOf(network: Network) {
+  const { nonlinearity, isBidirectional, features, dropout, normalization } = network;
+  const options = {
+    nonlinearity,
+    bidirectional: isBidirectional,
+    bias: hasBias(network),
+    output: features,
+    dropout: dropout.p,
+    seed: dropout.seed,
+  };
+  return normalization === undefined ? options : { ...options, normalization };
+}
+
 export async function createModel(settings: ModelSettings, threads = 0): Promise<Model> {
   const { shape, dtype, network } = settings;
-  const model = await RNNPhonemeClassifier.create({ ...shape, dtype, threads, seed: 1, kernels });
+  const model = await RNNPhonemeClassifier.create({
+    ...shape,
+    ...optionsOf(network),
+    dtype,
+    threads,
+    kernels,
+  });
   setWeights(model, network);
   // Every lane may go to another thread, however small the case: that is what these laws are about.
   const behind = networkOf(model);
@@ -78,17 +112,63 @@ export function inputOf(batch: Batch) {
   return form === 'dense' ? { data, shape } : { data, shape, lengths: x.map((sample) => sample.length) };
 }
 
-/** dx as the model returns it: [B, T, I], zero behind the end of a sample. */
-function padded(dx: number[][][], steps: number): number[][][] {
-  return dx.map((sample) => {
-    const nothing = sample[0].map(() => 0);
-    return Array.from({ length: steps }, (_, t) => sample[t] ?? nothing);
-  });
+/** What a step has that lies past a row's end. It is NaN, which must not be read, where the model is given it. */
+function padded(rows: number[][][], steps: number, filler: number): number[][][] {
+  const nothing = rows[0][0].map(() => filler);
+  return rows.map((row) => Array.from({ length: steps }, (_, t) => row[t] ?? nothing));
 }
 
-/** Named as the model's results are. */
+/** Logits, or what is shaped like them, as the model returns them: [B, O], or [B, T, O] with zeros past an end. */
+export function inShapeOfLogits(readings: number[][][], batch: Batch): Values {
+  if (batch.features !== 'steps') return readings.map(([reading]) => reading);
+  return padded(readings, stepsGiven(batch), 0);
+}
+
+/** The readings of logits that the model returned: [B][K][O] */
+export function readingsOf({ data, shape }: TensorLike, batch: Batch): number[][][] {
+  const O = shape[shape.length - 1];
+  const steps = batch.features === 'steps' ? shape[1] : 1;
+  return batch.labels.classes.map((row, b) =>
+    row.map((_, k) => Array.from({ length: O }, (_, o) => data[(b * steps + k) * O + o])),
+  );
+}
+
+/** delta as the model takes it. */
+export function deltaOf(batch: Batch): TensorLike | number[][] {
+  if (batch.features !== 'steps') return batch.delta.map(([reading]) => reading);
+  const rows = padded(batch.delta, stepsGiven(batch), Number.NaN);
+  return { data: rows.flat(2), shape: [rows.length, rows[0].length, rows[0][0].length] };
+}
+
+/** Labels as the model takes them: [B]; where every step has one a list of [T_b], or [B, T] padded with NaN. */
+export function labelsOf(batch: Batch) {
+  const { classes } = batch.labels;
+  if (batch.features !== 'steps') return classes.map(([label]) => label);
+  if (batch.form === 'list') return classes;
+  const steps = stepsGiven(batch);
+  const data = classes.flatMap((row) => Array.from({ length: steps }, (_, t) => row[t] ?? Number.NaN));
+  return { data, shape: [classes.length, steps] };
+}
+
+/** Which label is not counted, where it is not the usual one. */
+export function ignoring({ labels: { ignored } }: Batch) {
+  return ignored === -100 ? {} : { ignoreIndex: ignored };
+}
+
+/** The options of `gradients` that belong to a batch. */
+export function lossOptions(batch: Batch) {
+  const { h0, step } = batch;
+  return { ...(h0 && { h0 }), ...(step !== undefined && { dropoutStep: step }), ...ignoring(batch) };
+}
+
+/** A data set for `fit` and `evaluate`. */
+export function dataOf(batch: Batch) {
+  return { x: inputOf(batch), labels: labelsOf(batch) };
+}
+
+/** Named as the model's results are; dx is [B, T, I], zero past an end. */
 export function named(gradients: Gradients, batch: Batch): Named {
-  return namedGradients({ ...gradients, dx: padded(gradients.dx, stepsGiven(batch)) });
+  return namedGradients({ ...gradients, dx: padded(gradients.dx, stepsGiven(batch), 0) });
 }
 
 function copy({ data, shape }: TensorLike): TensorLike {
@@ -97,14 +177,14 @@ function copy({ data, shape }: TensorLike): TensorLike {
 
 /** The weight gradients that the model holds now, copied. */
 export function weightGradients(model: Model): Named {
-  const cells = model.rnn.flatMap(
-    (cell, l): Named => [
-      [`rnn[${l}].dW_ih`, copy(cell.dW_ih)],
-      [`rnn[${l}].dW_hh`, copy(cell.dW_hh)],
-      [`rnn[${l}].db_ih`, copy(cell.db_ih)],
-      [`rnn[${l}].db_hh`, copy(cell.db_hh)],
-    ],
-  );
+  const cells = model.rnn.flatMap(({ dW_ih, dW_hh, db_ih, db_hh }, c): Named => {
+    const weights: Named = [
+      [`rnn[${c}].dW_ih`, copy(dW_ih)],
+      [`rnn[${c}].dW_hh`, copy(dW_hh)],
+    ];
+    if (db_ih.data.length === 0) return weights;
+    return [...weights, [`rnn[${c}].db_ih`, copy(db_ih)], [`rnn[${c}].db_hh`, copy(db_hh)]];
+  });
   return [...cells, ['output.dW', copy(model.outputLayer.dW)], ['output.db', copy(model.outputLayer.db)]];
 }
 
@@ -119,15 +199,15 @@ export interface Results {
 export async function runDelta(model: Model, batch: Batch): Promise<Results> {
   model.zeroGrad();
   const logits = copy(await model.forward(inputOf(batch), batch.h0));
-  const { dh0, dx } = await model.backward(batch.delta, { inputGradient: true });
+  const { dh0, dx } = await model.backward(deltaOf(batch), { inputGradient: true });
   return { logits, gradients: [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]] };
 }
 
 /** The gradients of the cross-entropy loss, onto gradients set to zero. */
 export async function runLoss(model: Model, batch: Batch): Promise<Results> {
   model.zeroGrad();
-  const options = { h0: batch.h0, inputGradient: true } as const;
-  const { loss, logits, dh0, dx } = await model.gradients(inputOf(batch), batch.labels, options);
+  const options = { ...lossOptions(batch), inputGradient: true } as const;
+  const { loss, logits, dh0, dx } = await model.gradients(inputOf(batch), labelsOf(batch), options);
   if (dx === undefined) throw new Error('gradients: no dx, although it was asked for');
   const gradients: Named = [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]];
   return { loss, logits: copy(logits), gradients };
@@ -136,8 +216,8 @@ export async function runLoss(model: Model, batch: Batch): Promise<Results> {
 export interface Expected {
   loss?: number;
   lossBound?: number;
-  logits: number[][];
-  logitBounds: number[][];
+  logits: Values;
+  logitBounds: Values;
   gradients: Named;
   gradientBounds: Named;
 }
@@ -146,27 +226,28 @@ export function expectedDelta(p: Problem): Expected {
   const run = forward(p.point);
   const bounds = fixedDeltaBounds(p.point, run, p.delta, unitRoundoff(p.dtype));
   return {
-    logits: run.logits,
-    logitBounds: bounds.logits,
+    logits: inShapeOfLogits(run.logits, p),
+    logitBounds: inShapeOfLogits(bounds.logits, p),
     gradients: named(backward(p.point, run, p.delta), p),
     gradientBounds: named(bounds, p),
   };
 }
 
 export function expectedLoss(p: Problem): Expected {
-  const run = gradientsOf(p.point, p.labels);
+  const run = gradientsOf(p.point, p.labels, p.step);
   const bounds = gradientBounds(p.point, run, p.labels, unitRoundoff(p.dtype));
   return {
     loss: run.loss,
     lossBound: bounds.loss,
-    logits: run.logits,
-    logitBounds: bounds.logits,
+    logits: inShapeOfLogits(run.logits, p),
+    logitBounds: inShapeOfLogits(bounds.logits, p),
     gradients: named(run, p),
     gradientBounds: named(bounds, p),
   };
 }
 
-function times(bounds: Values, factor: number): Values {
+/** Bounds, each so many times as wide. */
+export function times(bounds: Values, factor: number): Values {
   if (typeof bounds === 'number') return bounds * factor;
   if ('data' in bounds) return { data: Array.from(bounds.data, (e) => e * factor), shape: bounds.shape };
   return bounds.map((inner) => times(inner, factor));
@@ -201,12 +282,12 @@ export function expectSameResults(actual: Results, expected: Results): void {
   expectAllSameBits(actual.gradients, expected.gradients);
 }
 
-/** The rows of a batch, in a given order, repetitions allowed. */
+/** The rows of a batch, in a given order, repetitions allowed. A row that moves gets another mask of dropout. */
 export function rowsOfBatch<B extends Batch>(batch: B, rows: number[]): B {
   return {
     ...batch,
     x: rows.map((row) => batch.x[row]),
-    labels: rows.map((row) => batch.labels[row]),
+    labels: { ...batch.labels, classes: rows.map((row) => batch.labels.classes[row]) },
     h0: batch.h0?.map((layer) => rows.map((row) => layer[row])),
     delta: rows.map((row) => batch.delta[row]),
   };

@@ -1,8 +1,8 @@
 /** What PyTorch computed, read from properties/fixtures (see make-fixtures.py there for how and in what form). */
 import { readFileSync } from 'node:fs';
 import type { TensorLike } from './compare.ts';
-import type { Gradients, Nested, Network, Point } from './reference.ts';
-import { zeroStates } from './reference.ts';
+import type { CellWeights, Features, Gradients, Labels, Network, Nonlinearity, Point } from './reference.ts';
+import { nest, zeroStates } from './reference.ts';
 
 interface PackedTensor {
   shape: number[];
@@ -12,11 +12,17 @@ interface PackedTensor {
 
 export interface PackedCase {
   name: string;
+  options: { nonlinearity: Nonlinearity; bidirectional: boolean; output: Features };
+  normalization: { mean: PackedTensor; std: PackedTensor } | null;
+  dropout: { p: number; seed: number };
+  step: number;
   lengths: number[];
   x: PackedTensor;
   h0: PackedTensor | null;
-  labels: number[];
+  /** [B][K] */
+  labels: number[][];
   weights: Record<string, PackedTensor>;
+  /** [ΣK, O] */
   logits: PackedTensor;
   loss: number;
   gradients: Record<string, PackedTensor>;
@@ -28,11 +34,12 @@ export interface ClassifierFixture {
   name: string;
   point: Point;
   givesH0: boolean;
-  labels: number[];
+  labels: Labels;
+  step: number;
   /** PyTorch's names to weights. */
   weights: Record<string, TensorLike>;
   loss: number;
-  logits: number[][];
+  logits: number[][][];
   gradients: Gradients;
 }
 
@@ -87,52 +94,73 @@ function cube(tensor: PackedTensor): number[][][] {
   return nest(vector(tensor), tensor.shape) as number[][][];
 }
 
-function nest(values: number[], shape: readonly number[]): Nested {
-  if (shape.length <= 1) return values;
-  const [rows, ...rest] = shape;
-  const width = values.length / rows;
-  return Array.from({ length: rows }, (_, r) => nest(values.slice(r * width, (r + 1) * width), rest));
-}
-
 function trim(padded: number[][][], lengths: number[]): number[][][] {
   return padded.map((sample, b) => sample.slice(0, lengths[b]));
 }
 
-function networkOf(weights: Record<string, PackedTensor>): Network {
-  const layers = Object.keys(weights).filter((key) => key.startsWith('rnn.weight_hh_l')).length;
-  const rnn = Array.from({ length: layers }, (_, l) => ({
-    W_ih: matrix(weights[`rnn.weight_ih_l${l}`]),
-    W_hh: matrix(weights[`rnn.weight_hh_l${l}`]),
-    b_ih: vector(weights[`rnn.bias_ih_l${l}`]),
-    b_hh: vector(weights[`rnn.bias_hh_l${l}`]),
+/** The cells in the order of PyTorch's state dict: every layer's forward direction, then its reverse one. */
+function cellsOf(tensors: Record<string, PackedTensor>): CellWeights[] {
+  const suffixes = Object.keys(tensors).flatMap((key) => key.match(/^rnn\.weight_hh(_.*)$/)?.slice(1) ?? []);
+  return suffixes.map((suffix) => ({
+    W_ih: matrix(tensors[`rnn.weight_ih${suffix}`]),
+    W_hh: matrix(tensors[`rnn.weight_hh${suffix}`]),
+    b_ih: biasOf(tensors[`rnn.bias_ih${suffix}`]),
+    b_hh: biasOf(tensors[`rnn.bias_hh${suffix}`]),
   }));
-  return { rnn, output: { W: matrix(weights['output.weight']), b: vector(weights['output.bias']) } };
+}
+
+function biasOf(tensor: PackedTensor | undefined): number[] {
+  return tensor === undefined ? [] : vector(tensor);
+}
+
+function networkOf({ options, weights, normalization, dropout }: PackedCase): Network {
+  return {
+    rnn: cellsOf(weights),
+    output: { W: matrix(weights['output.weight']), b: vector(weights['output.bias']) },
+    nonlinearity: options.nonlinearity,
+    isBidirectional: options.bidirectional,
+    features: options.output,
+    dropout,
+    normalization: normalization
+      ? { mean: vector(normalization.mean), std: vector(normalization.std) }
+      : undefined,
+  };
+}
+
+function gradientsOf({ gradients, dh0, dx, lengths }: PackedCase): Gradients {
+  const rnn = cellsOf(gradients).map(({ W_ih, W_hh, b_ih, b_hh }) => ({
+    dW_ih: W_ih,
+    dW_hh: W_hh,
+    db_ih: b_ih,
+    db_hh: b_hh,
+  }));
+  const output = { dW: matrix(gradients['output.weight']), db: vector(gradients['output.bias']) };
+  return { rnn, output, dh0: cube(dh0), dx: trim(cube(dx), lengths) };
+}
+
+/** Rows of all samples, one after the other, given back to each sample: [ΣK, O] → [B][K][O] */
+function bySample(rows: number[][], labels: number[][]): number[][][] {
+  let first = 0;
+  return labels.map(({ length }) => {
+    first += length;
+    return rows.slice(first - length, first);
+  });
 }
 
 export function unpackCase(packed: PackedCase): ClassifierFixture {
-  const network = networkOf(packed.weights);
-  const gradient = networkOf(packed.gradients);
+  const network = networkOf(packed);
   const h0 = packed.h0 === null ? zeroStates(network, packed.lengths.length) : cube(packed.h0);
   const weights = Object.entries(packed.weights).map(([key, tensor]) => [key, unpack(tensor)] as const);
   return {
     name: packed.name,
     point: { network, x: trim(cube(packed.x), packed.lengths), h0 },
     givesH0: packed.h0 !== null,
-    labels: packed.labels,
+    labels: { classes: packed.labels, ignored: -100 },
+    step: packed.step,
     weights: Object.fromEntries(weights),
     loss: packed.loss,
-    logits: matrix(packed.logits),
-    gradients: {
-      rnn: gradient.rnn.map(({ W_ih, W_hh, b_ih, b_hh }) => ({
-        dW_ih: W_ih,
-        dW_hh: W_hh,
-        db_ih: b_ih,
-        db_hh: b_hh,
-      })),
-      output: { dW: gradient.output.W, db: gradient.output.b },
-      dh0: cube(packed.dh0),
-      dx: trim(cube(packed.dx), packed.lengths),
-    },
+    logits: bySample(matrix(packed.logits), packed.labels),
+    gradients: gradientsOf(packed),
   };
 }
 
@@ -140,9 +168,13 @@ function read(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8'));
 }
 
+export function packedCases(): PackedCase[] {
+  const files = ['classifier-short.json', 'classifier-long.json', 'classifier-options.json'];
+  return files.flatMap((name) => (read(name) as { cases: PackedCase[] }).cases);
+}
+
 export function classifierFixtures(): ClassifierFixture[] {
-  const files = ['classifier-short.json', 'classifier-long.json'];
-  return files.flatMap((name) => (read(name) as { cases: PackedCase[] }).cases.map(unpackCase));
+  return packedCases().map(unpackCase);
 }
 
 interface PackedOptimizers {

@@ -3,22 +3,38 @@ import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
 import { networkOf } from '../engine/network/registry.ts';
 import { killWorker, teamOf } from '../engine/test-models.ts';
-import type { BatchRecipe, NetworkShape, Problem } from './arbitraries.ts';
-import { batchRecipe, dtype, problemFor } from './arbitraries.ts';
+import type { BatchRecipe, NetworkOptions, NetworkShape, Problem } from './arbitraries.ts';
+import { batchRecipe, dtype, plain, problemFor } from './arbitraries.ts';
 import type { Dtype, TensorLike } from './compare.ts';
 import { expectSameBits } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
-import { createModel, expectAllSameBits, inputOf, problemRows, weightGradients } from './engine-model.ts';
+import {
+  createModel,
+  dataOf,
+  deltaOf,
+  expectAllSameBits,
+  ignoring,
+  inputOf,
+  labelsOf,
+  lossOptions,
+  problemRows,
+  weightGradients,
+} from './engine-model.ts';
 import { law } from './profile.ts';
 
 /** Wide enough for a batch of some rows to engage three threads. */
-const shapes: NetworkShape[] = [
-  { inputSize: 3, hiddenSize: 31, outputSize: 3, numLayers: 2 },
-  { inputSize: 5, hiddenSize: 64, outputSize: 4, numLayers: 1 },
+const networks: Array<Pick<Kind, 'shape' | 'options'>> = [
+  { shape: { inputSize: 3, hiddenSize: 31, outputSize: 3, numLayers: 2 }, options: plain },
+  { shape: { inputSize: 5, hiddenSize: 64, outputSize: 4, numLayers: 1 }, options: plain },
+  {
+    shape: { inputSize: 3, hiddenSize: 19, outputSize: 3, numLayers: 2 },
+    options: { ...plain, isBidirectional: true, features: 'steps', dropout: 0.5 },
+  },
 ];
 
 interface Kind {
   shape: NetworkShape;
+  options: NetworkOptions;
   dtype: Dtype;
   threads: number;
 }
@@ -71,7 +87,7 @@ interface Expected {
  * same bits.
  */
 class Pair {
-  kind: Kind = { shape: shapes[0], dtype: 'float32', threads: 1 };
+  kind: Kind = { ...networks[0], dtype: 'float32', threads: 1 };
   #model: Model | null = null;
   #twin: Model | null = null;
   readonly #workers = new Set<Worker>();
@@ -79,8 +95,9 @@ class Pair {
   async create(kind: Kind): Promise<void> {
     await this.close();
     this.kind = kind;
-    const settings = { ...kind, network: problemFor(kind.shape, firstRecipe, kind.dtype).network };
-    this.#model = await createModel(settings, kind.threads);
+    const { shape, options, dtype: dtypeOf, threads } = kind;
+    const settings = problemFor(shape, firstRecipe, dtypeOf, options);
+    this.#model = await createModel(settings, threads);
     this.#twin = await createModel(settings, 0);
     this.#seeWorkers();
   }
@@ -95,8 +112,13 @@ class Pair {
     return this.#twin;
   }
 
+  /** What the models' dropout masks are made from. */
+  get seed(): number {
+    return this.problem(firstRecipe).network.dropout.seed;
+  }
+
   problem(recipe: BatchRecipe): Problem {
-    return problemFor(this.kind.shape, recipe, this.kind.dtype);
+    return problemFor(this.kind.shape, recipe, this.kind.dtype, this.kind.options);
   }
 
   #seeWorkers(): void {
@@ -256,7 +278,7 @@ function forwardCommand(recipe: BatchRecipe, meanwhile: Meanwhile): Command {
 
 function backwardCommand(meanwhile: Meanwhile): Command {
   const backward = (p: Problem | null) => (model: Model) =>
-    model.backward(p?.delta ?? [[1]], { inputGradient: true });
+    model.backward(p ? deltaOf(p) : [[1]], { inputGradient: true });
   return call(
     'backward()',
     meanwhile,
@@ -273,7 +295,7 @@ function backwardCommand(meanwhile: Meanwhile): Command {
 }
 
 function gradientsCommand(recipe: BatchRecipe, meanwhile: Meanwhile): Command {
-  const gradients = (p: Problem) => (model: Model) => model.gradients(x(p), p.labels, { h0: p.h0 });
+  const gradients = (p: Problem) => (model: Model) => model.gradients(x(p), labelsOf(p), lossOptions(p));
   return call(
     `gradients(${fc.stringify(recipe)})`,
     meanwhile,
@@ -343,13 +365,16 @@ async function trainTwin(twin: Model, p: Problem, size: number, training: Traini
     states.probabilities.push(copy(await twin.predict(x(p))));
   };
   const optimizer = twin.optimizer({ type: training.type, learningRate });
+  let step = 0;
   await remember();
   for (let epoch = 0; epoch < training.epochs; epoch++) {
     for (let first = 0; first < p.x.length; first += size) {
       const rows = p.x.map((_, b) => b).slice(first, first + size);
-      const part = problemRows({ ...p, h0: undefined }, rows);
+      const started = { ...p, h0: undefined, ...(p.step !== undefined && { step }) };
+      const part = problemRows(started, rows);
+      step++;
       twin.zeroGrad();
-      await twin.gradients(inputOf(part), part.labels);
+      await twin.gradients(inputOf(part), labelsOf(part), lossOptions(part));
       await optimizer.step();
       await remember();
     }
@@ -361,24 +386,22 @@ async function trainTwin(twin: Model, p: Problem, size: number, training: Traini
 function fitCommand(training: Training, meanwhile: Meanwhile): Command {
   const { recipe, tenths, epochs, type } = training;
   const sizeOf = (p: Problem) => Math.max(1, Math.ceil((p.x.length * tenths) / 10));
-  const train = (p: Problem, signal?: AbortSignal) => (model: Model) =>
-    model.fit(
-      { x: x(p), labels: p.labels },
-      {
-        ...{ epochs, batchSize: sizeOf(p), shuffle: false, optimizer: { type, learningRate } },
-        ...(signal ? { signal } : {}),
-      },
-    );
+  const train = (p: Problem, seed: number, signal?: AbortSignal) => (model: Model) =>
+    model.fit(dataOf(p), {
+      ...{ epochs, batchSize: sizeOf(p), shuffle: false, optimizer: { type, learningRate }, seed },
+      ...ignoring(p),
+      ...(signal ? { signal } : {}),
+    });
   return call(
     `fit(${fc.stringify(training)})`,
     meanwhile,
-    (pair) => train(pair.problem(recipe))(pair.model),
+    (pair) => train(pair.problem(recipe), pair.seed)(pair.model),
     async (_, pair) => {
       const p = pair.problem(recipe);
       const controller = new AbortController();
       const asked: Array<Promise<Outcome<TensorLike>>> = [];
       const running = pair.attempt(
-        () => train(p, controller.signal)(pair.model),
+        () => train(p, pair.seed, controller.signal)(pair.model),
         meanwhile,
         () => controller.abort(reason),
       );
@@ -437,11 +460,11 @@ function queueCommand(recipe: BatchRecipe): Command {
       const optimizer = model.optimizer({ type: 'sgd', learningRate });
       const calls = [
         model.forward(x(p), p.h0),
-        model.backward(p.delta),
-        model.gradients(x(p), p.labels).then(({ logits }) => logits),
+        model.backward(deltaOf(p)),
+        model.gradients(x(p), labelsOf(p), { ...lossOptions(p), h0: undefined }).then(({ logits }) => logits),
         optimizer.step().then(() => model.outputLayer.W),
         model.forward(x(p)),
-        model.backward(p.delta),
+        model.backward(deltaOf(p)),
         model.predict(x(p)),
       ];
       return (await Promise.all(calls)).map((tensor, k): Named[number] => [`call ${k}`, copy(tensor)]);
@@ -456,11 +479,13 @@ function queueCommand(recipe: BatchRecipe): Command {
   });
 }
 
-const kinds = fc.record({
-  shape: fc.constantFrom(...shapes),
-  dtype: dtype(),
-  threads: fc.constantFrom(2, 3, 1, 0),
-});
+const kinds = fc
+  .record({
+    network: fc.constantFrom(...networks),
+    dtype: dtype(),
+    threads: fc.constantFrom(2, 3, 1, 0),
+  })
+  .map(({ network, ...rest }): Kind => ({ ...network, ...rest }));
 
 const createCommand = (kind: Kind) =>
   new Command(`create(${fc.stringify(kind)})`, async (expected, pair) => {

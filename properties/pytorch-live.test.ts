@@ -1,11 +1,17 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, inject, it } from 'vitest';
-import { expectFixture } from './engine-fixture.ts';
+import { afterAll, describe, expect, inject, it } from 'vitest';
+import { RNNPhonemeClassifier } from '../engine/index.ts';
+import type { BatchRecipe, NetworkOptions } from './arbitraries.ts';
+import { plain, problemFor } from './arbitraries.ts';
+import { expectClose } from './compare.ts';
+import { expectFixture, expectPyTorchs } from './engine-fixture.ts';
+import { expectedDelta, inputOf, inShapeOfLogits, times, withModel } from './engine-model.ts';
 import type { PackedCase } from './fixtures.ts';
-import { unpackCase } from './fixtures.ts';
-
-const script = fileURLToPath(new URL('fixtures/make-fixtures.py', import.meta.url));
+import { packedCases, unpackCase } from './fixtures.ts';
 
 /** The first Python that has PyTorch, if there is one. */
 function findPython(): string | undefined {
@@ -21,7 +27,14 @@ function findPython(): string | undefined {
 
 const python = findPython();
 const isRequired = process.env.ELMAN_REQUIRE_TORCH === '1';
-const cases = process.env.ELMAN_PROFILE === 'deep' ? 40 : 2;
+const cases = process.env.ELMAN_PROFILE === 'deep' ? 200 : 20;
+
+/** Runs a script of properties/fixtures on what it is given. */
+function run(script: string, args: string[], input: unknown = null): string {
+  const path = fileURLToPath(new URL(`fixtures/${script}`, import.meta.url));
+  const options = { input: JSON.stringify(input), maxBuffer: 2 ** 28 };
+  return execFileSync(python ?? '', [path, ...args], options).toString();
+}
 
 describe('PyTorch on this machine', () => {
   it.runIf(isRequired)('is there, since ELMAN_REQUIRE_TORCH=1', () => {
@@ -29,12 +42,12 @@ describe('PyTorch on this machine', () => {
   });
 
   it.skipIf(python === undefined)(
-    'gives the same numbers for networks drawn just now',
+    'gives the same numbers for networks of all kinds drawn just now',
     async () => {
-      for (let k = 0; k < cases; k++) {
-        const seed = inject('lawSeed') + k;
-        const output = execFileSync(python ?? '', [script, '--one', String(seed)], { maxBuffer: 2 ** 28 });
-        const fixture = unpackCase(JSON.parse(output.toString()) as PackedCase);
+      const seed = inject('lawSeed');
+      const drawn: PackedCase[] = JSON.parse(run('make-fixtures.py', ['--random', `${seed}`, `${cases}`]));
+      for (const packed of drawn) {
+        const fixture = unpackCase(packed);
         for (const dtype of ['float64', 'float32'] as const) {
           try {
             await expectFixture(fixture, dtype, 0);
@@ -49,4 +62,69 @@ describe('PyTorch on this machine', () => {
     },
     300_000,
   );
+});
+
+/** Of the committed cases one of the plainest and one with most options, none of them with dropout. */
+const written = packedCases().filter(({ name }) =>
+  [
+    'B=9 T=6 I=13 H=7 O=3 L=3, varied lengths, h0 given',
+    'nonlinearity: relu, bidirectional: True, bias: False',
+  ].some((part) => name.includes(part)),
+);
+
+const saved: Array<[string, NetworkOptions, 'float32' | 'float64']> = [
+  ['a plain model in float32', plain, 'float32'],
+  ['a bidirectional model in float64', { ...plain, isBidirectional: true, features: 'steps' }, 'float64'],
+  [
+    'a bidirectional model of relu without biases in float32',
+    {
+      ...plain,
+      nonlinearity: 'relu',
+      isBidirectional: true,
+      hasBias: false,
+      features: 'mean',
+      isNormalized: true,
+    },
+    'float32',
+  ],
+];
+
+describe.skipIf(python === undefined)("a model's file", () => {
+  const folder = mkdtempSync(join(tmpdir(), 'elman-'));
+  const path = join(folder, 'model.safetensors');
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each(saved)('read in Python gives PyTorch the logits of %s', async (_, options, dtype) => {
+    const shape = { inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 };
+    const recipe: BatchRecipe = {
+      batch: 5,
+      time: 7,
+      lengths: 'varied',
+      form: 'list',
+      givesH0: false,
+      seed: 3,
+    };
+    const p = problemFor(shape, recipe, dtype, options);
+    const ours = await withModel(p, async (model) => {
+      await model.save(path);
+      return model.forward(inputOf(p));
+    });
+    const logits: number[][][] = JSON.parse(run('model-file.py', ['read', path], p.x));
+    // PyTorch computes in float64, whatever the file holds.
+    const [theirs, own] = [expectedDelta({ ...p, dtype: 'float64' }), expectedDelta(p)];
+    expectClose('logits of PyTorch', inShapeOfLogits(logits, p), theirs.logits, { atol: theirs.logitBounds });
+    expectClose('logits', ours, inShapeOfLogits(logits, p), { atol: times(own.logitBounds, 2) });
+  });
+
+  it.each(written)('written in Python makes the model that PyTorch has: $name', async (packed) => {
+    run('model-file.py', ['write', path], packed);
+    const model = await RNNPhonemeClassifier.load(path, { threads: 0 });
+    try {
+      await expectPyTorchs(model, unpackCase(packed));
+    } finally {
+      await model.close();
+    }
+  });
+
+  it('is tried in both kinds', () => expect(written).toHaveLength(2));
 });

@@ -5,13 +5,14 @@ import { problem, seed, seededVector } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { complexStep } from './complex-step.ts';
-import { differenceRounding, richardson } from './differences.ts';
+import { differenceRounding, isOneBranch, richardson } from './differences.ts';
 import { classifierFixtures } from './fixtures.ts';
 import { law } from './profile.ts';
-import type { Nested, Point } from './reference.ts';
+import type { Labels, Nested, Point } from './reference.ts';
 import {
   backward,
   clonePoint,
+  countOf,
   crossEntropy,
   flatten,
   forward,
@@ -49,12 +50,12 @@ function moved(point: Point, direction: Point, distance: number): Point {
 }
 
 /**
- * The gradient of the mean loss by every variable, h0 included. The contract's dx is not divided by B, so it
- * is here.
+ * The gradient of the mean loss by every variable, h0 included. The contract's dx is not divided by the
+ * number of losses, so it is here.
  */
-function lossGradient(point: Point, gradients: ReturnType<typeof gradientsOf>): Array<[string, Nested]> {
-  const B = point.x.length;
-  const dx = gradients.dx.map((sample) => sample.map((row) => row.map((value) => value / B)));
+function lossGradient(labels: Labels, gradients: ReturnType<typeof gradientsOf>): Array<[string, Nested]> {
+  const count = countOf(labels);
+  const dx = gradients.dx.map((sample) => sample.map((row) => row.map((value) => value / count)));
   return namedGradients({ ...gradients, dx });
 }
 
@@ -63,8 +64,8 @@ function dot(a: number[], b: number[]): number {
 }
 
 /** What rounding may do to the loss and to any one gradient: the largest bound of all. */
-function errorBounds({ point, labels }: Problem) {
-  const run = gradientsOf(point, labels);
+function errorBounds({ point, labels, step }: Problem) {
+  const run = gradientsOf(point, labels, step);
   const bounds = gradientBounds(point, run, labels, u);
   const largest = Math.max(...namedGradients(bounds).map(([, values]) => largestMagnitude(values)));
   const count = namedVariables(point).reduce((sum, [, values]) => sum + flatten(values).length, 0);
@@ -74,8 +75,8 @@ function errorBounds({ point, labels }: Problem) {
 
 describe('the reference', () => {
   it.each(classifierFixtures())('equals PyTorch: $name', (fixture) => {
-    const { point, labels } = fixture;
-    const run = gradientsOf(point, labels);
+    const { point, labels, step } = fixture;
+    const run = gradientsOf(point, labels, step);
     const bounds = gradientBounds(point, run, labels, u);
     expectClose('loss', run.loss, fixture.loss, { atol: bounds.loss });
     expectClose('logits', run.logits, fixture.logits, { atol: bounds.logits });
@@ -93,15 +94,15 @@ describe('the reference', () => {
     { p: problem({ ...small, width: 3, batch: 3 }, fc.constant('float64')) },
     { cases: 15 },
     ({ p }) => {
-      const run = gradientsOf(p.point, p.labels);
+      const run = gradientsOf(p.point, p.labels, p.step);
       const { gradient } = errorBounds(p);
       const zero = moved(p.point, p.point, -1);
-      const gradients = lossGradient(p.point, run);
+      const gradients = lossGradient(p.labels, run);
       namedVariables(zero).forEach(([name, values], k) => {
         const derivatives = rowsOf(values).map((row) =>
           row.map((_, i) => {
             row[i] = 1;
-            const { loss, derivative } = complexStep(p.point, p.labels, zero);
+            const { loss, derivative } = complexStep(p.point, p.labels, zero, p.step);
             row[i] = 0;
             expectClose('loss', loss, run.loss, { atol: 2 * errorBounds(p).loss });
             return derivative;
@@ -117,11 +118,11 @@ describe('the reference', () => {
     { p: problem({}, fc.constant('float64')), direction: seed() },
     { cases: 40 },
     ({ p, direction }) => {
-      const run = gradientsOf(p.point, p.labels);
+      const run = gradientsOf(p.point, p.labels, p.step);
       const d = unitDirection(p.point, direction);
-      const gradient = lossGradient(p.point, run).flatMap(([, values]) => flatten(values));
+      const gradient = lossGradient(p.labels, run).flatMap(([, values]) => flatten(values));
       const steps = namedVariables(d).flatMap(([, values]) => flatten(values));
-      const { derivative } = complexStep(p.point, p.labels, d);
+      const { derivative } = complexStep(p.point, p.labels, d, p.step);
       expectClose('∇loss · d', dot(gradient, steps), derivative, { atol: 2 * errorBounds(p).gradient });
     },
   );
@@ -131,11 +132,12 @@ describe('the reference', () => {
     { p: problem(small, fc.constant('float64')), direction: seed() },
     { cases: 60 },
     async ({ p, direction }) => {
-      const run = gradientsOf(p.point, p.labels);
+      const run = gradientsOf(p.point, p.labels, p.step);
       const d = unitDirection(p.point, direction);
-      const gradient = lossGradient(p.point, run).flatMap(([, values]) => flatten(values));
+      const gradient = lossGradient(p.labels, run).flatMap(([, values]) => flatten(values));
       const steps = namedVariables(d).flatMap(([, values]) => flatten(values));
-      const numeric = await richardson((distance) => lossOf(moved(p.point, d, distance), p.labels));
+      if (!isOneBranch(p.network, (distance) => forward(moved(p.point, d, distance), p.step))) return;
+      const numeric = await richardson((distance) => lossOf(moved(p.point, d, distance), p.labels, p.step));
       const rounding = differenceRounding(errorBounds(p).loss);
       expectClose('∇loss · d', dot(gradient, steps), numeric, {
         atol: 1e-8 * Math.hypot(...gradient) + rounding,
@@ -149,16 +151,26 @@ describe('the reference', () => {
     { cases: 40 },
     ({ p }) => {
       const run = forward(p.point);
-      const bounds = namedGradients(fixedDeltaBounds(p.point, run, p.delta, unitRoundoff('float32')));
+      const bounds = fixedDeltaBounds(p.point, run, p.delta, unitRoundoff('float32'));
+      const units = bounds.slopes.flat(3);
+      const undecided = units.filter((error) => error === 1).length;
+      // A relu within its error of the kink: then nothing is known of what lies below it, which must be rare.
+      if (undecided > 2 + units.length / 1000)
+        throw new Error(`${undecided} of ${units.length} are undecided`);
+      if (undecided > 0) return;
+      const allowed = namedGradients(bounds);
+      // delta is of size one in every reading.
+      const readings = Math.max(...p.delta.map((sample) => sample.length));
       namedGradients(backward(p.point, run, p.delta)).forEach(([name, values], k) => {
-        const [bound, most] = [largestMagnitude(bounds[k][1]), largestMagnitude(values)];
-        if (bound > 1e-2 * most + 1e-4) throw new Error(`${name}: bound ${bound}, largest value ${most}`);
+        const [bound, most] = [largestMagnitude(allowed[k][1]), largestMagnitude(values)];
+        if (bound > 1e-2 * most + 1e-4 * readings)
+          throw new Error(`${name}: bound ${bound}, largest value ${most}`);
       });
     },
   );
 
   it('has a loss of ln O at equal logits', () => {
-    expect(crossEntropy([[0, 0, 0, 0]], [2])).toBe(Math.log(4));
-    expectClose('loss', crossEntropy([[7, 7, 7]], [0]), Math.log(3), { atol: gamma(4, u) * 7 });
+    expect(crossEntropy([0, 0, 0, 0], 2)).toBe(Math.log(4));
+    expectClose('loss', crossEntropy([7, 7, 7], 0), Math.log(3), { atol: gamma(4, u) * 7 });
   });
 });

@@ -2,30 +2,50 @@ import { fc } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 import { Linear, RNNCell } from '../engine/index.ts';
 import type { Problem } from './arbitraries.ts';
-import { batchRecipe, gridMatrix, permutation, problem, problemFor, seed, size } from './arbitraries.ts';
+import {
+  batchRecipe,
+  cellsOnly,
+  gridMatrix,
+  permutation,
+  problem,
+  problemFor,
+  seed,
+  size,
+} from './arbitraries.ts';
 import { forwardBounds } from './bounds.ts';
 import type { TensorLike, Values } from './compare.ts';
 import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model, Named, Results } from './engine-model.ts';
 import {
+  cellOf,
+  dataOf,
+  deltaOf,
   expectAllClose,
   expectAllSameBits,
   expectedDelta,
   expectedLoss,
   expectSameResults,
+  ignoring,
   inputOf,
+  labelsOf,
+  lossOptions,
   problemRows,
+  readingsOf,
   runDelta,
   runLoss,
   setWeights,
+  times,
   weightGradients,
   withModel,
 } from './engine-model.ts';
 import { law } from './profile.ts';
 import type { Network, Point } from './reference.ts';
-import { forward } from './reference.ts';
+import { countOf, forward } from './reference.ts';
 
 const midSize = { time: 7, batch: 33 };
+
+/** Dropout's mask depends on the row's number in its batch. */
+const undropped = { fixed: { dropout: 0 } };
 
 function nested(values: Values): TensorLike {
   if (typeof values === 'object' && 'data' in values) return values;
@@ -58,14 +78,10 @@ function takeGradientRows(gradients: Named, rows: number[], dh0Scale = 1): Named
   });
 }
 
-function doubleRows(rows: number[][]): number[][] {
-  return rows.map((row) => row.map((value) => 2 * value));
-}
-
 describe('a batch', () => {
   law(
     'permuted permutes logits, dh0 and dx, and keeps the weight gradients',
-    { p: problem(midSize), order: seed() },
+    { p: problem({ ...midSize, ...undropped }), order: seed() },
     { cases: 100 },
     async ({ p, order }) => {
       const rows = permutation(p.x.length, order);
@@ -74,7 +90,7 @@ describe('a batch', () => {
         const after = await runLoss(model, problemRows(p, rows));
         const bounds = expectedLoss(problemRows(p, rows));
         const moved = takeRows(before.logits, 0, rows);
-        expectClose('logits', after.logits, moved, { atol: doubleRows(bounds.logitBounds) });
+        expectClose('logits', after.logits, moved, { atol: times(bounds.logitBounds, 2) });
         expectAllClose(after.gradients, takeGradientRows(before.gradients, rows), bounds.gradientBounds, 2);
       });
     },
@@ -82,10 +98,10 @@ describe('a batch', () => {
 
   law(
     'repeated keeps the loss and the averaged gradients',
-    { p: problem({ time: 7, batch: 17 }), times: fc.integer({ min: 2, max: 4 }) },
+    { p: problem({ time: 7, batch: 17, ...undropped }), repeats: fc.integer({ min: 2, max: 4 }) },
     { cases: 100 },
-    async ({ p, times }) => {
-      const rows = Array.from({ length: times }, () => p.x.map((_, b) => b)).flat();
+    async ({ p, repeats }) => {
+      const rows = Array.from({ length: repeats }, () => p.x.map((_, b) => b)).flat();
       await withModel(p, async (model) => {
         const once = await runLoss(model, p);
         const repeated = await runLoss(model, problemRows(p, rows));
@@ -95,7 +111,7 @@ describe('a batch', () => {
           atol: (bounds.lossBound ?? 0) + (wider.lossBound ?? 0),
         });
         // dh0 carries 1/B, so that a repeated row's share is smaller; the longer sum has the wider bound.
-        const expected = takeGradientRows(once.gradients, rows, 1 / times);
+        const expected = takeGradientRows(once.gradients, rows, 1 / repeats);
         expectAllClose(repeated.gradients, expected, bounds.gradientBounds, 2);
       });
     },
@@ -110,7 +126,7 @@ describe('backward', () => {
     async ({ p }) => {
       await withModel(p, async (model) => {
         const once = await runDelta(model, p);
-        const again = await model.backward(p.delta, { inputGradient: true });
+        const again = await model.backward(deltaOf(p), { inputGradient: true });
         const twice: Named = [...weightGradients(model), ['dh0', again.dh0], ['dx', again.dx]];
         twice.forEach(([name, values], k) => {
           const factor = name in batchAxis ? 1 : 2;
@@ -123,25 +139,12 @@ describe('backward', () => {
 
   law(
     'after zeroGrad does not depend on what came before',
-    { p: problem(midSize), q: problem(midSize) },
+    { p: problem(midSize), batch: batchRecipe(midSize) },
     { cases: 80 },
-    async ({ p, q }) => {
-      const other = { ...q, shape: p.shape, network: p.network };
+    async ({ p, batch }) => {
       const fresh = await withModel(p, (model) => runDelta(model, p));
       await withModel(p, async (model) => {
-        const { inputSize, hiddenSize, outputSize, numLayers } = p.shape;
-        const resized = (rows: number[][], width: number) =>
-          rows.map((row) => Array.from({ length: width }, (_, i) => row[i % row.length]));
-        await runLoss(model, {
-          ...other,
-          x: q.x.map((sample) => resized(sample, inputSize)),
-          labels: q.labels.map((label) => label % outputSize),
-          h0:
-            q.h0 &&
-            Array.from({ length: numLayers }, (_, l) =>
-              resized(q.point.h0[l % q.point.h0.length], hiddenSize),
-            ),
-        });
+        await runLoss(model, problemFor(p.shape, batch, p.dtype, p.options));
         expectSameResults(await runDelta(model, p), fresh);
       });
     },
@@ -156,11 +159,11 @@ describe('backward', () => {
         const plain = await runDelta(model, p);
         await model.forward(inputOf(p), p.h0);
         const part = problemRows(p, [0]);
-        await model.gradients(inputOf(part), part.labels);
+        await model.gradients(inputOf(part), labelsOf(part), lossOptions(part));
         await model.predict(inputOf(part));
-        await model.evaluate({ x: inputOf(part), labels: part.labels });
+        await model.evaluate(dataOf(part), ignoring(part));
         model.zeroGrad();
-        const { dh0, dx } = await model.backward(p.delta, { inputGradient: true });
+        const { dh0, dx } = await model.backward(deltaOf(p), { inputGradient: true });
         expectAllSameBits([...weightGradients(model), ['dh0', dh0], ['dx', dx]], plain.gradients);
       });
     },
@@ -175,8 +178,8 @@ describe('forward', () => {
     const before = JSON.stringify(snapshot());
     await withModel(p, async (model) => {
       await model.forward(input, p.h0);
-      await model.backward(p.delta);
-      await model.gradients(input, p.labels, { h0: p.h0 });
+      await model.backward(deltaOf(p));
+      await model.gradients(input, labelsOf(p), lossOptions(p));
     });
     expect(JSON.stringify(snapshot())).toBe(before);
   });
@@ -189,8 +192,11 @@ describe('forward', () => {
   });
 
   law(
-    'keeps every state within [−1, 1], however large the inputs and the weights',
-    { p: problem(midSize), scale: fc.constantFrom(1, 30, 1e3, 1e6) },
+    'keeps every state of tanh within [−1, 1], however large the inputs and the weights',
+    {
+      p: problem({ ...midSize, fixed: { nonlinearity: 'tanh' } }),
+      scale: fc.constantFrom(1, 30, 1e3, 1e6),
+    },
     { cases: 80 },
     async ({ p, scale }) => {
       const x = p.x.map((sample) => sample.map((row) => row.map((value) => value * scale)));
@@ -204,7 +210,7 @@ describe('forward', () => {
   );
 
   law(
-    'keeps the states of every step and layer',
+    'keeps the states of every step, layer and direction',
     { p: problem({ time: 7, batch: 17 }) },
     { cases: 80 },
     async ({ p }) => {
@@ -223,7 +229,7 @@ describe('forward', () => {
 
 function expectStates(
   model: Model,
-  { shape }: Problem,
+  { network }: Problem,
   states: number[][][],
   bounds: number[][][],
   b: number,
@@ -231,16 +237,17 @@ function expectStates(
 ): void {
   const { data, shape: extents } = model.hiddens[t];
   const [, B, H] = extents;
-  for (let l = 0; l < shape.numLayers; l++) {
-    const start = (l * B + b) * H;
+  for (let c = 0; c < network.rnn.length; c++) {
+    const start = (c * B + b) * H;
     const actual = Array.from({ length: H }, (_, j) => data[start + j]);
-    expectClose(`hiddens[${t}][${l}][${b}]`, actual, states[l][t], { atol: bounds[l][t] });
+    expectClose(`hiddens[${t}][${c}][${b}]`, actual, states[c][t], { atol: bounds[c][t] });
   }
 }
 
-function scaled({ rnn, output }: Network, factor: number): Network {
-  const times = (rows: number[][]) => rows.map((row) => row.map((value) => value * factor));
-  return { rnn: rnn.map((cell) => ({ ...cell, W_ih: times(cell.W_ih), W_hh: times(cell.W_hh) })), output };
+function scaled(network: Network, factor: number): Network {
+  const all = (rows: number[][]) => rows.map((row) => row.map((value) => value * factor));
+  const rnn = network.rnn.map((cell) => ({ ...cell, W_ih: all(cell.W_ih), W_hh: all(cell.W_hh) }));
+  return { ...network, rnn };
 }
 
 describe('a batch of NaN', () => {
@@ -249,7 +256,7 @@ describe('a batch of NaN', () => {
     { p: problem(midSize), batch: batchRecipe({ time: 13, batch: 33 }) },
     { cases: 60 },
     async ({ p, batch }) => {
-      const before = problemFor(p.shape, { ...batch, form: 'list' }, p.dtype);
+      const before = problemFor(p.shape, { ...batch, form: 'list' }, p.dtype, p.options);
       const x = before.x.map((sample) => sample.map((frame) => frame.map(() => Number.NaN)));
       const [fromDelta, fromLoss] = await withModel(p, async (model) => [
         await runDelta(model, p),
@@ -293,15 +300,19 @@ describe('a sample', () => {
 
   law(
     'with a label that is none of the classes is refused by name, and changes nothing',
-    { p: problem(midSize), label: fc.double(), row: fc.nat({ max: 1000 }) },
+    {
+      p: problem({ ...midSize, fixed: { features: 'last' } }),
+      label: fc.double(),
+      row: fc.nat({ max: 1000 }),
+    },
     { cases: 120 },
     async ({ p, label, row }) => {
       const wrong = row % p.x.length;
-      const labels = p.labels.map((right, b) => (b === wrong ? label : right));
+      const labels = p.labels.classes.map(([right], b) => (b === wrong ? label : right));
       const isClass = Number.isInteger(label) && label >= 0 && label < p.shape.outputSize;
       await withModel(p, async (model) => {
         const before = await runLoss(model, p);
-        const call = model.gradients(inputOf(p), labels, { h0: p.h0 });
+        const call = model.gradients(inputOf(p), labels, lossOptions(p));
         if (isClass) await call;
         else await expect(call).rejects.toThrow(`labels[${wrong}]: expected`);
         model.zeroGrad();
@@ -318,10 +329,10 @@ describe('the loss', () => {
       b: p.network.output.b.map(() => 0),
     };
     await withModel({ ...p, network: { ...p.network, output: zeroed } }, async (model) => {
-      const { loss } = await model.gradients(inputOf(p), p.labels, { h0: p.h0 });
+      const { loss } = await model.gradients(inputOf(p), labelsOf(p), lossOptions(p));
       const O = p.shape.outputSize;
-      // Exact exponentials of 0, a sum of O ones, a logarithm, and the mean of B equal numbers.
-      const atol = gamma(p.x.length + 10, unitRoundoff(p.dtype)) * Math.log(O);
+      // Exact exponentials of 0, a sum of O ones, a logarithm, and the mean of so many equal numbers.
+      const atol = gamma(countOf(p.labels) + 10, unitRoundoff(p.dtype)) * Math.log(O);
       expectClose('loss', loss, Math.log(O), { atol });
     });
   });
@@ -348,14 +359,19 @@ describe('the loss', () => {
     },
   );
 
-  law('is the one that evaluate reports', { p: problem(midSize) }, { cases: 50 }, async ({ p }) => {
-    const started = { ...p, h0: undefined, point: withoutH0(p.point) };
-    await withModel(p, async (model) => {
-      const { loss } = await model.evaluate({ x: inputOf(p), labels: p.labels });
-      const expected = expectedLoss(started);
-      expectClose('loss', loss, expected.loss ?? 0, { atol: expected.lossBound ?? 0 });
-    });
-  });
+  law(
+    'without dropout is the one that evaluate reports',
+    { p: problem(midSize) },
+    { cases: 50 },
+    async ({ p }) => {
+      const started = { ...p, h0: undefined, step: undefined, point: withoutH0(p.point) };
+      await withModel(p, async (model) => {
+        const { loss } = await model.evaluate(dataOf(p), ignoring(p));
+        const expected = expectedLoss(started);
+        expectClose('loss', loss, expected.loss ?? 0, { atol: expected.lossBound ?? 0 });
+      });
+    },
+  );
 });
 
 function withoutH0(point: Point): Point {
@@ -372,15 +388,13 @@ describe('predict', () => {
       await withModel(
         { ...p, network: { ...p.network, output: { ...p.network.output, W } } },
         async (model) => {
-          const { data, shape } = await model.predict(inputOf(p));
-          const [B, O] = shape;
-          const atol = gamma(2 * O + 2, unitRoundoff(p.dtype));
-          for (let b = 0; b < B; b++) {
-            const row = Array.from({ length: O }, (_, o) => data[b * O + o]);
+          const rows = readingsOf(await model.predict(inputOf(p)), p).flat();
+          const atol = gamma(2 * p.shape.outputSize + 2, unitRoundoff(p.dtype));
+          rows.forEach((row, k) => {
             expect(row.every((value) => value >= 0 && value <= 1)).toBe(true);
             const total = row.reduce((sum, value) => sum + value, 0);
-            expectClose(`Σ probabilities[${b}]`, total, 1, { atol });
-          }
+            expectClose(`Σ probabilities[${k}]`, total, 1, { atol });
+          });
         },
       );
     },
@@ -390,14 +404,14 @@ describe('predict', () => {
 describe('the classifier', () => {
   law(
     'of L layers equals L cells stepped by hand, forward and backward',
-    { p: problem({ layers: 4, time: 6, batch: 17 }).map(equalLengths) },
+    { p: problem({ layers: 4, time: 6, batch: 17, fixed: cellsOnly }).map(equalLengths) },
     { cases: 80 },
     async ({ p }) => {
       const byHand = stepByHand(p);
       const bounds = expectedDelta(p);
       await withModel(p, async (model) => {
         const whole = await runDelta(model, p);
-        expectClose('logits', whole.logits, byHand.logits, { atol: doubleRows(bounds.logitBounds) });
+        expectClose('logits', whole.logits, byHand.logits, { atol: times(bounds.logitBounds, 2) });
         expectAllClose(whole.gradients, byHand.gradients, bounds.gradientBounds, 2);
       });
     },
@@ -436,14 +450,7 @@ function stepByHand(p: Problem): Results {
   const { shape, dtype, network, point } = p;
   const T = p.x[0].length;
   const B = p.x.length;
-  const cells = network.rnn.map(({ W_ih, W_hh, b_ih, b_hh }, l) => {
-    const cell = new RNNCell(l === 0 ? shape.inputSize : shape.hiddenSize, shape.hiddenSize, {
-      dtype,
-      seed: 1,
-    });
-    cell.initWeights(W_ih, W_hh, b_ih, b_hh);
-    return cell;
-  });
+  const cells = network.rnn.map((_, l) => cellOf(p, l));
   const layer = new Linear(shape.hiddenSize, shape.outputSize, { dtype, seed: 1 });
   layer.initWeights(network.output.W, network.output.b);
   const inputs = Array.from({ length: T }, (_, t) => matrixOf(p.x.map((sample) => sample[t])));
@@ -457,7 +464,7 @@ function stepByHand(p: Problem): Results {
   const top = cells.length - 1;
   const logits = copyOf(layer.forward(states[top][T]));
   const dh = states.map(() => zeroTensor(B, shape.hiddenSize));
-  dh[top] = copyOf(layer.backward(p.delta));
+  dh[top] = copyOf(layer.backward(p.delta.map(([row]) => row)));
   const dx = { data: new Float64Array(B * T * shape.inputSize), shape: [B, T, shape.inputSize] };
   for (let t = T - 1; t >= 0; t--) {
     let above = zeroTensor(B, shape.hiddenSize);
@@ -472,14 +479,13 @@ function stepByHand(p: Problem): Results {
       dx.data.set(row, (b * T + t) * shape.inputSize);
     }
   }
-  const gradients = cells.flatMap(
-    (cell, l): Named => [
-      [`rnn[${l}].dW_ih`, cell.dW_ih],
-      [`rnn[${l}].dW_hh`, cell.dW_hh],
-      [`rnn[${l}].db_ih`, cell.db_ih],
-      [`rnn[${l}].db_hh`, cell.db_hh],
-    ],
-  );
+  const gradients = cells.flatMap(({ dW_ih, dW_hh, db_ih, db_hh }, l): Named => {
+    const biases: Named = [
+      [`rnn[${l}].db_ih`, db_ih],
+      [`rnn[${l}].db_hh`, db_hh],
+    ];
+    return [[`rnn[${l}].dW_ih`, dW_ih], [`rnn[${l}].dW_hh`, dW_hh], ...(p.options.hasBias ? biases : [])];
+  });
   const dh0 = {
     data: dh.flatMap(({ data }) => Array.from(data, (v) => v / B)),
     shape: [cells.length, B, shape.hiddenSize],
