@@ -12,7 +12,7 @@ export default defineConfig({
       'engine/network/{loss,reduce}.test.ts',
       'engine/training/{batch-order,fit,schedules}.test.ts',
       'engine/{classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
-      'properties/{between-steps,gradients,structure,training,optimizers,pytorch,memory-plan}.test.ts',
+      'properties/{between-steps,dropout,gradients,memory-plan,optimizers,options,pytorch,structure,training}.test.ts',
     ],
     maxWorkers: 1,
     testTimeout: 60_000,

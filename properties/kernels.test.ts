@@ -397,7 +397,7 @@ describe.each(makers)('%s kernels', (maker) => {
     const { dtype, k, n, seed } = input;
     const bench = new Bench(maker, dtype, seed);
     const before = seed % 5;
-    const behind = (seed >> 3) % 5;
+    const behind = (seed >>> 3) % 5;
     const bytes = realBytes(dtype);
     for (const how of ['packTransposed', 'packPlain'] as const) {
       const [rows, columns] = how === 'packTransposed' ? [n, k] : [k, n];
