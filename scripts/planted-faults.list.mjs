@@ -11,8 +11,13 @@ const reduction = assembly('reduction');
 const loss = assembly('loss');
 const cell = 'engine/cells/elman-cell.ts';
 const lane = 'engine/network/lane.ts';
+const laneBackward = 'engine/network/lane-backward.ts';
+const laneLoss = 'engine/network/lane-loss.ts';
+const lanePrograms = 'engine/network/lane-programs.ts';
+const calls = 'engine/network/call-programs.ts';
+const epoch = 'engine/network/epoch-program.ts';
+const update = 'engine/network/update-program.ts';
 const reduce = 'engine/network/reduce.ts';
-const programs = 'engine/network/programs.ts';
 const plan = 'engine/parallel/lane-plan.ts';
 const barrier = 'engine/parallel/barrier.ts';
 const optimizers = 'engine/training/optimizers.ts';
@@ -129,38 +134,106 @@ export const faults = [
   fault(
     'dW_hh takes h_t for h_{t−1}',
     cell,
-    'dz.stride,\n    h.at,\n    h.stride,',
-    'dz.stride,\n    h.at + block.rows * h.pitch,\n    h.stride,',
+    'product(gradients.W_hh, hiddenSize, hiddenSize, foundStates(block))',
+    'product(gradients.W_hh, hiddenSize, hiddenSize, madeStates(block))',
     laws,
   ),
-  fault('backward leaves the first step out', cell, 'at >= 0; at -= step', 'at > 0; at -= step', laws),
+  fault(
+    'backward leaves the first step out',
+    cell,
+    'i < steps; i++) {\n    const t = reverse ? i : steps - 1 - i;',
+    'i < steps - 1; i++) {\n    const t = reverse ? i : steps - 1 - i;',
+    laws,
+  ),
+  fault(
+    'a row goes on past its end',
+    cell,
+    'let row = rowsAt(lengths, t); row < rows; row++',
+    'let row = rowsAt(lengths, t); row < 0; row++',
+    laws,
+  ),
+  fault(
+    'in reverse, steps behind a row’s end have gradients',
+    cell,
+    'if (!reverse) continue;',
+    'continue;',
+    laws,
+  ),
+  fault(
+    'in reverse, dh0 comes from frame 0',
+    cell,
+    '((lengths[row] - 1) * rows + row) * dz.pitch',
+    'row * dz.pitch',
+    laws,
+  ),
+  fault(
+    'what the other direction has made is left out of a layer’s input',
+    cell,
+    'let part = 1; part < x.length; part++',
+    'let part = 1; part < 1; part++',
+    laws,
+  ),
   fault(
     'the layer below gets no gradient',
-    lane,
-    'if (l > 0) cellInputGradient',
-    'if (l > 9) cellInputGradient',
+    laneBackward,
+    'if (l > 0) layerInputGradient',
+    'if (l > 9) layerInputGradient',
     laws,
   ),
   fault(
     'padding is read: lengths are ignored',
     lane,
-    'if (i < block.count) {\n      length = block.batch.lengths[block.firstRank + i];',
-    'if (i < block.count) {\n      length = stepsOf(block);',
+    'if (i < block.count) {\n      length = block.lengths[i];',
+    'if (i < block.count) {\n      length = steps;',
     laws,
   ),
   fault(
-    'logits come from the longest row’s last step',
+    'the mean is over the steps of the longest row',
     lane,
-    'const length = i < block.count ? block.batch.lengths[block.firstRank + i] : 1;',
-    'const length = stepsOf(block);',
+    '1, g.hiddenPanels, 1 / length)',
+    '1, g.hiddenPanels, 1 / block.workspace.steps)',
+    laws,
+  ),
+  fault(
+    'masks go by the length of rows',
+    lane,
+    'positionOf(block, i), layer)',
+    'block.firstRank + i, layer)',
+    ['dropout'],
+  ),
+  fault(
+    'the way back takes the masks of another layer',
+    laneBackward,
+    'dropUnits(tools, block, l - 1, p, part, part)',
+    'dropUnits(tools, block, l, p, part, part)',
+    laws,
+  ),
+  fault(
+    'dx is not divided by the deviation',
+    laneBackward,
+    'if (g.normalized) k.normalizeRows(rowAt(dx, i)',
+    'if (g.normalized && g.inputSize < 0) k.normalizeRows(rowAt(dx, i)',
+    laws,
+  ),
+  fault(
+    'labels that do not count are divided by',
+    'engine/data/read-labels.ts',
+    'if (label >= 0) counted[i]++;',
+    'counted[i]++;',
     laws,
   ),
   fault('h0 is ignored', lane, 'if (!memory) return;', 'if (!memory || g.numLayers > 0) return;', laws),
-  fault('dh0 is not divided', lane, 'g.hiddenSize, block.batch.rows)', 'g.hiddenSize, 1)', laws),
-  fault('dx is divided', lane, 'length, g.inputSize, 1)', 'length, g.inputSize, block.batch.rows)', laws),
+  fault('dh0 is not divided', laneBackward, 'g.hiddenSize, divisor)', 'g.hiddenSize, 1)', laws),
+  fault(
+    'dx is divided',
+    laneBackward,
+    'length, g.inputSize, 1)',
+    'length, g.inputSize, block.batch.rows)',
+    laws,
+  ),
   fault(
     'the label is off by one',
-    lane,
+    laneLoss,
     'rowDelta(loss, label, reals,',
     'rowDelta(loss, (label + 1) % g.outputSize, reals,',
     laws,
@@ -168,16 +241,38 @@ export const faults = [
   fault(
     'logits come back in the order of lengths',
     lane,
-    'memory.logits + block.batch.positions[block.firstRank + i] *',
-    'memory.logits + (block.firstRank + i) *',
+    'memory.logits / g.realBytes + positionOf(block, i) * size',
+    'memory.logits / g.realBytes + (block.firstRank + i) * size',
     laws,
   ),
   fault(
     'garbage behind the last parameter counts in the norm',
-    lane,
+    laneBackward,
     'reals.fill(0, first + g.parameterCount, first + g.blockSize);',
     'reals.fill(1, first + g.parameterCount, first + g.blockSize);',
     training,
+  ),
+
+  fault(
+    'relu passes gradients where h is 0',
+    matmul,
+    'v128.gt<real>(v128.load(h), zero)',
+    'v128.ge<real>(v128.load(h), zero)',
+    laws,
+  ),
+  fault(
+    'half of the columns are not normalized',
+    gather,
+    'v128.sub<real>(v128.load(at, 16), v128.load(m, 16))',
+    'v128.load(at, 16)',
+    laws,
+  ),
+  fault(
+    'a panel’s second half repeats the mask of its first',
+    assembly('dropout'),
+    'masked(to + 16, from + 16, v128.ge<u32>(finishV(v128.xor(place, unit)), least), s);',
+    'masked(to + 16, from + 16, kept, s);',
+    ['dropout'],
   ),
 
   // Reduction, steps, plan.
@@ -204,9 +299,9 @@ export const faults = [
   ),
   fault(
     'a lane’s second block overwrites the first',
-    programs,
-    'inputGradient: call?.inputGradient ?? false,\n    });\n    add = true;',
-    'inputGradient: call?.inputGradient ?? false,\n    });\n    add = false;',
+    lanePrograms,
+    '    add = true;',
+    '    add = false;',
     laws,
   ),
   fault(
@@ -218,50 +313,50 @@ export const faults = [
   ),
   fault(
     'training packs the weights of an older step',
-    programs,
-    '    const tools = thread.tools(place);\n    yield* packWeights(thread, parity, place);',
-    '    const tools = thread.tools(place);\n    yield* packWeights(thread, 0, place);',
+    epoch,
+    'yield* packWeights(thread, parity, place);',
+    'yield* packWeights(thread, 0, place);',
     training,
   ),
   fault(
     'backward takes the weights that forward packed',
-    programs,
+    calls,
     '  yield* packWeights(thread, 0, place);\n  const visit = (lane: number): void => {\n    let add',
-    '  yield resetLanes(thread);\n  const visit = (lane: number): void => {\n    let add',
+    '  yield () => Atomics.store(thread.control.words, 3, 0);\n  const visit = (lane: number): void => {\n    let add',
     ['structure'],
   ),
   fault(
     'the parity is flipped before the update',
-    programs,
+    epoch,
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    if (finite) {',
     'const counts = countStep(job.optimizer, readCounts(reals, parity));\n    Atomics.store(words, Word.parity, 1 - parity);\n    if (finite) {',
     ['between-steps'],
   ),
   fault(
     'the parity is not flipped',
-    programs,
+    epoch,
     'Atomics.store(words, Word.parity, 1 - parity);',
     'Atomics.store(words, Word.parity, parity);',
     training,
   ),
-  fault('the norm is not the root', programs, 'return Math.sqrt(sum);', 'return sum;', training),
+  fault('the norm is not the root', update, 'return Math.sqrt(sum);', 'return sum;', training),
   fault(
     'the first lane is claimed by nobody',
-    programs,
+    lanePrograms,
     'Atomics.store(thread.control.words, Word.nextLane, 0);',
     'Atomics.store(thread.control.words, Word.nextLane, 1);',
     laws,
   ),
   fault(
     'lanes are added before all are done',
-    programs,
+    lanePrograms,
     '    yield null;\n  }\n  yield leader;',
     '    yield null;\n  }\n  leader();',
     threads,
   ),
   fault(
     'the norm is taken before all its parts are there',
-    programs,
+    epoch,
     '    yield nothing;\n\n    const norm = globalNorm(thread, tools, runs);',
     '    const norm = globalNorm(thread, tools, runs);',
     threads,
