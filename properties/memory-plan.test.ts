@@ -2,7 +2,7 @@ import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
 import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
-import { type BatchSpec, blockWorkspace, planBatch } from '../engine/network/batch-memory.ts';
+import { type BatchSpec, blockWorkspace, forwardOnly, planBatch } from '../engine/network/batch-memory.ts';
 import { geometryOf, type OutputMode } from '../engine/network/geometry.ts';
 import { planModel } from '../engine/network/model-memory.ts';
 import { laneCount, laneStart, orderByLength } from '../engine/parallel/lane-plan.ts';
@@ -108,6 +108,20 @@ describe('memory plan', () => {
     expect(g.blockSize - offset).toBeLessThan(8);
     expect(g.blockSize % 8).toBe(0);
   });
+});
+
+describe('the memory of a training step', () => {
+  test.prop([shape, dtype, maker])(
+    'does not grow with the batch, once there are as many lanes as there may be and blocks are full',
+    (shape, dtype, maker) => {
+      const g = geometryOf(shape, dtype, maker);
+      const bytes = (rows: number) => {
+        const sizes = { rows, steps: 20, time: 20, threads: 4, inputFrames: 0, start: 0 };
+        return planBatch(g, { ...sizes, ...forwardOnly, gradients: true, results: false }).end;
+      };
+      expect(planned(() => bytes(1_000_000))).toBe(planned(() => bytes(64 * 16)));
+    },
+  );
 });
 
 describe('lane plan', () => {
