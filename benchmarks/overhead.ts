@@ -7,6 +7,7 @@ import { growth } from './overhead/growth.ts';
 import { identityCost } from './overhead/identity.ts';
 import { memory } from './overhead/memory.ts';
 import { oddSizes } from './overhead/odd-sizes.ts';
+import { optionCosts } from './overhead/options.ts';
 import { kernelShare } from './overhead/share.ts';
 import { speedUp } from './overhead/speed-up.ts';
 import { LARGE, MEDIUM, SIZES, SMALL, TINY } from './sizes.ts';
@@ -36,6 +37,7 @@ const SECTIONS: Readonly<Record<string, () => void | Promise<void>>> = {
   calls: () => callOverhead(usual, effort),
   threads: () => engagement([TINY, ...all], effort),
   odd: () => oddSizes(effort),
+  options: () => optionCosts(effort),
   growth: () => growth(effort),
   memory: () => memory(all),
 };

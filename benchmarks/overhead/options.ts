@@ -1,0 +1,75 @@
+import { type ClassifierOptions, RNNPhonemeClassifier } from '../../engine/index.ts';
+import { CORES } from '../machine.ts';
+import { asyncContestant, type Contestant, measureRounds, timesOf } from '../rounds.ts';
+import { MEDIUM, modelOptions, seededData } from '../sizes.ts';
+import { pairedRatios, quantile } from '../statistics.ts';
+import { networkBehind, stepsPerFit, withModels } from '../steps.ts';
+import { digits, markdownTable, percent } from '../table.ts';
+import type { Effort } from './effort.ts';
+
+/** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
+
+const { B, T, I } = MEDIUM;
+const row = (value: number) => new Array<number>(I).fill(value);
+
+const VARIANTS: Readonly<Record<string, Partial<ClassifierOptions>>> = {
+  plain: {},
+  "nonlinearity: 'relu'": { nonlinearity: 'relu' },
+  'bias: false': { bias: false },
+  "output: 'mean'": { output: 'mean' },
+  "output: 'steps'": { output: 'steps' },
+  normalization: { normalization: { mean: row(0.1), std: row(1.5) } },
+  'dropout: 0.2': { dropout: 0.2 },
+  bidirectional: { bidirectional: true },
+};
+
+export async function optionCosts({ rounds, seconds }: Effort): Promise<void> {
+  const names = Object.keys(VARIANTS);
+  const made = names.map((name) =>
+    RNNPhonemeClassifier.create({ ...modelOptions(MEDIUM), threads: CORES, ...VARIANTS[name] }),
+  );
+  const rows = await withModels(made, async (...models) => {
+    const contestants = models.map((model, i) => fitOf(names[i], model));
+    const times = await measureRounds(contestants, rounds, seconds);
+    const work = models.map(operationsOf);
+    return names.slice(1).map((name, i) => {
+      const ratios = pairedRatios(timesOf(times, name), timesOf(times, 'plain'));
+      const operations = work[i + 1] / work[0];
+      const costs = ratios.map((ratio) => ratio / operations - 1);
+      const quartiles = [0.25, 0.75].map((q) => percent(quantile(costs, q))).join(' – ');
+      return [
+        ...[name, digits(quantile(ratios, 0.5)), digits(operations)],
+        ...[percent(quantile(costs, 0.5)), quartiles],
+      ];
+    });
+  });
+  console.log(`\n## Options against the plain model, inside fit, ${CORES} threads\n`);
+  const header = [
+    'option',
+    'time over plain',
+    'operations over plain',
+    'slower an operation by',
+    'quartiles',
+  ];
+  console.log(markdownTable(header, rows));
+}
+
+/** The matrix products of a step, by the model's own table of parameters. */
+function operationsOf(model: RNNPhonemeClassifier): number {
+  const { g } = networkBehind(model);
+  const size = ({ W_ih, W_hh }: (typeof g.cells)[number]) => W_ih.size + W_hh.size;
+  const cells = g.cells.reduce((sum, cell) => sum + 3 * size(cell), 0);
+  const unneeded = g.cells.slice(0, g.directions).reduce((sum, { W_ih }) => sum + W_ih.size, 0);
+  return 2 * B * (T * (cells - unneeded) + (g.output === 'steps' ? T : 1) * 3 * g.W.size);
+}
+
+function fitOf(name: string, model: RNNPhonemeClassifier): Contestant {
+  const rows = B * stepsPerFit(MEDIUM);
+  const data = seededData(MEDIUM, { rows });
+  const perStep = { data: Int32Array.from({ length: rows * T }, (_, i) => (i * 7) % 48), shape: [rows, T] };
+  const labels = model.output === 'steps' ? perStep : data.labels;
+  const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
+  return asyncContestant(name, () =>
+    model.fit({ x: data.x, labels }, { batchSize: B, shuffle: false, optimizer }),
+  );
+}
