@@ -44,3 +44,16 @@ export function checkLoss(peer: Peer, expected: number): void {
     throw new Error(`${peer.name} computes the loss ${peer.loss}, elman ${expected}: not the same model.`);
   }
 }
+
+/** The frames of a batch of one sequence. */
+export function framesOf({ size, data }: Problem): Float32Array[] {
+  const values = Float32Array.from(data.x.data);
+  return Array.from({ length: size.T }, (_, t) => values.subarray(t * size.I, (t + 1) * size.I));
+}
+
+/** Softmax cross-entropy of one row of logits. */
+export function lossOfLogits(logits: ArrayLike<number>, label: number): number {
+  const values = Array.from(logits);
+  const most = Math.max(...values);
+  return Math.log(values.reduce((sum, y) => sum + Math.exp(y - most), 0)) + most - values[label];
+}

@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import tf from '@tensorflow/tfjs';
 import { syncContestant } from '../rounds.ts';
 import { O } from '../sizes.ts';
-import type { Peer, Problem } from './problem.ts';
+import { framesOf, lossOfLogits, type Peer, type Problem } from './problem.ts';
 
 /**
  * The model in TensorFlow.js, by core operations and so without the layers library's overhead: the input
@@ -36,6 +36,53 @@ export async function tfjsStep(problem: Problem, backend: 'cpu' | 'wasm'): Promi
 }
 
 type Variables = ReadonlyMap<string, tf.Variable>;
+
+/** A frame of a stream: a matmul and a tanh a layer, the states kept from call to call. */
+export async function tfjsStream(problem: Problem, backend: 'cpu' | 'wasm'): Promise<Peer> {
+  await tf.setBackend(backend);
+  const model = variables(problem);
+  const frames = framesOf(problem);
+  const sequence = (): Float32Array => streamOf(problem, model, frames);
+  const loss = lossOfLogits(sequence(), problem.data.labels[0]);
+  const { name, measure } = syncContestant(`tfjs ${tf.version_core} ${backend}`, sequence);
+  return {
+    ...{ name, threads: 1, loss },
+    measure: async (seconds) => {
+      await tf.setBackend(backend);
+      return (await measure(seconds)) / frames.length;
+    },
+    close: async () => {
+      await tf.setBackend(backend);
+      tf.dispose([...model.values()]);
+    },
+  };
+}
+
+/** The logits of the last frame; those of every frame are read, as a service would. */
+function streamOf({ size }: Problem, model: Variables, frames: readonly Float32Array[]): Float32Array {
+  const weight = (name: string): tf.Variable<tf.Rank.R2> => model.get(name) as tf.Variable<tf.Rank.R2>;
+  let states = Array.from({ length: size.L }, () => tf.zeros([1, size.H]) as tf.Tensor2D);
+  let logits = new Float32Array(0);
+  for (const frame of frames) {
+    const next = tf.tidy(() => {
+      let x = tf.tensor2d(frame, [1, size.I]);
+      const made = states.map((state, l) => {
+        const input = tf.matMul(x, weight(`rnn.weight_ih_l${l}`), false, true);
+        const recurrent = tf.matMul(state, weight(`rnn.weight_hh_l${l}`), false, true);
+        const bias = tf.add(weight(`rnn.bias_ih_l${l}`), weight(`rnn.bias_hh_l${l}`));
+        x = tf.tanh(tf.addN([input, recurrent, tf.reshape(bias, [1, size.H])])) as tf.Tensor2D;
+        return x;
+      });
+      const y = tf.add(tf.matMul(x, weight('output.weight'), false, true), weight('output.bias'));
+      logits = y.dataSync() as Float32Array<ArrayBuffer>;
+      return made;
+    });
+    tf.dispose(states);
+    states = next;
+  }
+  tf.dispose(states);
+  return logits;
+}
 
 function variables(problem: Problem): Variables {
   const entries = [...problem.weights].map(([name, { data, shape }]): [string, tf.Variable] => [

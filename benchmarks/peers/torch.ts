@@ -32,14 +32,24 @@ export function findTorch(): string | undefined {
 /** PyTorch's idle threads spin for a while after their last work: whoever is next must not be slowed down by it. */
 const COOL_DOWN_MS = 60;
 
-export async function torchStep(problem: Problem, python: string, threads: number): Promise<Peer> {
+/** What is timed: a training step on the batch, or one frame of a stream (of a batch of one sequence). */
+export type TorchWork = 'step' | 'stream';
+
+export async function torchStep(
+  problem: Problem,
+  python: string,
+  threads: number,
+  work: TorchWork = 'step',
+): Promise<Peer> {
   const folder = mkdtempSync(join(tmpdir(), 'elman-torch-'));
   const file = join(folder, 'problem.bin');
   writeFileSync(file, packProblem(problem));
   const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env: environment(threads) });
   const talk = conversation(child);
   const weights = [...problem.weights].map(([name, { shape }]) => [name, shape]);
-  const started = await talk(JSON.stringify({ file, size: problem.size, classes: O, threads, weights }));
+  const started = await talk(
+    JSON.stringify({ file, size: problem.size, classes: O, threads, weights, work }),
+  );
   rmSync(folder, { recursive: true });
   return {
     name: `PyTorch ${started.version}, ${threads} thread${threads === 1 ? '' : 's'}`,

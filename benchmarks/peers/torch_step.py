@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""One training step of the benchmark's model in PyTorch: forward, mean cross-entropy, backward.
+"""The benchmark's model in PyTorch: a training step (forward, mean cross-entropy, backward), or a stream's.
 
 Started by benchmarks/peers/torch.ts, which talks to it line by line. The first line of input is a JSON object
-    {"file": path, "size": {B, T, I, H, L}, "classes": O, "threads": n, "weights": [[name, shape], ...]}
+    {"file": path, "size": {B, T, I, H, L}, "classes": O, "threads": n, "weights": [[name, shape], ...],
+     "work": "step" or "stream"}
 where the file holds float32 weights in that order, then x [B, T, I] in float32, then the labels in int32. The
 answer is {"loss": ..., "version": ...}. Every further line is a number of seconds, for which the step is repeated;
-the answer is {"seconds": the median step}.
+the answer is {"seconds": the median step}. Of a stream, a step is one frame, and the loss that of the last one.
 """
 import json
 import sys
@@ -51,6 +52,16 @@ def step(model, x, labels):
     return loss
 
 
+@torch.no_grad()
+def stream(model, x, labels):
+    """All frames of x [1, T, I], one call of the model each."""
+    states = None
+    for t in range(x.shape[1]):
+        last, states = model.rnn(x[:, t : t + 1], states)
+        logits = model.output(last[:, 0])
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
 def answer(values):
     print(json.dumps(values), flush=True)
 
@@ -59,14 +70,15 @@ def main():
     task = json.loads(sys.stdin.readline())
     torch.set_num_threads(task["threads"])
     model, x, labels = load(task)
-    answer({"loss": step(model, x, labels).item(), "version": torch.__version__})
+    work, units = (stream, x.shape[1]) if task["work"] == "stream" else (step, 1)
+    answer({"loss": work(model, x, labels).item(), "version": torch.__version__})
     for line in sys.stdin:
         end = time.perf_counter() + float(line)
         times = []
         while not times or time.perf_counter() < end:
             begun = time.perf_counter()
-            step(model, x, labels)
-            times.append(time.perf_counter() - begun)
+            work(model, x, labels)
+            times.append((time.perf_counter() - begun) / units)
         answer({"seconds": sorted(times)[len(times) // 2]})
 
 

@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util';
+import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { describeMachine, machineLine } from '../machine.ts';
+import { measureRounds, syncContestant, timesOf } from '../rounds.ts';
+import { modelOptions, nameOf, type Size } from '../sizes.ts';
+import { median, pairedRatios, summarise } from '../statistics.ts';
+import { digits, duration, markdownTable, percent } from '../table.ts';
+import { checkLoss, framesOf, lossOfLogits, type Peer, type Problem, problemOf } from './problem.ts';
+import { tfjsStream } from './tfjs.ts';
+import { findTorch, torchStep } from './torch.ts';
+
+/**
+ * One frame of live input, from the frame to the logits, in several libraries by turns: `npm run bench:streams`. The
+ * loss of the last frame must agree before anything is timed.
+ */
+const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const [rounds, seconds] = options.quick ? [3, 0.1] : [11, 0.5];
+const SIZES: readonly Size[] = [64, 128, 256].map((H) => ({ B: 1, T: 100, I: 40, H, L: 2 }));
+
+async function elmanStream(problem: Problem): Promise<Peer> {
+  const model = await RNNPhonemeClassifier.create({ ...modelOptions(problem.size), threads: 0 });
+  const stream = model.stream();
+  const frames = framesOf(problem);
+  const sequence = (): ArrayLike<number> => {
+    stream.reset();
+    let logits: ArrayLike<number> = [];
+    for (const frame of frames) logits = stream.step(frame);
+    return logits;
+  };
+  const loss = lossOfLogits(sequence(), problem.data.labels[0]);
+  const { measure } = syncContestant('elman', sequence);
+  return {
+    ...{ name: 'elman', threads: 0, loss },
+    measure: async (time) => (await measure(time)) / frames.length,
+    close: () => model.close(),
+  };
+}
+
+async function measureSize(size: Size): Promise<string[][]> {
+  const model = await RNNPhonemeClassifier.create({ ...modelOptions(size), threads: 0 });
+  const problem = problemOf(size, model);
+  await model.close();
+  const python = findTorch();
+  const peers = [await elmanStream(problem)];
+  if (python) peers.push(await torchStep(problem, python, 1, 'stream'));
+  for (const backend of ['cpu', 'wasm'] as const) peers.push(await tfjsStream(problem, backend));
+  for (const peer of peers) checkLoss(peer, peers[0].loss);
+  const times = await measureRounds(peers, rounds, seconds);
+  for (const peer of peers) await peer.close();
+  return peers.map(({ name }) => {
+    const { median: time, spread } = summarise(timesOf(times, name));
+    const ratio = median(pairedRatios(timesOf(times, name), timesOf(times, 'elman')));
+    return [nameOf(size), name, duration(time), percent(spread), digits(ratio)];
+  });
+}
+
+console.log(machineLine(describeMachine()));
+const rows: string[][] = [];
+for (const size of SIZES) rows.push(...(await measureSize(size)));
+console.log(`\n## One frame of a stream\n`);
+console.log(markdownTable(['B,T,I,H,L', 'library', 'a frame', 'spread', '× elman'], rows));
