@@ -37,10 +37,12 @@ export interface ModelSettings {
   shape: NetworkShape;
   dtype: Dtype;
   network: Network;
+  /** Only where a law is about one maker; otherwise the run's. */
+  kernels?: KernelMaker;
 }
 
 /** The kernels this run is about: ELMAN_KERNELS=blas runs every law over the system's BLAS. */
-const kernels: KernelMaker = process.env.ELMAN_KERNELS === 'blas' ? 'blas' : 'wasm';
+const kernelsOfRun: KernelMaker = process.env.ELMAN_KERNELS === 'blas' ? 'blas' : 'wasm';
 
 /** The engine's options of a network; its seed is what dropout's masks are made from. */
 function optionsOf(network: Network) {
@@ -57,7 +59,7 @@ function optionsOf(network: Network) {
 }
 
 export async function createModel(settings: ModelSettings, threads = 0): Promise<Model> {
-  const { shape, dtype, network } = settings;
+  const { shape, dtype, network, kernels = kernelsOfRun } = settings;
   const model = await RNNPhonemeClassifier.create({
     ...shape,
     ...optionsOf(network),
