@@ -118,6 +118,15 @@ describe('options of a classifier', () => {
       expect(() => model.initWeights([first, second], [output[0]] as never)).toThrow(
         'output.b: expected [4]',
       );
+      expect(() => model.initWeights([first, second], [output[0], null] as never)).toThrow(
+        'output.b: expected [4]',
+      );
+      const notFinite = { data: Float32Array.of(Number.NaN, 0, 0, 0), shape: [4, 1] };
+      expect(() => model.initWeights([first, second], [output[0], notFinite])).toThrow(
+        'output.b: expected finite numbers, got "NaN at 0"',
+      );
+      model.initWeights([first, second], [output[0], [[1], [2], [3], [4]]]);
+      expect([...model.outputLayer.b.data]).toEqual([1, 2, 3, 4]);
     });
   });
 

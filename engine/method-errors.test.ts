@@ -170,6 +170,20 @@ describe('a misspelt or misplaced option', () => {
     });
   });
 
+  it('is refused, and so are frames and labels of a data set, by the name they have in the call', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const frames = { data: new Float32Array(12), shape: [2, 3, 2] };
+      await expect(model.predict(frames)).rejects.toThrow('x: expected [batch, time, 5], got [2, 3, 2]');
+      await expect(model.evaluate({ x: frames, labels: [0, 0] })).rejects.toThrow(
+        'data.x: expected [batch, time, 5]',
+      );
+      const labels = [0, 9, 0, 0];
+      await expect(model.fit({ x: data.x, labels })).rejects.toThrow(
+        'data.labels[1]: expected an integer from 0 to 3',
+      );
+    });
+  });
+
   it('is refused: an optimizer of another model', async () => {
     await withModel({ threads: 0 }, async (one) => {
       await withModel({ threads: 0 }, async (other) => {

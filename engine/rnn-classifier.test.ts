@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
-import { RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { Tensor } from './tensor.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
 
 const zeros = (...shape: number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b)), shape });
@@ -240,6 +241,21 @@ describe('calls', () => {
       await model.backward(delta);
       expect(model.rnn[1].dW_hh.data).toEqual(expected);
       expect(model.hiddens[12].data).toEqual(hiddens);
+    });
+  });
+
+  it('return what they were asked for and no more', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const keys = async (options: GradientOptions) =>
+        Object.keys(await model.gradients(data.x, data.labels, options)).sort();
+      expect(await keys({})).toEqual(['dh0', 'logits', 'loss']);
+      expect(await keys({ finalStates: true })).toEqual(['dh0', 'hT', 'logits', 'loss']);
+      expect(await keys({ inputGradient: true })).toEqual(['dh0', 'dx', 'logits', 'loss']);
+      const logits = await model.forward(data.x);
+      const { logits: same, hT } = await model.forward(data.x, undefined, { finalStates: true });
+      expect(same).toEqual(logits);
+      expect(hT).toEqual(model.hiddens[12]);
+      expect((await model.backward(logits, {})) as object).toBeInstanceOf(Tensor);
     });
   });
 

@@ -75,7 +75,7 @@ const inCallbackOf = new AsyncLocalStorage<RNNPhonemeClassifier>();
 const slots = new WeakMap<object, OptimizerSlot>();
 
 /**
- * A stack of Elman cells and a linear layer on the last layer's last state. Batches are computed by worker threads
+ * A stack of Elman cells, in one direction or both, and a linear layer on the last layer's states. Batches are computed by worker threads
  * that share the model's memory; the results are the same bits for any number of threads.
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
