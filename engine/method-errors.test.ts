@@ -150,7 +150,7 @@ describe('a misspelt or misplaced option', () => {
     [
       'of evaluate',
       (m) => m.evaluate(data, { batchSize: 3 } as never),
-      'options.batchSize: expected one of the options ignoreIndex',
+      'options.batchSize: expected one of the options ignoreIndex, signal',
     ],
     [
       'of the data',

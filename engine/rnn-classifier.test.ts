@@ -259,6 +259,28 @@ describe('calls', () => {
     });
   });
 
+  it('that go over many rows end when their signal is aborted, and the model goes on', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const rows = 20_000;
+      const many = { data: new Float32Array(rows * 12 * 5), shape: [rows, 12, 5] };
+      const labels = new Int32Array(rows);
+      const reason = new Error('enough');
+      const calls = [
+        (signal: AbortSignal) => model.predict(many, { signal }),
+        (signal: AbortSignal) => model.evaluate({ x: many, labels }, { signal }),
+      ];
+      for (const call of calls) {
+        const controller = new AbortController();
+        const ended = expect(call(controller.signal)).rejects.toBe(reason);
+        setTimeout(() => controller.abort(reason), 1);
+        await ended;
+        await expect(call(AbortSignal.abort(reason))).rejects.toBe(reason);
+        await expect(call('now' as never)).rejects.toThrow('signal: expected an AbortSignal, got "now"');
+      }
+      expect((await model.predict(data.x)).shape).toEqual([40, 4]);
+    });
+  });
+
   it('made before close end well, those made after are refused', async () => {
     const model = await RNNPhonemeClassifier.create({ ...small, threads: 2 });
     const call = model.forward(data.x);

@@ -37,7 +37,7 @@ import {
 import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkFlag, checkInteger, checkKeys } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkSignal } from './validation.ts';
 
 /** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
 export interface GradientOptions extends LossOptions {
@@ -396,7 +396,7 @@ export class RNNPhonemeClassifier {
       try {
         return await train(network, training, slot, this.#withCallbacks(plan), {
           start,
-          validate: validation && (() => calls.evaluate(validation)),
+          validate: validation && (() => calls.evaluate(validation, plan.signal)),
           serve: {
             attend: (end) => server.attend(end),
             leave: () => server.leave(),
@@ -448,28 +448,37 @@ export class RNNPhonemeClassifier {
   /**
    * Loss, accuracy, confusion matrix and recall of labelled sequences.
    * @param options `ignoreIndex`: with output 'steps', the label that does not count; default −100
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
+   * `signal`: ends it after some thousand rows more
+   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST; the signal's reason
    */
-  async evaluate(data: LabelledSequences, options: { ignoreIndex?: number } = {}): Promise<Evaluation> {
+  async evaluate(
+    data: LabelledSequences,
+    options: { ignoreIndex?: number; signal?: AbortSignal } = {},
+  ): Promise<Evaluation> {
     const { calls } = this.#open('evaluate');
-    checkKeys('options', options, ['ignoreIndex']);
+    checkKeys('options', options, ['ignoreIndex', 'signal']);
+    const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#call('evaluate', () => calls.evaluate(sequences));
+    return this.#call('evaluate', () => calls.evaluate(sequences, signal));
   }
 
   /**
    * Class probabilities. While `fit` runs, it is served between two of its steps, with the parameters of that moment.
    * @param x as in forward
+   * @param options `signal`: ends it after some thousand rows more
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST
+   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST; the signal's reason
    */
-  async predict(x: SequencesLike): Promise<Tensor> {
+  async predict(x: SequencesLike, options: { signal?: AbortSignal } = {}): Promise<Tensor> {
     const { network, calls, server } = this.#open('predict');
+    checkKeys('options', options, ['signal']);
+    const signal = checkSignal(options.signal);
+    signal?.throwIfAborted();
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const probabilities =
       this.#training > 0
         ? await server.ask(input)
-        : await this.#call('predict', () => server.compute(input, calls.scratchStart));
+        : await this.#call('predict', () => server.compute(input, calls.scratchStart, signal));
     return new Tensor(probabilities, logitsShape(network, input));
   }
 

@@ -38,3 +38,8 @@ export function checkOneOf<T extends string>(name: string, value: unknown, choic
   }
   return found;
 }
+
+export function checkSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw badArgument('signal', 'an AbortSignal', signal);
+}

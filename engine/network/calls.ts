@@ -141,12 +141,13 @@ export class Calls {
     };
   }
 
-  async evaluate(data: Sequences): Promise<Evaluation> {
+  async evaluate(data: Sequences, signal?: AbortSignal): Promise<Evaluation> {
     const { outputSize } = this.#network.g;
     const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
     const rows = data.lengths.length;
     let loss = 0;
     for (let first = 0; first < rows; first += ROWS_PER_CALL) {
+      signal?.throwIfAborted();
       const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
       loss += await this.#scoreRows(data, first, lengths, confusion);
     }

@@ -118,10 +118,11 @@ export class PredictionServer {
   }
 
   /** Probabilities [rows, O] by calls of their own, many rows a part at a time. */
-  async compute(input: SequenceInput, start: number): Promise<RealArray> {
+  async compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
     const { g } = this.#network;
     const probabilities = newReals(g.dtype, this.#size(input));
     for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
+      signal?.throwIfAborted();
       const part = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
       probabilities.set(await this.#computePart(part, start), from * outputRowSize(g, input.time));
     }

@@ -2,7 +2,7 @@ import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/loss.ts';
 import type { Optimizer } from '../optimizer.ts';
-import { checkFlag, checkInteger, checkKeys, checkPositive } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkPositive, checkSignal } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
 import type { OptimizerOptions, OptimizerType } from './optimizers.ts';
@@ -150,8 +150,6 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   }
   if (callbacks.onSteps && options.everySteps === undefined)
     throw badArgument('everySteps', 'a number of steps where there is callbacks.onSteps', undefined);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw badArgument('signal', 'an AbortSignal', signal);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
   if (stopping?.monitor.startsWith('validation') && options.validation === undefined) {
     throw badArgument(
@@ -172,6 +170,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
     skipNotFinite: onNonFinite === 'skip',
     checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),
     everySteps: options.everySteps === undefined ? null : checkInteger('everySteps', options.everySteps, 1),
-    ...{ shuffle, callbacks, signal },
+    signal: checkSignal(signal),
+    ...{ shuffle, callbacks },
   };
 }
