@@ -28,6 +28,7 @@ export class Network {
   readonly model: ModelMemory;
   readonly control: Control;
   readonly threads: number;
+  readonly normalization: NormalizationSpec | null;
   readonly team: Team<Job>;
   /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
   flopsPerThread = FLOPS_PER_THREAD;
@@ -46,6 +47,7 @@ export class Network {
     this.g = geometryOf(shape, dtype, kernels.maker);
     this.model = planModel(this.g, threads);
     this.threads = threads;
+    this.normalization = normalization;
     const pages = Math.ceil(this.model.end / PAGE_BYTES);
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
     const setup: ThreadSetup = {

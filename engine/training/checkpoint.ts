@@ -26,6 +26,8 @@ export interface Checkpoint {
 export type TrainingSettings = Readonly<Record<string, unknown>>;
 
 const NAME = /^checkpoint-(\d{9})\.safetensors$/;
+/** What a process leaves behind that dies while it writes one (see io/atomic-file.ts). */
+const UNFINISHED = /^checkpoint-\d{9}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
 const KEY = 'elman.training';
 
 const fileName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.safetensors`;
@@ -59,19 +61,28 @@ const stored = (data: RealArray): StoredTensor => ({
 
 /** The checkpoints of a directory, the newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = await filesOf(dir);
   return names
     .filter((name) => NAME.test(name))
     .sort()
     .reverse();
 }
 
+const filesOf = (dir: string): Promise<string[]> =>
+  readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+
+async function removeUnfinished(dir: string): Promise<void> {
+  for (const name of await filesOf(dir))
+    if (UNFINISHED.test(name)) await rm(join(dir, name), { force: true });
+}
+
 /**
  * Opens a directory for a training: with `resume` returns its newest checkpoint that is whole, or null where there is
- * none. A damaged one is named in a warning, passed over and removed, since it would pass for newer than those to come.
+ * none. A damaged one is named in a warning, passed over and removed, since it would pass for newer than those to come;
+ * what a process that died has not written to its end is removed.
  * @throws BAD_ARGUMENT where the checkpoints are of a training with other settings, or there are any without `resume`
  */
 export async function openCheckpoints(
@@ -87,6 +98,7 @@ export async function openCheckpoints(
       `${names[0]} in ${spec.dir}`,
     );
   }
+  await removeUnfinished(spec.dir);
   for (const name of names) {
     const path = join(spec.dir, name);
     try {

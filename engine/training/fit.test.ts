@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -361,10 +361,13 @@ describe('checkpoints', () => {
     const files = (await readdir(dir)).sort();
     expect(files).toHaveLength(3);
     const newest = join(dir, files[2]);
+    const unfinished = `${newest}.123e4567-e89b-12d3-a456-426614174000.tmp`;
+    await writeFile(unfinished, 'half of');
     await truncate(newest, (await readFile(newest)).length - 7);
     const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     expect(await resumed({ dir, everySteps: 2 })).toEqual(expected);
     expect(warning).toHaveBeenCalledWith(expect.stringContaining(`${newest} is damaged and passed over`));
+    expect((await readdir(dir)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     warning.mockRestore();
   });
 

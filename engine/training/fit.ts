@@ -358,10 +358,11 @@ class Training {
     const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
       this.#plan;
     const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
-    const { nonlinearity, bidirectional, bias, dropout, output, normalized } = this.#network.g;
+    const { nonlinearity, bidirectional, bias, dropout, output } = this.#network.g;
     return {
       ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
-      ...{ nonlinearity, bidirectional, bias, dropout, output, normalized },
+      ...{ nonlinearity, bidirectional, bias, dropout, output },
+      normalization: this.#network.normalization,
       kernels: maker,
       rows: this.#permutation.length,
       optimizer: this.#slot.spec,
