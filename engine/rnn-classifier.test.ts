@@ -259,6 +259,28 @@ describe('calls', () => {
     });
   });
 
+  it('leave nothing of longer sequences behind them: past a row’s end there are zeros', async () => {
+    await withModel({ threads: 0, output: 'steps' }, async (model) => {
+      await model.predict(data.x);
+      await model.gradients(
+        data.x,
+        Array.from({ length: 40 }, () => new Int32Array(12)),
+        { inputGradient: true },
+      );
+      const short = { ...data.x, lengths: new Int32Array(40).fill(3) };
+      const labels = Array.from({ length: 40 }, () => [0, 1, 2]);
+      const { logits, dx } = await model.gradients(short, labels, { inputGradient: true });
+      for (const tensor of [logits, await model.forward(short), await model.predict(short), dx as Tensor]) {
+        const [, time, width] = tensor.shape;
+        expect(time).toBe(12);
+        tensor.data.forEach((value, i) => {
+          if (Math.floor(i / width) % time >= 3) expect(value).toBe(0);
+        });
+      }
+      expect(model.hiddens[4].data.every((value) => value === 0)).toBe(true);
+    });
+  });
+
   it('that go over many rows end when their signal is aborted, and the model goes on', async () => {
     await withModel({ threads: 2 }, async (model) => {
       const rows = 20_000;

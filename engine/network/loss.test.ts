@@ -19,8 +19,8 @@ function expectedLoss(logits: ArrayLike<number>): number {
 }
 
 describe('class weights and label smoothing', () => {
-  it('give the loss they stand for, and its gradient', async () => {
-    await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
+  it.each([0, 2])('give the loss they stand for, and its gradient, on %i threads', async (threads) => {
+    await withModel({ threads, dtype: 'float64' }, async (model) => {
       const { loss, logits } = await model.gradients(data.x, data.labels, options);
       expect(loss).toBeCloseTo(expectedLoss(logits.data), 13);
       // Central differences on some parameters of the first cell and of the output layer.
@@ -41,6 +41,18 @@ describe('class weights and label smoothing', () => {
           expect(gradient[i]).toBeCloseTo(difference, 9);
         }
       }
+    });
+  });
+
+  it('hold for every label that counts where there is one a step', async () => {
+    await withModel({ threads: 0, dtype: 'float64', output: 'steps' }, async (model) => {
+      // Every row's class at its last step, nothing at the others.
+      const last = Array.from(data.labels, (label) => [-100, -100, -100, -100, -100, -100, label]);
+      const { loss, logits } = await model.gradients(data.x, last, options);
+      const ends = Array.from({ length: 21 }, (_, row) => [
+        ...logits.data.slice(row * 28 + 24, row * 28 + 28),
+      ]);
+      expect(loss).toBeCloseTo(expectedLoss(ends.flat()), 13);
     });
   });
 
