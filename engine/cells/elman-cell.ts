@@ -35,17 +35,15 @@ export interface CellSizes {
   readonly bias: boolean;
 }
 
-export interface CellOptions {
-  readonly parts?: number;
-  readonly nonlinearity?: Nonlinearity;
-  readonly bias?: boolean;
-}
+/** What kind of cell it is. */
+export type CellKind = Pick<CellSizes, 'nonlinearity' | 'bias'>;
 
 export function cellSizes(
   partSize: number,
   hiddenSize: number,
   dtype: Dtype,
-  { parts = 1, nonlinearity = 'tanh', bias = true }: CellOptions = {},
+  { nonlinearity, bias }: CellKind,
+  parts = 1,
 ): CellSizes {
   return {
     ...{ parts, partSize, hiddenSize, nonlinearity, bias },

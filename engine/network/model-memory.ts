@@ -78,8 +78,8 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const normalization = { mean: input('means'), std: input('deviations'), zeros: input('zero means') };
   const cells = Array.from({ length: g.numLayers }, (_, layer) =>
     layer === 0
-      ? cellSizes(g.inputSize, g.hiddenSize, g.dtype, { ...g, parts: 1 })
-      : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, { ...g, parts: g.directions }),
+      ? cellSizes(g.inputSize, g.hiddenSize, g.dtype, g)
+      : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, g, g.directions),
   );
   const packedCells = g.cells.map((_, cell) => planPackedCell(map, g, cells[layerOf(g, cell)], cell));
   const { hiddenPanels, outputPanels, columns } = g;

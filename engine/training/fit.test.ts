@@ -128,11 +128,24 @@ describe('a step that is not finite', () => {
       for (const part of without) await model.fit(part, options);
       return bitsOf(model);
     });
-    await withModel({ threads: 2 }, async (model) => {
-      const [log] = await model.fit({ x, labels: data.labels }, { ...options, onNonFinite: 'skip' });
-      expect(log.skippedSteps).toBe(1);
-      expect(Number.isFinite(log.loss)).toBe(true);
-      expect(bitsOf(model)).toBe(expected);
+    for (const threads of [0, 2])
+      await withModel({ threads }, async (model) => {
+        const [log] = await model.fit({ x, labels: data.labels }, { ...options, onNonFinite: 'skip' });
+        expect(log.skippedSteps).toBe(1);
+        expect(Number.isFinite(log.loss)).toBe(true);
+        expect(bitsOf(model)).toBe(expected);
+      });
+  });
+});
+
+describe('a schedule in steps', () => {
+  it('lowers the rate after so many epochs', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const history = await model.fit(data, {
+        ...{ epochs: 5, batchSize: 20, schedule: { type: 'step', epochs: 2, factor: 0.5 } },
+        optimizer: { type: 'sgd', learningRate: 0.4 },
+      });
+      expect(history.map(({ learningRate }) => learningRate)).toEqual([0.4, 0.4, 0.2, 0.2, 0.1]);
     });
   });
 });
