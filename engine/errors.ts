@@ -68,10 +68,16 @@ export const noForward = (method: string): ElmanError =>
 export const notExportable = (reason: string): ElmanError =>
   new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);
 
-export const notFinite = (epoch: number, step: number, loss: number, norm: number): ElmanError =>
+export const notFinite = (
+  { epoch, step }: { epoch: number; step: number },
+  loss: number,
+  norm: number,
+  largest: number,
+): ElmanError =>
   new ElmanError(
     'NOT_FINITE',
-    `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step}; ` +
+    `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step} ` +
+      `(the largest norm of the epoch before it: ${largest}); ` +
       'the parameters are those before this step (try a lower learning rate, or clipNorm)',
   );
 

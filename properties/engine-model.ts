@@ -1,5 +1,5 @@
 /** The engine's classifier as the laws use it: made for a problem, closed whatever happens, read by name. */
-import type { RNNPhonemeClassifier as Model } from '../engine/index.ts';
+import type { LossOptions, RNNPhonemeClassifier as Model } from '../engine/index.ts';
 import { RNNCell, RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { networkOf } from '../engine/network/registry.ts';
@@ -206,13 +206,14 @@ export async function runDelta(model: Model, batch: Batch): Promise<Results> {
 }
 
 /** The gradients of the cross-entropy loss, onto gradients set to zero. */
-export async function runLoss(model: Model, batch: Batch): Promise<Results> {
+export async function runLoss(model: Model, batch: Batch, loss?: LossOptions): Promise<Results> {
   model.zeroGrad();
-  const options = { ...lossOptions(batch), inputGradient: true } as const;
-  const { loss, logits, dh0, dx } = await model.gradients(inputOf(batch), labelsOf(batch), options);
+  const options = { ...lossOptions(batch), ...loss, inputGradient: true } as const;
+  const result = await model.gradients(inputOf(batch), labelsOf(batch), options);
+  const { logits, dh0, dx } = result;
   if (dx === undefined) throw new Error('gradients: no dx, although it was asked for');
   const gradients: Named = [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]];
-  return { loss, logits: copy(logits), gradients };
+  return { loss: result.loss, logits: copy(logits), gradients };
 }
 
 export interface Expected {

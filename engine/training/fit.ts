@@ -220,7 +220,8 @@ class Training {
     if (this.#fault) throw this.#fault.error;
     const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
-      throw notFinite(epoch, Atomics.load(words, Word.step), reals[Real.lossSum], reals[Real.gradientNorm]);
+      const place = { epoch, step: Atomics.load(words, Word.step) };
+      throw notFinite(place, reals[Real.lossSum], reals[Real.gradientNorm], reals[Real.largestNorm]);
     }
     bringHome(network);
     this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
