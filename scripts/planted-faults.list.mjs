@@ -223,7 +223,13 @@ export const faults = [
     laws,
   ),
   fault('h0 is ignored', lane, 'if (!memory) return;', 'if (!memory || g.numLayers > 0) return;', laws),
-  fault('dh0 is not divided', laneBackward, 'g.hiddenSize, divisor)', 'g.hiddenSize, 1)', laws),
+  fault(
+    'dh0 is not divided',
+    laneBackward,
+    'g.hiddenSize, divisor)',
+    'g.hiddenSize, divisor / divisor)',
+    laws,
+  ),
   fault(
     'dx is divided',
     laneBackward,
