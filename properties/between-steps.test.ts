@@ -119,7 +119,9 @@ describe('between two steps on the calling thread', () => {
       const training = model.fit(dataOf(p), { batchSize: 4, shuffle: false, optimizer });
       await expect(training).rejects.toMatchObject({
         code: 'NOT_FINITE',
-        message: expect.stringMatching(/^fit: loss NaN and gradient norm NaN in epoch 0, step 1 \(the largest norm of the epoch before it: [0-9.]+\);/),
+        message: expect.stringMatching(
+          /^fit: loss NaN and gradient norm NaN in epoch 0, step 1 \(the largest norm of the epoch before it: [0-9.]+\);/,
+        ),
       });
       expectAllSameBits(parameters(model), after);
       expectNoGradients(model);
