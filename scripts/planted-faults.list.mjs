@@ -54,7 +54,7 @@ export const faults = [
     'const end = a + PANEL;\n    if (p > 0 && p == kPanels - 1) break;\n    do {',
   ),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
-  fault('tanh′ is taken from z', matmul, 'const y = v128.load(h);', 'const y = tanhV(v128.load(h));'),
+  fault('tanh′ is taken from z', matmul, 'v128.mul<real>(h, h)', 'v128.mul<real>(d, h)'),
   fault(
     'rows beyond 256 are left out of dzᵀ x',
     matmul,

@@ -61,7 +61,7 @@ export function blasKernels(
     },
     tanhStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
-      wasm.tanhArray(c, c, rows * nPanels * PANEL_BYTES);
+      wasm.tanhArray(c, rows * nPanels * PANEL_BYTES);
     },
     reluStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);

@@ -55,9 +55,9 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
   tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   repeatRow(dst: number, row: number, bytes: number, count: number): void;
-  tanhArray(dst: number, src: number, bytes: number): void;
-  reluArray(dst: number, bytes: number): void;
-  expArray(dst: number, src: number, bytes: number): void;
+  tanhArray(at: number, bytes: number): void;
+  reluArray(at: number, bytes: number): void;
+  expArray(at: number, bytes: number): void;
 }
 
 export function wasmExports(module: WebAssembly.Module, memory: WebAssembly.Memory): WasmExports {

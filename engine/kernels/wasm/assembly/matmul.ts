@@ -1,4 +1,4 @@
-import { tanhV } from './elementary';
+import { tanhTile } from './elementary';
 import { LANES, PANEL, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
@@ -58,29 +58,35 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
   v128.store(c, c31, 112);
 }
 
-/** Four registers a round: V8 builds every vector constant anew in each round of a loop. */
-function tanhTile(c: usize): void {
-  for (const end = c + 4 * PANEL; c != end; c += 2 * PANEL) {
-    v128.store(c, tanhV(v128.load(c)));
-    v128.store(c, tanhV(v128.load(c, 16)), 16);
-    v128.store(c, tanhV(v128.load(c, 32)), 32);
-    v128.store(c, tanhV(v128.load(c, 48)), 48);
-  }
+/**
+ * What is smaller than 2⁻⁹⁶ (f32) or 2⁻⁹⁶⁰ (f64) becomes 0: a gradient that has faded to subnormal numbers on its way
+ * back through time costs a hundred times as much as any other, and is nothing beside the gradients of the steps that
+ * follow.
+ */
+@inline
+function withoutFaded(dz: v128): v128 {
+  const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
+  // The magnitude by a mask: V8 makes that of `abs` anew each time.
+  const magnitude = sizeof<real>() == 4 ? v128.splat<u32>(0x7fffffff) : v128.splat<u64>(0x7fffffffffffffff);
+  return v128.andnot(dz, v128.lt<real>(v128.and(dz, magnitude), least));
 }
 
-/**
- * d ← d ∘ (1 − h²): tanh'(z) in terms of h = tanh(z). What is smaller than 2⁻⁹⁶ (f32) or 2⁻⁹⁶⁰ (f64) becomes 0: a
- * gradient that has faded to subnormal numbers on its way back through time costs a hundred times as much as any
- * other, and is nothing beside the gradients of the steps that follow.
- */
+/** d ∘ (1 − h²): tanh'(z) in terms of h = tanh(z). */
+@inline
+function tanhBackwardV(d: v128, h: v128): v128 {
+  return withoutFaded(v128.mul<real>(d, v128.sub<real>(v128.splat<real>(1), v128.mul<real>(h, h))));
+}
+
+/** Written out: a round of a loop would make its constants anew. */
 function tanhBackwardTile(d: usize, h: usize): void {
-  const one = v128.splat<real>(1);
-  const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
-  for (const end = d + 4 * PANEL; d != end; d += 16, h += 16) {
-    const y = v128.load(h);
-    const dz = v128.mul<real>(v128.load(d), v128.sub<real>(one, v128.mul<real>(y, y)));
-    v128.store(d, v128.andnot(dz, v128.lt<real>(v128.abs<real>(dz), least)));
-  }
+  v128.store(d, tanhBackwardV(v128.load(d), v128.load(h)));
+  v128.store(d, tanhBackwardV(v128.load(d, 16), v128.load(h, 16)), 16);
+  v128.store(d, tanhBackwardV(v128.load(d, 32), v128.load(h, 32)), 32);
+  v128.store(d, tanhBackwardV(v128.load(d, 48), v128.load(h, 48)), 48);
+  v128.store(d, tanhBackwardV(v128.load(d, 64), v128.load(h, 64)), 64);
+  v128.store(d, tanhBackwardV(v128.load(d, 80), v128.load(h, 80)), 80);
+  v128.store(d, tanhBackwardV(v128.load(d, 96), v128.load(h, 96)), 96);
+  v128.store(d, tanhBackwardV(v128.load(d, 112), v128.load(h, 112)), 112);
 }
 
 /** c ← max(c, 0); NaN stays NaN. */
@@ -89,13 +95,11 @@ function reluTile(c: usize): void {
   for (const end = c + 4 * PANEL; c != end; c += 16) v128.store(c, v128.max<real>(v128.load(c), zero));
 }
 
-/** d ← d where h > 0, else 0: relu'(z) in terms of h = relu(z), 0 at z = 0. What has faded becomes 0, as above. */
+/** d ← d where h > 0, else 0: relu'(z) in terms of h = relu(z), 0 at z = 0. */
 function reluBackwardTile(d: usize, h: usize): void {
   const zero = v128.splat<real>(0);
-  const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
   for (const end = d + 4 * PANEL; d != end; d += 16, h += 16) {
-    const dz = v128.and(v128.load(d), v128.gt<real>(v128.load(h), zero));
-    v128.store(d, v128.andnot(dz, v128.lt<real>(v128.abs<real>(dz), least)));
+    v128.store(d, withoutFaded(v128.and(v128.load(d), v128.gt<real>(v128.load(h), zero))));
   }
 }
 
@@ -194,9 +198,9 @@ export function reluBackward(d: usize, dStride: usize, h: usize, hStride: usize,
   }
 }
 
-/** dst[i] = max(dst[i], 0) over `bytes` bytes, a multiple of 128. */
-export function reluArray(dst: usize, bytes: usize): void {
-  for (const end = dst + bytes; dst != end; dst += 4 * PANEL) reluTile(dst);
+/** x ← max(x, 0) over `bytes` bytes, a multiple of 128. */
+export function reluArray(at: usize, bytes: usize): void {
+  for (const end = at + bytes; at != end; at += 4 * PANEL) reluTile(at);
 }
 
 /** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */

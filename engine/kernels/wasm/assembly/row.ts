@@ -1,4 +1,4 @@
-import { tanhV } from './elementary';
+import { tanhArray } from './elementary';
 import { LANES, PANEL } from './layout';
 import { multiplyAdd } from './multiply-add';
 
@@ -70,8 +70,5 @@ export function reluStepRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: u
 /** c ← tanh(c + a B) for one row. */
 export function tanhStepRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
   accumulateRow(c, nPanels, a, kPanels, b);
-  for (const end = c + <usize>nPanels * PANEL; c != end; c += PANEL) {
-    v128.store(c, tanhV(v128.load(c)));
-    v128.store(c, tanhV(v128.load(c, 16)), 16);
-  }
+  tanhArray(c, <usize>nPanels * PANEL);
 }
