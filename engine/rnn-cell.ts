@@ -136,7 +136,7 @@ export class RNNCell {
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
     const block = this.#block(pad, input, before);
-    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block, oneFrame(batch));
+    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block, oneFrame(batch), false);
     return new Tensor(pad.read(block.h, block.rows, batch, hiddenSize), [batch, hiddenSize]);
   }
 
@@ -173,7 +173,7 @@ export class RNNCell {
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
-    cellWeightGradients(k, this.#sizes, dtype, block, dz, sums, pad.scratch, false);
+    cellWeightGradients(k, this.#sizes, dtype, block, dz, sums, pad.scratch, false, false);
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
     cellInputGradient(k, this.#sizes, packed, block, dz, 0, dx, pad.scratch, false);

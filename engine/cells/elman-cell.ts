@@ -156,13 +156,14 @@ function rowsAt(lengths: Lengths, t: number): number {
   return rows;
 }
 
-/** Fills h from its initial states. */
+/** Fills h from its initial states; `fromRest` says that they are zeros. */
 export function cellForward(
   k: Kernels,
   sizes: CellSizes,
   packed: PackedCell,
   block: CellBlock,
   lengths: Lengths,
+  fromRest: boolean,
 ): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, x, reverse } = block;
@@ -186,12 +187,14 @@ export function cellForward(
     const { at, stride: xStride } = x[part];
     k.accumulate(made.at, stride, all, hiddenPanels, at, xStride, partPanels, packed.W_ihT[part]);
   }
-  const advance = k[`${nonlinearity}Step`];
+  const first = k[`${nonlinearity}Forward`];
+  const next = k[`${nonlinearity}Step`];
   for (let i = 0; i < steps; i++) {
     const t = reverse ? steps - 1 - i : i;
     const to = made.at + t * step;
     const from = found.at + t * step;
-    advance(to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
+    if (i === 0 && fromRest) first(to, stride, rows, hiddenPanels);
+    else next(to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
     for (let row = rowsAt(lengths, t); row < rows; row++) {
       k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
     }
@@ -236,7 +239,10 @@ export interface Scratch {
   readonly zeros: number;
 }
 
-/** Adds Σ_t dz_tᵀ x_t and so on to `gradients` (or writes it there, unless `add`). */
+/**
+ * Adds Σ_t dz_tᵀ x_t and so on to `gradients` (or writes it there, unless `add`). `fromRest` says that the initial states
+ * are zeros: their step adds nothing to dW_hh.
+ */
 export function cellWeightGradients(
   k: Kernels,
   sizes: CellSizes,
@@ -246,30 +252,42 @@ export function cellWeightGradients(
   gradients: CellArrays,
   scratch: Scratch,
   add: boolean,
+  fromRest: boolean,
 ): void {
   const { parts, partSize, hiddenSize, bias } = sizes;
   const bytes = realBytes(dtype);
   const depth = block.rows * block.steps;
   const { edge } = scratch;
   const onto = add ? 1 : 0;
-  const product = (to: number, width: number, columns: number, right: Panels) =>
+  const product = (to: number, width: number, columns: number, left: Panels, right: Panels, rows: number) =>
     k.outerProduct(
       to,
       width * bytes,
       hiddenSize,
       columns,
-      dz.at,
-      dz.stride,
+      left.at,
+      left.stride,
       right.at,
       right.stride,
-      depth,
+      rows,
       edge,
       onto,
     );
   block.x.forEach((x, part) => {
-    product(gradients.W_ih + part * partSize * bytes, parts * partSize, partSize, x);
+    product(gradients.W_ih + part * partSize * bytes, parts * partSize, partSize, dz, x, depth);
   });
-  product(gradients.W_hh, hiddenSize, hiddenSize, foundStates(block));
+  // A sum over no rows would write nothing: the only step of a block is never left out.
+  const left = fromRest && block.steps > 1 ? block.rows : 0;
+  const skipped = block.reverse ? 0 : left;
+  const found = foundStates(block);
+  product(
+    gradients.W_hh,
+    hiddenSize,
+    hiddenSize,
+    { ...dz, at: dz.at + skipped * dz.pitch },
+    { ...found, at: found.at + skipped * found.pitch },
+    depth - left,
+  );
   if (!bias) return;
   k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
   k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);

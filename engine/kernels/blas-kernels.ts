@@ -1,5 +1,16 @@
 import { type Blas, NoTrans, RowMajor, Trans } from './blas-library.ts';
-import { type Dtype, type Kernels, PANEL_BYTES, panelColumns, panelsFor, realBytes } from './kernels.ts';
+import {
+  type BackwardKernel,
+  type Dtype,
+  type ForwardKernel,
+  type Kernels,
+  PANEL_BYTES,
+  panelColumns,
+  panelsFor,
+  realBytes,
+  type StepBackwardKernel,
+  type StepKernel,
+} from './kernels.ts';
 import { wasmExports } from './wasm-kernels.ts';
 
 /**
@@ -34,6 +45,35 @@ export function blasKernels(
     gemm(RowMajor, NoTrans, NoTrans, rows, n, k, 1, base + a, k, base + b, n, beta, base + c, n);
   };
 
+  /** The kernels around a nonlinearity. To those for panels, rows of whole panels one after the other are one long panel. */
+  const stepping = (forward: ForwardKernel, backward: BackwardKernel) => {
+    const onward: ForwardKernel = (c, _cStride, rows, nPanels) => forward(c, 0, rows * nPanels, 1);
+    const back: BackwardKernel = (d, _dStride, h, _hStride, rows, nPanels) =>
+      backward(d, 0, h, 0, rows * nPanels, 1);
+    const step: StepKernel = (c, cStride, rows, nPanels, a, _aStride, kPanels, b) => {
+      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
+      onward(c, cStride, rows, nPanels);
+    };
+    const stepBackward: StepBackwardKernel = (
+      d,
+      dStride,
+      rows,
+      nPanels,
+      a,
+      _aStride,
+      kPanels,
+      b,
+      h,
+      hStride,
+    ) => {
+      multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
+      back(d, dStride, h, hStride, rows, nPanels);
+    };
+    return { forward: onward, backward: back, step, stepBackward };
+  };
+  const tanh = stepping(wasm.tanhForward, wasm.tanhBackward);
+  const relu = stepping(wasm.reluForward, wasm.reluBackward);
+
   return {
     ...wasm,
     packTransposed: (b, W, n, k, width, panel) =>
@@ -59,29 +99,10 @@ export function blasKernels(
     accumulate: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
     },
-    tanhStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
-      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
-      wasm.tanhArray(c, rows * nPanels * PANEL_BYTES);
-    },
-    reluStep: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
-      multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
-      wasm.reluArray(c, rows * nPanels * PANEL_BYTES);
-    },
-    // Rows of whole panels, one after the other, are to a kernel for panels one long panel.
-    tanhStepBackward: (d, _dStride, rows, nPanels, a, _aStride, kPanels, b, h) => {
-      multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
-      wasm.tanhBackward(d, 0, h, 0, rows * nPanels, 1);
-    },
-    reluStepBackward: (d, _dStride, rows, nPanels, a, _aStride, kPanels, b, h) => {
-      multiplyAdd(d, rows, nPanels, a, kPanels, b, 1);
-      wasm.reluBackward(d, 0, h, 0, rows * nPanels, 1);
-    },
-    tanhBackward: (d, _dStride, h, _hStride, rows, panels) => {
-      wasm.tanhBackward(d, 0, h, 0, rows * panels, 1);
-    },
-    reluBackward: (d, _dStride, h, _hStride, rows, panels) => {
-      wasm.reluBackward(d, 0, h, 0, rows * panels, 1);
-    },
+    ...{ tanhForward: tanh.forward, tanhStep: tanh.step },
+    ...{ tanhBackward: tanh.backward, tanhStepBackward: tanh.stepBackward },
+    ...{ reluForward: relu.forward, reluStep: relu.step },
+    ...{ reluBackward: relu.backward, reluStepBackward: relu.stepBackward },
     outerProduct: (c, cRow, m, n, a, _aStride, b, _bStride, depth, _edge, add) => {
       gemm(
         RowMajor,

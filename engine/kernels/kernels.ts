@@ -57,7 +57,7 @@ export function layoutOf(
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
 
-type StepKernel = (
+export type StepKernel = (
   c: number,
   cStride: number,
   rows: number,
@@ -68,7 +68,9 @@ type StepKernel = (
   b: number,
 ) => void;
 
-type StepBackwardKernel = (
+export type ForwardKernel = (c: number, cStride: number, rows: number, panels: number) => void;
+
+export type StepBackwardKernel = (
   d: number,
   dStride: number,
   rows: number,
@@ -81,7 +83,7 @@ type StepBackwardKernel = (
   hStride: number,
 ) => void;
 
-type BackwardKernel = (
+export type BackwardKernel = (
   d: number,
   dStride: number,
   h: number,
@@ -185,6 +187,8 @@ export interface Kernels {
   ): void;
   /** c += a B */
   accumulate: StepKernel;
+  tanhForward: ForwardKernel;
+  reluForward: ForwardKernel;
   tanhStep: StepKernel;
   reluStep: StepKernel;
   tanhStepBackward: StepBackwardKernel;

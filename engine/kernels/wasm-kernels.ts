@@ -56,7 +56,6 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
   reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   repeatRow(dst: number, row: number, bytes: number, count: number): void;
   tanhArray(at: number, bytes: number): void;
-  reluArray(at: number, bytes: number): void;
   expArray(at: number, bytes: number): void;
 }
 

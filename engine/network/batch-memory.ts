@@ -121,6 +121,8 @@ export interface BlockWorkspace {
   readonly outputSteps: number;
   /** What each layer's cells read and the states they make, [layer][direction]. */
   readonly layers: readonly (readonly CellBlock[])[];
+  /** The same, one after the other. */
+  readonly cells: readonly CellBlock[];
   /** The gradients of two layers by turns, [layer % 2][direction]. */
   readonly d: readonly (readonly Panels[])[];
   /** dx of the input [steps · rows, I]. */
@@ -155,7 +157,7 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
   const top = layers[g.numLayers - 1];
   const outputSteps = g.output === 'steps' ? steps : 1;
   return {
-    ...{ rows, steps, outputSteps, layers },
+    ...{ rows, steps, outputSteps, layers, cells: layers.flat() },
     d: [eachDirection('d', steps * rows), eachDirection('d', steps * rows)],
     dx: panels('dx', g.inputPanels, steps * rows),
     features: planFeatures(g, top, () => eachDirection('means', rows)),

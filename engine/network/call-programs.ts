@@ -46,9 +46,9 @@ export function* forward(
   yield* packWeights(thread, parity, place);
   const visit = (lane: number): void => {
     const score: Score = { loss: 0, correct: 0 };
-    const pass = { keep: spec.keep, dropoutKey: null };
+    const pass = { keep: spec.keep, dropoutKey: null, fromRest: !call.h0 };
     for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
-      forwardBlock(tools, block, data, call.h0 ? memory : null);
+      forwardBlock(tools, block, data, memory);
       if (call.probabilities) softmaxBlock(tools, block);
       writeLogits(tools, block, memory);
       if (spec.finalStates) writeFinalStates(tools, block, memory);
@@ -64,7 +64,7 @@ export function* forward(
 
 export function* backward(
   thread: ModelThread,
-  { spec, kept, inputGradient }: Extract<Job, { kind: 'backward' }>,
+  { spec, kept, h0, inputGradient }: Extract<Job, { kind: 'backward' }>,
   place: Place,
 ): Program {
   const memory = planBatch(thread.g, spec);
@@ -74,14 +74,15 @@ export function* backward(
   const tools = thread.tools(place);
   yield* packWeights(thread, 0, place);
   const visit = (lane: number): void => {
-    let add = false;
-    const pass = { keep: true, dropoutKey: null };
+    const target = {
+      block: memory.laneGradients + lane * memory.gradientBytes,
+      ...{ add: false, results: memory, inputGradient, divisor: spec.rows },
+    };
+    const pass = { keep: true, dropoutKey: null, fromRest: !h0 };
     for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {
       readDelta(tools, block, memory);
-      const target = memory.laneGradients + lane * memory.gradientBytes;
-      const divisor = spec.rows;
-      backwardBlock(tools, block, { block: target, add, results: memory, inputGradient, divisor });
-      add = true;
+      backwardBlock(tools, block, target);
+      target.add = true;
     }
   };
   yield* everyLane(thread, memory, visit, nothing);

@@ -50,6 +50,8 @@ export interface GradientRequest {
 interface Kept {
   readonly spec: BatchSpec;
   readonly plan: BatchMemory;
+  /** Whether it was given initial states. */
+  readonly h0: boolean;
   readonly lengths: Int32Array;
   hiddens: Tensor[] | null;
 }
@@ -94,7 +96,7 @@ export class Calls {
     const rows = this.#writeCall(plan, input, states);
     const flags = { h0: states !== null, probabilities: false, score: false };
     await network.run({ kind: 'forward', spec, rows, ...flags }, parties);
-    this.#kept = { spec, plan, lengths: input.lengths.slice(), hiddens: null };
+    this.#kept = { spec, plan, h0: flags.h0, lengths: input.lengths.slice(), hiddens: null };
     const hT = this.#readStates(plan.finalStates, finalStates ? input.rows : 0);
     return { logits: this.#readLogits(plan, input), hT };
   }
@@ -112,8 +114,8 @@ export class Calls {
     const { spec, parties } = planCall(network, input, kept.plan.end, kind);
     const plan = network.reserve(spec);
     network.reals(plan.delta, given.data.length).set(given.data);
-    const job = { kind: 'backward', spec, kept: kept.spec, inputGradient } as const;
-    await network.run(job, parties);
+    const { h0 } = kept;
+    await network.run({ kind: 'backward', spec, kept: kept.spec, h0, inputGradient }, parties);
     network.takeOver(network.model.gradients);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;

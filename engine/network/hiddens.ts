@@ -8,7 +8,12 @@ import { SortedBatch } from './sorted-batch.ts';
 /** Reads the states out of the lanes' workspaces. */
 export function readHiddens(
   network: Network,
-  kept: { readonly spec: BatchSpec; readonly plan: BatchMemory; readonly lengths: Int32Array },
+  kept: {
+    readonly spec: BatchSpec;
+    readonly plan: BatchMemory;
+    readonly h0: boolean;
+    readonly lengths: Int32Array;
+  },
 ): Tensor[] {
   const { g, thread } = network;
   const { rows, time } = kept.spec;
@@ -25,7 +30,7 @@ export function readHiddens(
   };
   const batch = new SortedBatch(rows).fill(data, 0, null);
   const place = { index: 0, parties: 1 };
-  const pass = { keep: true, dropoutKey: null };
+  const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0 };
   const { reals } = thread.tools(place);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
     for (const block of thread.blocksOf(lane, batch, kept.plan, pass, place)) {
@@ -37,7 +42,7 @@ export function readHiddens(
 
 function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
   // In reverse, too, states lie between the frames they come from and go to: the one after the last frame is the initial.
-  block.workspace.layers.flat().forEach(({ h, rows }, cell) => {
+  block.workspace.cells.forEach(({ h, rows }, cell) => {
     for (let i = 0; i < block.count; i++) {
       const to = (cell * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
       for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {

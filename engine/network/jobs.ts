@@ -8,7 +8,7 @@ import type { LossSpec } from './loss.ts';
 /** What the threads of a model are asked for: plain data, since it travels to them as a message. */
 export type Job =
   | ({ kind: 'forward' } & ForwardCall)
-  | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; inputGradient: boolean }
+  | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; h0: boolean; inputGradient: boolean }
   | ({ kind: 'gradients' } & GradientsCall)
   | ({ kind: 'update' } & Update)
   | ({ kind: 'epoch' } & Epoch);

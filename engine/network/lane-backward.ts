@@ -40,7 +40,7 @@ export interface GradientTarget {
   /** The lane's block of sums. */
   readonly block: number;
   /** Onto what it holds, from the lane's second block of rows on. */
-  readonly add: boolean;
+  add: boolean;
   /** Where the gradients of the caller's own arrays go, in a call that returns them. */
   readonly results: BatchMemory | null;
   readonly inputGradient: boolean;
@@ -127,9 +127,10 @@ function cellGradients(
   const cell = layers[l][direction];
   const number = l * g.directions + direction;
   const dz = d[l % 2][direction];
+  const { lengths, fromRest } = block;
   const arrays = cellArrays(g, number, target.block);
-  cellBackward(k, model.cells[l], model.packedCells[number], cell, block.lengths, dz);
-  cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add);
+  cellBackward(k, model.cells[l], model.packedCells[number], cell, lengths, dz);
+  cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add, fromRest);
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 

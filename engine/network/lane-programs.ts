@@ -60,18 +60,24 @@ export function laneGradient(
   const score: Score = { loss: 0, correct: 0 };
   const target = {
     block: memory.laneGradients + lane * memory.gradientBytes,
+    add: false,
     results: call && memory,
     inputGradient: call?.inputGradient ?? false,
     divisor: divisorOf(batch),
   };
-  let add = false;
-  for (const block of thread.blocksOf(lane, batch, memory, { keep: false, dropoutKey }, place)) {
-    forwardBlock(tools, block, data, call?.h0 ? memory : null);
+  for (const block of thread.blocksOf(
+    lane,
+    batch,
+    memory,
+    { keep: false, dropoutKey, fromRest: !call?.h0 },
+    place,
+  )) {
+    forwardBlock(tools, block, data, memory);
     if (call) writeLogits(tools, block, memory);
     if (finalStates) writeFinalStates(tools, block, memory);
     lossAndDelta(tools, block, data, loss, score);
-    backwardBlock(tools, block, { ...target, add });
-    add = true;
+    backwardBlock(tools, block, target);
+    target.add = true;
   }
   storeScore(tools, memory, lane, score);
 }

@@ -1,11 +1,4 @@
-import {
-  type CellBlock,
-  cellForward,
-  finalStates,
-  initialStates,
-  madeStates,
-  type Scratch,
-} from '../cells/elman-cell.ts';
+import { cellForward, finalStates, initialStates, madeStates, type Scratch } from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Kernels, Panels } from '../kernels/kernels.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
@@ -35,6 +28,8 @@ export interface Block {
   readonly workspace: BlockWorkspace;
   /** Of the masks of this step (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;
+  /** Whether all initial states are zeros. */
+  readonly fromRest: boolean;
 }
 
 export const positionOf = (block: Block, i: number): number => block.batch.positions[block.firstRank + i];
@@ -46,19 +41,16 @@ export const stepOf = (block: Block, { pitch }: Panels): number => block.workspa
 export const rowAt = ({ at, pitch }: Panels, i: number): number => at + i * pitch;
 
 /** The classifier forward on one block: states of every layer, then logits. */
-export function forwardBlock(
-  tools: LaneTools,
-  block: Block,
-  data: Sequences,
-  memory: BatchMemory | null,
-): void {
+export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
   const { kernels: k, g, model } = tools;
+  const { fromRest, lengths } = block;
   const { layers } = block.workspace;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      cellForward(k, model.cells[l], model.packedCells[l * g.directions + direction], cell, block.lengths);
+      const packed = model.packedCells[l * g.directions + direction];
+      cellForward(k, model.cells[l], packed, cell, lengths, fromRest);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });
@@ -93,17 +85,12 @@ export function stateOffset({ g }: LaneTools, block: Block, cell: number, i: num
   return (cell * block.batch.rows + positionOf(block, i)) * g.hiddenSize * g.realBytes;
 }
 
-/** Calls `visit` with every cell of the network and its number. */
-function everyCell({ layers }: BlockWorkspace, visit: (cell: CellBlock, number: number) => void): void {
-  layers.flat().forEach(visit);
-}
-
-function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory | null): void {
+function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  everyCell(block.workspace, (cell, number) => {
+  block.workspace.cells.forEach((cell, number) => {
     const h = initialStates(cell);
     k.zeroRows(h.at, h.stride, h.pitch, cell.rows, g.hiddenPanels);
-    if (!memory) return;
+    if (block.fromRest) return;
     for (let i = 0; i < block.count; i++) {
       const from = memory.h0 + stateOffset(tools, block, number, i);
       k.gatherRows(rowAt(h, i), h.stride, h.pitch, from, 1, g.hiddenSize);
@@ -114,7 +101,7 @@ function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory
 /** Each row's final states into the caller's [L · D, B, H]. */
 export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  everyCell(block.workspace, (cell, number) => {
+  block.workspace.cells.forEach((cell, number) => {
     const h = finalStates(cell);
     for (let i = 0; i < block.count; i++) {
       const to = memory.finalStates + stateOffset(tools, block, number, i);

@@ -29,6 +29,8 @@ export interface Pass {
   readonly keep: boolean;
   /** Of the masks of this step; null where no unit is dropped. */
   readonly dropoutKey: number | null;
+  /** Whether all initial states are zeros. */
+  readonly fromRest: boolean;
 }
 
 /** One thread's hold on a model. */
@@ -120,7 +122,7 @@ export class ModelThread {
     lane: number,
     batch: SortedBatch,
     memory: BatchMemory,
-    { keep, dropoutKey }: Pass,
+    { keep, dropoutKey, fromRest }: Pass,
     place: Place,
   ): Generator<Block> {
     const end = laneStart(lane + 1, memory.lanes, batch.rows);
@@ -134,7 +136,7 @@ export class ModelThread {
       const at = memory.workspaces + number * memory.workspaceBytes;
       const workspace = this.#workspace(at, tiledRows(count), batch.lengths[firstRank], memory.dropout);
       const lengths = batch.lengths.subarray(firstRank, firstRank + count);
-      yield { batch, firstRank, count, lengths, workspace, dropoutKey };
+      yield { batch, firstRank, count, lengths, workspace, dropoutKey, fromRest };
       if (keep) number++;
     }
   }

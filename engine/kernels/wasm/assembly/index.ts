@@ -2,8 +2,8 @@
 export { gatherRows, zeroRows, copyRow, addRows, normalizeRows, scatterRows, sumRows } from './gather';
 export {
   project, multiply, accumulate, outerProduct, bareTile,
-  tanhStep, tanhStepBackward, tanhBackward,
-  reluStep, reluStepBackward, reluBackward, reluArray,
+  tanhForward, tanhStep, tanhStepBackward, tanhBackward,
+  reluForward, reluStep, reluStepBackward, reluBackward,
 } from './matmul';
 export { packTransposed, packPlain, packBias, repeatRow } from './pack';
 export { softmaxRow } from './loss';

@@ -1,4 +1,4 @@
-import { tanhTile } from './elementary';
+import { tanhArray, tanhTile } from './elementary';
 import { LANES, PANEL, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
@@ -178,6 +178,16 @@ export function reluStepBackward(
   h: usize, hStride: usize,
 ): void {
   matmul(d, dStride, rows, nPanels, a, aStride, kPanels, b, d, dStride, PANEL, RELU_BACKWARD, h, hStride);
+}
+
+/** c ← tanh c, for a first step from a state of zeros. */
+export function tanhForward(c: usize, cStride: usize, rows: i32, panels: i32): void {
+  for (let p = 0; p < panels; p++, c += cStride) tanhArray(c, <usize>rows * PANEL);
+}
+
+/** c ← relu c, for such a step. */
+export function reluForward(c: usize, cStride: usize, rows: i32, panels: i32): void {
+  for (let p = 0; p < panels; p++, c += cStride) reluArray(c, <usize>rows * PANEL);
 }
 
 /** d ← d ∘ (1 − h²), for the last step, which nothing follows. */
