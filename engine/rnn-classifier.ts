@@ -363,10 +363,9 @@ export class RNNPhonemeClassifier {
       this.#open('step');
       return this.#call('step', async () => {
         slot.moveIn();
-        const parties =
-          network.threads === 0 ? 1 : Math.min(network.threads, Math.ceil(network.g.blockSize / 1e5));
         const rate = learningRate ?? slot.spec.learningRate;
-        await network.run({ kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm }, parties);
+        const job = { kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm } as const;
+        await network.run(job, network.engagedInStep());
         takeOverStep(network);
       });
     });

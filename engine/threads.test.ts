@@ -32,7 +32,13 @@ describe('worker threads', () => {
   it('are not engaged for less work than they cost', async () => {
     await withModel({ threads: 4 }, async (model) => {
       await model.forward(labelled(1, 1).x);
-      expect(teamOf(model).ranOn).toHaveLength(1);
+      expect(teamOf(model).ranOn).toHaveLength(0);
+    });
+    await withModel({ threads: 4, hiddenSize: 128, numLayers: 2 }, async (model) => {
+      await model.forward(labelled(5, 8).x);
+      const { ranOn } = teamOf(model);
+      expect(ranOn.length).toBeGreaterThan(0);
+      expect(ranOn.length).toBeLessThan(4);
     });
   });
 

@@ -285,6 +285,27 @@ describe.each(makers)('%s kernels', (maker) => {
     }
   });
 
+  test.prop([shape])('a first step from rest is the nonlinearity of c', (input) => {
+    const { dtype, rows, n, seed } = input;
+    const bench = new Bench(maker, dtype, seed);
+    const [c, z] = [bench.panels(rows, n), bench.panels(rows, n)];
+    for (const [kernel, { at, stride }] of [
+      ['tanhForward', c],
+      ['reluForward', z],
+    ] as const) {
+      bench.watch();
+      bench.kernels[kernel](at, stride, tiledRows(rows), panelsFor(n, dtype));
+      expectOnlyPanelsWritten(bench, kernel === 'tanhForward' ? c : z, rows, n);
+    }
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) {
+        const error = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(c.values[r][j]));
+        expect(error).toBeLessThanOrEqual(4 * unitRoundoff[dtype]);
+        expect(bench.reals[bench.index(z, r, j)]).toBe(Math.max(0, z.values[r][j]));
+      }
+    }
+  });
+
   test.prop([shape])('gathered rows come back when they are scattered, and padding is zero', (input) => {
     const { dtype, rows, n, seed } = input;
     const bench = new Bench(maker, dtype, seed);

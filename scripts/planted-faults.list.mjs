@@ -134,8 +134,22 @@ export const faults = [
   fault(
     'dW_hh takes h_t for h_{t−1}',
     cell,
-    'product(gradients.W_hh, hiddenSize, hiddenSize, foundStates(block))',
-    'product(gradients.W_hh, hiddenSize, hiddenSize, madeStates(block))',
+    'const found = foundStates(block);\n  product(',
+    'const found = madeStates(block);\n  product(',
+    laws,
+  ),
+  fault(
+    'in reverse the wrong step is left out of dW_hh',
+    cell,
+    'const skipped = block.reverse ? 0 : left;',
+    'const skipped = left;',
+    laws,
+  ),
+  fault(
+    'initial states of the caller count as zeros',
+    'engine/network/lane-programs.ts',
+    'fromRest: !call?.h0 }',
+    'fromRest: true }',
     laws,
   ),
   fault(
@@ -222,7 +236,13 @@ export const faults = [
     'counted[i]++;',
     laws,
   ),
-  fault('h0 is ignored', lane, 'if (!memory) return;', 'if (!memory || g.numLayers > 0) return;', laws),
+  fault(
+    'h0 is ignored',
+    lane,
+    'if (block.fromRest) return;',
+    'if (block.fromRest || g.numLayers > 0) return;',
+    laws,
+  ),
   fault(
     'dh0 is not divided',
     laneBackward,

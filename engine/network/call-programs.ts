@@ -2,7 +2,7 @@ import { realArray, type Sequences } from '../data/sequences.ts';
 import { Real } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
 import type { RealArray } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
+import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import type { ForwardCall, GradientsCall, Job } from './jobs.ts';
 import { forwardBlock, writeFinalStates, writeLogits } from './lane.ts';
 import { backwardBlock, readDelta } from './lane-backward.ts';
@@ -39,7 +39,7 @@ export function* forward(
   leader: () => void = nothing,
 ): Program {
   const { spec, rows } = call;
-  const memory = planBatch(thread.g, spec);
+  const memory = thread.plan(spec);
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
@@ -67,8 +67,8 @@ export function* backward(
   { spec, kept, h0, inputGradient }: Extract<Job, { kind: 'backward' }>,
   place: Place,
 ): Program {
-  const memory = planBatch(thread.g, spec);
-  const activations = planBatch(thread.g, kept);
+  const memory = thread.plan(spec);
+  const activations = thread.plan(kept);
   const data = sequencesIn(thread, kept, activations, null);
   const batch = new SortedBatch(spec.rows).fill(data, 0, null);
   const tools = thread.tools(place);
@@ -100,7 +100,7 @@ function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, 
 
 export function* gradients(thread: ModelThread, job: GradientsCall, place: Place): Program {
   const { spec, rows, loss, dropoutKey } = job;
-  const memory = planBatch(thread.g, spec);
+  const memory = thread.plan(spec);
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);

@@ -2,7 +2,7 @@ import { Command, Real, Word } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
 import { clipScale, countStep, updateRun } from '../training/optimizers.ts';
 import { scheduleFactor } from '../training/schedules.ts';
-import { type BatchSpec, forwardOnly, planBatch } from './batch-memory.ts';
+import { type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { forward } from './call-programs.ts';
 import { batchKey } from './dropout.ts';
 import type { Epoch } from './jobs.ts';
@@ -17,7 +17,7 @@ import { globalNorm, readCounts, runCount, storeNorm, writeCounts } from './upda
 export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const { control, g, model, kernels } = thread;
   const { words, reals } = control;
-  const memory = planBatch(g, job.spec);
+  const memory = thread.plan(job.spec);
   const rows = job.permutation.length;
   const steps = Math.ceil(rows / job.batchSize);
   const runs = runCount(thread);
@@ -28,7 +28,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     if (size !== batch.rows) batch = new SortedBatch(size);
     batch.fill(job.data, first, job.permutation);
     // The last batch may be smaller than the memory was planned for: it uses fewer lanes of the same memory.
-    const lanes = size === job.spec.rows ? memory : planBatch(g, { ...job.spec, rows: size });
+    const lanes = size === job.spec.rows ? memory : thread.plan({ ...job.spec, rows: size });
     const parity = Atomics.load(words, Word.parity);
     const stepNumber = job.stepsBefore + step;
     const dropoutKey = g.dropout > 0 ? batchKey(job.seed, stepNumber) : null;

@@ -9,7 +9,7 @@ import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { CallingThread, type Team, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, planBatch } from './batch-memory.ts';
+import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
 import type { Job, Rows } from './jobs.ts';
 import { type ModelMemory, planModel } from './model-memory.ts';
@@ -17,10 +17,12 @@ import { programOf } from './programs.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
 /**
- * A call engages one thread more for every so many floating-point operations: below that a thread's barriers cost
- * more than it brings.
+ * A call engages one thread for every so many floating-point operations: with less for each, its barriers cost more
+ * than it brings, and with less in all, the way to a thread and back takes longer than computing here (some 40 µs).
  */
 const FLOPS_PER_THREAD = 1e6;
+/** The same for an optimizer's step, by parameters. */
+const PARAMETERS_PER_THREAD = 1e5;
 
 /** A classifier's memory and threads: calls in, numbers out. It knows no queue; one call at a time is the caller's duty. */
 export class Network {
@@ -30,6 +32,7 @@ export class Network {
   readonly threads: number;
   readonly normalization: NormalizationSpec | null;
   readonly team: Team<Job>;
+  readonly #here: CallingThread<Job>;
   /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
   flopsPerThread = FLOPS_PER_THREAD;
   /** The main thread's own hold on the model. */
@@ -62,11 +65,8 @@ export class Network {
     this.thread = thread;
     if (normalization) this.#writeNormalization(normalization);
     this.control = thread.control;
-    if (threads === 0) {
-      this.team = new CallingThread((job, place) => programOf(thread, job, place));
-    } else {
-      this.team = new WorkerTeam<Job>(threads, setup, this.control.words);
-    }
+    this.#here = new CallingThread((job, place) => programOf(thread, job, place));
+    this.team = threads === 0 ? this.#here : new WorkerTeam<Job>(threads, setup, this.control.words);
   }
 
   #writeNormalization({ mean, std }: NormalizationSpec): void {
@@ -107,7 +107,7 @@ export class Network {
 
   /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
   reserve(spec: BatchSpec): BatchMemory {
-    const plan = planBatch(this.g, spec);
+    const plan = this.thread.plan(spec);
     const missing = Math.ceil(plan.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
     if (missing > 0) this.#memory.grow(missing);
     return plan;
@@ -135,11 +135,15 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
+  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work, 0 for next to none. */
   engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
-    if (this.threads === 0) return 1;
-    const worthwhile = Math.ceil((this.#flops(rows, frames) * passes) / this.flopsPerThread);
-    return Math.max(1, Math.min(this.threads, lanes, worthwhile));
+    const worthwhile = Math.floor((this.#flops(rows, frames) * passes) / this.flopsPerThread);
+    return Math.min(this.threads, lanes, worthwhile);
+  }
+
+  /** The same for an optimizer's step. */
+  engagedInStep(): number {
+    return Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
   }
 
   /** Multiplications and additions of a forward pass. */
@@ -149,9 +153,10 @@ export class Network {
     return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
   }
 
+  /** Runs a job on so many threads, or here where that is 0. */
   run(job: Job, parties: number): Promise<void> {
     Atomics.store(this.control.words, Word.nextLane, 0);
-    return this.team.run(job, parties);
+    return parties === 0 ? this.#here.run(job) : this.team.run(job, parties);
   }
 
   /** Makes the second copy of an array the current one. */

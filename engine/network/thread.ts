@@ -4,10 +4,17 @@ import { type KernelOptions, makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
 import { type Place, share } from '../parallel/program.ts';
-import { type BatchMemory, type BlockWorkspace, blockWorkspace } from './batch-memory.ts';
+import {
+  type BatchMemory,
+  type BatchSpec,
+  type BlockWorkspace,
+  blockWorkspace,
+  planBatch,
+} from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape } from './geometry.ts';
 import type { Block, LaneTools } from './lane.ts';
 import { EDGE_BYTES, type ModelMemory, type ModelPackPiece, packPieces, planModel } from './model-memory.ts';
+import { Remembered } from './remembered.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
 /** What a thread needs to take part in a model: the memory everything lies in, the kernels, and the sizes. */
@@ -21,6 +28,8 @@ export interface ThreadSetup {
   readonly threads: number;
 }
 
+/** Plans and layouts are kept: making one takes longer than some kernels, and longer than a small call. */
+const PLANS_KEPT = 64;
 const WORKSPACES_KEPT = 512;
 
 /** How a lane's blocks are gone through. */
@@ -41,7 +50,8 @@ export class ModelThread {
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
   readonly #packPieces: ModelPackPiece[];
-  readonly #workspaces = new Map<string, BlockWorkspace>();
+  readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
+  readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
   #reals: Float32Array | Float64Array;
   #doubles: Float64Array;
 
@@ -106,15 +116,14 @@ export class ModelThread {
     }
   }
 
-  /** Workspaces are laid out once: a plan takes longer than some kernels. */
+  /** The memory of a batch. Throws MEMORY_TOO_LARGE. */
+  plan(spec: BatchSpec): BatchMemory {
+    return this.#plans.get(JSON.stringify(spec), () => planBatch(this.g, spec));
+  }
+
   #workspace(at: number, rows: number, steps: number, dropout: boolean): BlockWorkspace {
-    const key = `${at} ${rows} ${steps} ${dropout}`;
-    const known = this.#workspaces.get(key);
-    if (known) return known;
-    if (this.#workspaces.size >= WORKSPACES_KEPT) this.#workspaces.clear();
-    const workspace = blockWorkspace(this.g, at, { rows, steps, dropout });
-    this.#workspaces.set(key, workspace);
-    return workspace;
+    const make = () => blockWorkspace(this.g, at, { rows, steps, dropout });
+    return this.#workspaces.get(`${at} ${rows} ${steps} ${dropout}`, make);
   }
 
   /** The blocks of a lane in order, with their places in memory. */

@@ -115,7 +115,8 @@ class Training {
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
-    this.#parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3);
+    // However small the step: an epoch of them is no work for the calling thread, if there are others.
+    this.#parties = Math.max(1, network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3));
     const spec: BatchSpec = {
       ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
