@@ -1,4 +1,4 @@
-import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/kernels/kernels.ts';
+import { type Dtype, type Kernels, panelColumns, realBytes } from '../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { isMain } from './main-module.ts';
@@ -20,18 +20,23 @@ const TIMES = 2_000;
 const limitFlops = (dtype: Dtype): number =>
   2 * 4 * panelColumns(dtype) * DEPTH_PANELS * panelColumns(dtype) * TIMES;
 
+/** Bytes the loop works on. */
+export const BARE_BYTES = 16_384;
+
+/** The bare loop on memory from an address on, of the type's kernels. */
+export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile']> {
+  const a = at + 1_024;
+  const b = a + DEPTH_PANELS * panelColumns(dtype) * 4 * realBytes(dtype);
+  return [at, a, DEPTH_PANELS, b, TIMES];
+}
+
 /** The bare loop, to be measured by turns with whatever is held to it. */
 export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
-  const a = 1_024;
-  const b = a + DEPTH_PANELS * 4 * PANEL_BYTES;
-  const work = () => runBare(kernels, a, b);
+  const call = bareCall(0, dtype);
+  const work = () => kernels.bareTile(...call);
   return { ...syncContestant(`limit ${dtype}`, work), flops: limitFlops(dtype) };
-}
-
-function runBare(kernels: Kernels, a: number, b: number): void {
-  kernels.bareTile(0, a, DEPTH_PANELS, b, TIMES);
 }
 
 /** Operations a second of one core, measured for so long. */

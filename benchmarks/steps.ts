@@ -31,11 +31,11 @@ export function engage(model: RNNPhonemeClassifier, parties: number): void {
 export const stepOutside = (name: string, model: RNNPhonemeClassifier, data: SeededData): Contestant =>
   asyncContestant(name, () => model.gradients(data.x, data.labels));
 
-/** Work of one call of fit, in operations: enough for the way to the threads and back not to count. */
-const FLOPS_PER_FIT = 4e9;
+/** Work of one call of fit, in operations: enough for what a call of fit takes besides its steps not to count. */
+const FLOPS_PER_FIT = 4e10;
 
 export const stepsPerFit = (size: Size): number =>
-  Math.min(200, Math.max(8, Math.ceil(FLOPS_PER_FIT / stepFlops(size))));
+  Math.min(1_000, Math.max(4, Math.ceil(FLOPS_PER_FIT / stepFlops(size))));
 
 /** A step inside `fit`, with the plainest optimizer. */
 export function stepInside(

@@ -1,5 +1,7 @@
-import { limitContestant } from '../limit.ts';
+import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { BARE_BYTES, bareCall, limitContestant } from '../limit.ts';
 import { CORES } from '../machine.ts';
+import { ReplayTeam } from '../replay/replay-team.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { median, pairedRatios, quantile } from '../statistics.ts';
@@ -7,25 +9,30 @@ import { createModel, engage, stepInside, withModels } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
 import type { Effort } from './effort.ts';
 
-/** A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. */
+/**
+ * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on
+ * all cores at once with nothing between the threads, shows what the machine itself has to give.
+ */
 export async function speedUp(sizes: readonly Size[], effort: Effort): Promise<void> {
   const rows: string[][] = [];
   for (const size of sizes) rows.push(await speedUpAt(size, effort));
-  const columns = ['1 thread', `${CORES} threads`, 'speed-up', 'quartiles', 'GFLOP/s', 'of the limit'];
+  const columns = ['1 thread', `${CORES} threads`, 'speed-up', 'quartiles', 'bare loop’s'];
   console.log(`\n## ${CORES} threads against one, a step inside fit\n`);
-  console.log(markdownTable(['B,T,I,H,L', ...columns], rows));
+  console.log(markdownTable(['B,T,I,H,L', ...columns, 'GFLOP/s', 'of the limit'], rows));
 }
 
 async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
   const limit = limitContestant('float32');
+  const teams = await Promise.all([bareTeam(1), bareTeam(CORES)]);
+  const bare = teams.map((team, i) => ({ ...team.contestant(BARE), name: `${BARE} ${i}` }));
   const times = await withModels([createModel(size, 1), createModel(size, CORES)], (one, all) => {
     engage(all, CORES);
-    return measureRounds(
-      [limit, stepInside('one', one, size), stepInside('all', all, size)],
-      rounds,
-      seconds,
-    );
+    const steps = [stepInside('one', one, size), stepInside('all', all, size)];
+    return measureRounds([limit, ...bare, ...steps], rounds, seconds);
   });
+  await Promise.all(teams.map((team) => team.close()));
+  const [bareOne, bareAll] = bare.map(({ name }) => timesOf(times, name));
+  const bareRatio = CORES * quantile(pairedRatios(bareOne, bareAll), 0.5);
   const [one, all] = [timesOf(times, 'one'), timesOf(times, 'all')];
   const ratios = pairedRatios(one, all);
   const rate = stepFlops(size) / median(all);
@@ -33,6 +40,19 @@ async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<strin
   return [
     ...[nameOf(size), duration(median(one)), duration(median(all)), digits(quantile(ratios, 0.5))],
     [0.25, 0.75].map((q) => digits(quantile(ratios, q))).join('–'),
-    ...[digits(rate / 1e9), percent(rate / (CORES * peak))],
+    ...[digits(bareRatio), digits(rate / 1e9), percent(rate / (CORES * peak))],
   ];
+}
+
+const BARE = 'bare loop';
+
+/** Threads that run the bare loop, all the same work. */
+async function bareTeam(parties: number): Promise<ReplayTeam> {
+  const memory = new WebAssembly.Memory({ initial: parties, maximum: 65_536, shared: true });
+  const team = new ReplayTeam(memory, wasmModule('float32'), parties);
+  const calls = Array.from({ length: parties }, (_, i) => [
+    { kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES, 'float32') },
+  ]);
+  await team.load(BARE, calls);
+  return team;
 }
