@@ -34,11 +34,17 @@ describe.runIf(hasBlas())('BLAS kernels, with a BLAS', () => {
   const data = labelled(70, 9);
 
   for (const dtype of ['float32', 'float64'] as const) {
-    it(`give what the WebAssembly kernels give, up to rounding, in ${dtype}`, async () => {
+    // The larger layer's products are asked for some columns at a time.
+    it.each([
+      { hiddenSize: 37, rows: 70, steps: 9 },
+      { hiddenSize: 410, rows: 16, steps: 2 },
+    ])(`give what the WebAssembly kernels give, up to rounding, in ${dtype}: %o`, async (size) => {
+      const { hiddenSize, rows, steps } = size;
+      const { x, labels } = labelled(rows, steps);
       const results = await Promise.all(
         (['wasm', 'blas'] as const).map((kernels) =>
-          withModel({ threads: 2, kernels, dtype, hiddenSize: 37 }, async (model) => {
-            const { loss, dx } = await model.gradients(data.x, data.labels, { inputGradient: true });
+          withModel({ threads: 2, kernels, dtype, hiddenSize }, async (model) => {
+            const { loss, dx } = await model.gradients(x, labels, { inputGradient: true });
             return {
               loss,
               values: [...(dx?.data ?? []), ...model.rnn[0].dW_ih.data, ...model.rnn[1].dW_hh.data],

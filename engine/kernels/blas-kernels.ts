@@ -14,6 +14,21 @@ import {
 import { wasmExports } from './wasm-kernels.ts';
 
 /**
+ * OpenBLAS multiplies where the matrices lie up to a million multiply-adds; above, it first copies them into an order
+ * of its own, at every call. For the few rows of a step that takes as long as the product: it is asked for some columns
+ * at a time instead. (interface/gemm.c and kernel/x86_64/sgemm_small_kernel_permit_skylakex.c of OpenBLAS.)
+ */
+const UNCOPIED = 1e6;
+const FEW_ROWS = 16;
+const COLUMNS_UNIT = 64;
+
+/** Columns of b to multiply in one call. */
+function columnsAtOnce(rows: number, n: number, k: number): number {
+  if (rows > FEW_ROWS || rows * n * k <= UNCOPIED) return n;
+  return Math.max(1, Math.floor(UNCOPIED / (rows * k * COLUMNS_UNIT))) * COLUMNS_UNIT;
+}
+
+/**
  * Kernels whose matmuls are a BLAS's, on the same memory: rows of whole panels, so that the leading dimension of a
  * matrix is its padded width. Everything else is WebAssembly's. The shapes handed over depend on the lane only, never
  * on the number of threads: the results are the same bits for any, on one machine.
@@ -42,7 +57,13 @@ export function blasKernels(
   ) => {
     const n = nPanels * columns;
     const k = kPanels * columns;
-    gemm(RowMajor, NoTrans, NoTrans, rows, n, k, 1, base + a, k, base + b, n, beta, base + c, n);
+    const atOnce = columnsAtOnce(rows, n, k);
+    for (let first = 0; first < n; first += atOnce) {
+      const skipped = first * bytes;
+      const width = Math.min(atOnce, n - first);
+      const right = base + b + skipped;
+      gemm(RowMajor, NoTrans, NoTrans, rows, width, k, 1, base + a, k, right, n, beta, base + c + skipped, n);
+    }
   };
 
   /** The kernels around a nonlinearity. To those for panels, rows of whole panels one after the other are one long panel. */
