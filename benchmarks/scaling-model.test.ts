@@ -13,7 +13,7 @@ const costs: StepCosts = {
   ...{ reduce: 0.4, reduceBytes: 0, update: 0.2, updateBytes: 0, runs: 4 },
 };
 const machine = (cores: number, bandwidth = Number.POSITIVE_INFINITY): MachineCosts => ({
-  ...{ cores, bandwidth },
+  ...{ cores, crowding: 1, bandwidth },
   barrier: () => 0.01,
 });
 
@@ -46,6 +46,12 @@ describe('scaling model', () => {
 
   it('computes no faster where threads share cores', () => {
     expect(predictStep(costs, machine(2), 4).lanes).toBe(predictStep(costs, machine(2), 2).lanes);
+  });
+
+  it('takes longer where busy cores slow each other down, but not alone', () => {
+    const crowded = { ...machine(2), crowding: 1.1 };
+    expect(predictStep(costs, crowded, 2).lanes).toBeCloseTo(4.4, 12);
+    expect(predictStep(costs, crowded, 1)).toEqual(predictStep(costs, machine(2), 1));
   });
 
   it('never moves more bytes than all cores together can', () => {

@@ -27,6 +27,8 @@ export interface StepCosts {
 
 export interface MachineCosts {
   readonly cores: number;
+  /** How much longer a core takes when the others are busy as well. */
+  readonly crowding: number;
   /** Bytes a second that all cores move together. */
   readonly bandwidth: number;
   /** Seconds of a barrier of so many threads that arrive together. */
@@ -50,7 +52,7 @@ export const BARRIERS = 4;
 export function predictStep(costs: StepCosts, machine: MachineCosts, threads: number): Prediction {
   const { cores, bandwidth } = machine;
   // Threads that share a core are each as much slower.
-  const slower = threads / Math.min(threads, cores);
+  const slower = (threads / Math.min(threads, cores)) * (threads > 1 ? machine.crowding : 1);
   const share = wholeShare(costs.runs, threads) * slower;
   const parts = {
     lanes: Math.max(

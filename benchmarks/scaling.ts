@@ -4,6 +4,7 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
+import { bareTeam } from './replay/bare-team.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
 import { callsByThread, PHASES, recordStep } from './replay/trace.ts';
 import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
@@ -69,14 +70,23 @@ function measureTogether(size: Size, phases: readonly Contestant[]): Promise<Map
   );
 }
 
-/** What a step's parts cost on one thread alone, and whole steps for each measured count. */
-async function measureSize(size: Size): Promise<{ costs: StepCosts; steps: Map<number, number> }> {
+interface Measured {
+  /** What a step's parts cost on one thread alone. */
+  readonly costs: StepCosts;
+  /** Whole steps for each measured count. */
+  readonly steps: ReadonlyMap<number, number>;
+  /** What the bare loop on all cores at once takes over what it takes on one. */
+  readonly crowding: number;
+}
+
+async function measureSize(size: Size): Promise<Measured> {
   const { trace, memory, lanes, parameterBytes, runs } = await recordAlone(size);
   const team = new ReplayTeam(memory, wasmModule('float32'), 1);
   for (const phase of PHASES) await team.load(phase, callsByThread(trace, [phase]));
   const phases = PHASES.map((phase) => team.contestant(phase));
-  const times = await measureTogether(size, [...phases, sorting(size)]);
-  await team.close();
+  const bare = await Promise.all([bareTeam(1), bareTeam(CORES)]);
+  const times = await measureTogether(size, [...phases, sorting(size), ...bare]);
+  await Promise.all([team, ...bare].map((threads) => threads.close()));
   const take = (name: string) => median(timesOf(times, name));
   const [pack, kernels, reduce, update] = PHASES.map(take);
   const serial = take(SORTING);
@@ -90,7 +100,9 @@ async function measureSize(size: Size): Promise<{ costs: StepCosts; steps: Map<n
     reduceBytes: (lanes + 2) * parameterBytes,
     updateBytes: 3 * parameterBytes,
   };
-  return { costs, steps: new Map(measuredCounts.map((threads) => [threads, take(stepName(threads))])) };
+  const steps = new Map(measuredCounts.map((threads) => [threads, take(stepName(threads))]));
+  const [one, all] = bare.map(({ name }) => take(name));
+  return { costs, steps, crowding: all / one };
 }
 
 const stepName = (threads: number): string => `step on ${threads}`;
@@ -157,10 +169,10 @@ interface Curve {
 }
 
 async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Promise<Curve> {
-  const { costs, steps } = await measureSize(size);
+  const { costs, steps, crowding } = await measureSize(size);
   const line = barrierLine([...barriers].filter(([threads]) => threads <= CORES));
   const barrier = (threads: number): number => barriers.get(threads) ?? line(threads);
-  const here: MachineCosts = { cores: CORES, bandwidth: Number.POSITIVE_INFINITY, barrier };
+  const here: MachineCosts = { cores: CORES, crowding, bandwidth: Number.POSITIVE_INFINITY, barrier };
   const one = predictStep(costs, here, 1).step;
   const alone = steps.get(1) ?? Number.NaN;
   const rows = measuredCounts.map((threads) => {
@@ -168,12 +180,14 @@ async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Pro
     return rowOf(label, predictStep(costs, here, threads), one, steps.get(threads), alone);
   });
   const predicted = predictedCounts.map((threads) => {
-    const there: MachineCosts = { cores: threads, bandwidth, barrier: line };
+    const there: MachineCosts = { cores: threads, crowding: 1, bandwidth, barrier: line };
     const prediction = predictStep(costs, threads > CORES ? there : here, threads);
     if (threads > CORES) rows.push(rowOf(`${threads} on as many`, prediction, one));
     return [threads, one / prediction.step] as const;
   });
-  console.log(`\n## (${nameOf(size)}): ${costs.lanes.length} lanes, ${costs.runs} runs of parameters\n`);
+  const { lanes, runs } = costs;
+  const crowded = `busy cores take ${digits(crowding)} times as long here`;
+  console.log(`\n## (${nameOf(size)}): ${lanes.length} lanes, ${runs} runs of parameters; ${crowded}\n`);
   console.log(markdownTable(COLUMNS, rows));
   const measured = [...steps].filter(([threads]) => threads <= CORES);
   return {

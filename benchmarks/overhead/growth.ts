@@ -1,12 +1,15 @@
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size } from '../sizes.ts';
+import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { logLogSlope, median } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
 import { duration, markdownTable } from '../table.ts';
 import type { Effort } from './effort.ts';
 
-/** How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. */
+/**
+ * How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. The work itself
+ * grows a little faster than L, since the first layer has no dx to compute.
+ */
 const BASE: Size = { B: 64, T: 40, I: 40, H: 128, L: 2 };
 const GROWTH: readonly (readonly [keyof Size, readonly number[]])[] = [
   ['B', [64, 128, 256, 512]],
@@ -18,7 +21,7 @@ export async function growth(effort: Effort): Promise<void> {
   const rows: string[][] = [];
   for (const [letter, values] of GROWTH) rows.push(await growthIn(letter, values, effort));
   console.log(`\n## Growth inside fit, ${CORES} threads, from (${nameOf(BASE)})\n`);
-  console.log(markdownTable(['in', 'values', 'steps take', 'log-log slope'], rows));
+  console.log(markdownTable(['in', 'values', 'steps take', 'log-log slope', 'of their work'], rows));
 }
 
 async function growthIn(
@@ -40,6 +43,7 @@ async function growthIn(
       ),
   );
   const medians = sizes.map((size) => median(timesOf(times, nameOf(size))));
-  const slope = logLogSlope(values.map((value, i) => [value, medians[i]]));
-  return [letter, values.join(', '), medians.map(duration).join(', '), slope.toFixed(3)];
+  const slopeOf = (ys: readonly number[]) => logLogSlope(values.map((value, i) => [value, ys[i]])).toFixed(3);
+  const slopes = [slopeOf(medians), slopeOf(sizes.map(stepFlops))];
+  return [letter, values.join(', '), medians.map(duration).join(', '), ...slopes];
 }

@@ -1,7 +1,6 @@
-import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
-import { BARE_BYTES, bareCall, limitContestant } from '../limit.ts';
+import { limitContestant } from '../limit.ts';
 import { CORES } from '../machine.ts';
-import { ReplayTeam } from '../replay/replay-team.ts';
+import { bareTeam } from '../replay/bare-team.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { median, pairedRatios, quantile } from '../statistics.ts';
@@ -23,14 +22,13 @@ export async function speedUp(sizes: readonly Size[], effort: Effort): Promise<v
 
 async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
   const limit = limitContestant('float32');
-  const teams = await Promise.all([bareTeam(1), bareTeam(CORES)]);
-  const bare = teams.map((team, i) => ({ ...team.contestant(BARE), name: `${BARE} ${i}` }));
+  const bare = await Promise.all([bareTeam(1), bareTeam(CORES)]);
   const times = await withModels([createModel(size, 1), createModel(size, CORES)], (one, all) => {
     engage(all, CORES);
     const steps = [stepInside('one', one, size), stepInside('all', all, size)];
     return measureRounds([limit, ...bare, ...steps], rounds, seconds);
   });
-  await Promise.all(teams.map((team) => team.close()));
+  await Promise.all(bare.map((team) => team.close()));
   const [bareOne, bareAll] = bare.map(({ name }) => timesOf(times, name));
   const bareRatio = CORES * quantile(pairedRatios(bareOne, bareAll), 0.5);
   const [one, all] = [timesOf(times, 'one'), timesOf(times, 'all')];
@@ -42,17 +40,4 @@ async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<strin
     [0.25, 0.75].map((q) => digits(quantile(ratios, q))).join('–'),
     ...[digits(bareRatio), digits(rate / 1e9), percent(rate / (CORES * peak))],
   ];
-}
-
-const BARE = 'bare loop';
-
-/** Threads that run the bare loop, all the same work. */
-async function bareTeam(parties: number): Promise<ReplayTeam> {
-  const memory = new WebAssembly.Memory({ initial: parties, maximum: 65_536, shared: true });
-  const team = new ReplayTeam(memory, wasmModule('float32'), parties);
-  const calls = Array.from({ length: parties }, (_, i) => [
-    { kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES, 'float32') },
-  ]);
-  await team.load(BARE, calls);
-  return team;
 }
