@@ -21,6 +21,7 @@ export type ReplayTask =
 
 export class ReplayTeam {
   readonly #workers: readonly Worker[];
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, parties: number) {
     const words = new Int32Array(new SharedArrayBuffer(128));
@@ -56,7 +57,14 @@ export class ReplayTeam {
     return { name, measure };
   }
 
-  async #ask(task: ReplayTask): Promise<number> {
+  /** One question after the other: an answer does not say to which it belongs. */
+  #ask(task: ReplayTask): Promise<number> {
+    const answer = this.#last.then(() => this.#askAll(task));
+    this.#last = answer.catch(() => {});
+    return answer;
+  }
+
+  async #askAll(task: ReplayTask): Promise<number> {
     const answers = this.#workers.map((worker) => once(worker, 'message') as Promise<[number]>);
     for (const worker of this.#workers) worker.postMessage(task);
     return Math.max(...(await Promise.all(answers)).flat());
