@@ -1,4 +1,4 @@
-import { type Dtype, type Kernels, panelColumns, realBytes } from '../engine/kernels/kernels.ts';
+import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { isMain } from './main-module.ts';
@@ -23,10 +23,10 @@ const limitFlops = (dtype: Dtype): number =>
 /** Bytes the loop works on. */
 export const BARE_BYTES = 16_384;
 
-/** The bare loop on memory from an address on, of the type's kernels. */
-export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile']> {
+/** The bare loop on memory from an address on. */
+export function bareCall(at: number): Parameters<Kernels['bareTile']> {
   const a = at + 1_024;
-  const b = a + DEPTH_PANELS * panelColumns(dtype) * 4 * realBytes(dtype);
+  const b = a + DEPTH_PANELS * 4 * PANEL_BYTES;
   return [at, a, DEPTH_PANELS, b, TIMES];
 }
 
@@ -34,7 +34,7 @@ export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile
 export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
-  const call = bareCall(0, dtype);
+  const call = bareCall(0);
   const work = () => kernels.bareTile(...call);
   return { ...syncContestant(`limit ${dtype}`, work), flops: limitFlops(dtype) };
 }

@@ -123,27 +123,25 @@ export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtyp
 /** Bytes from one step's rows to the next one's. */
 const stepBytes = ({ rows, h }: CellBlock): number => rows * h.pitch;
 
+const fromRow = (panels: Panels, row: number): Panels => ({ ...panels, at: panels.at + row * panels.pitch });
+
 /** The states that the frames make, from frame 0 on. */
-export function madeStates(block: CellBlock): Panels {
-  const { h, reverse } = block;
-  return reverse ? h : { ...h, at: h.at + stepBytes(block) };
+export function madeStates({ h, reverse, rows }: CellBlock): Panels {
+  return reverse ? h : fromRow(h, rows);
 }
 
 /** The states that the frames find, from frame 0 on. */
-function foundStates(block: CellBlock): Panels {
-  const { h, reverse } = block;
-  return reverse ? { ...h, at: h.at + stepBytes(block) } : h;
+function foundStates({ h, reverse, rows }: CellBlock): Panels {
+  return reverse ? fromRow(h, rows) : h;
 }
 
 /** The state each row begins with, and the one it ends with [rows, hidden]. */
-export function initialStates(block: CellBlock): Panels {
-  const { h, reverse, steps } = block;
-  return reverse ? { ...h, at: h.at + steps * stepBytes(block) } : h;
+export function initialStates({ h, reverse, rows, steps }: CellBlock): Panels {
+  return reverse ? fromRow(h, steps * rows) : h;
 }
 
-export function finalStates(block: CellBlock): Panels {
-  const { h, reverse, steps } = block;
-  return reverse ? h : { ...h, at: h.at + steps * stepBytes(block) };
+export function finalStates({ h, reverse, rows, steps }: CellBlock): Panels {
+  return reverse ? h : fromRow(h, steps * rows);
 }
 
 /** Frames of each row of a block, the longest first; rows behind them only fill the last tile up. */
@@ -277,17 +275,12 @@ export function cellWeightGradients(
     product(gradients.W_ih + part * partSize * bytes, parts * partSize, partSize, dz, x, depth);
   });
   // A sum over no rows would write nothing: the only step of a block is never left out.
-  const left = fromRest && block.steps > 1 ? block.rows : 0;
-  const skipped = block.reverse ? 0 : left;
-  const found = foundStates(block);
-  product(
-    gradients.W_hh,
-    hiddenSize,
-    hiddenSize,
-    { ...dz, at: dz.at + skipped * dz.pitch },
-    { ...found, at: found.at + skipped * found.pitch },
-    depth - left,
-  );
+  const leftOut = fromRest && block.steps > 1 ? block.rows : 0;
+  // In reverse the first step is the last in memory.
+  const first = block.reverse ? 0 : leftOut;
+  const left = fromRow(dz, first);
+  const right = fromRow(foundStates(block), first);
+  product(gradients.W_hh, hiddenSize, hiddenSize, left, right, depth - leftOut);
   if (!bias) return;
   k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
   k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);

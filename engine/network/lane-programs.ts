@@ -65,13 +65,8 @@ export function laneGradient(
     inputGradient: call?.inputGradient ?? false,
     divisor: divisorOf(batch),
   };
-  for (const block of thread.blocksOf(
-    lane,
-    batch,
-    memory,
-    { keep: false, dropoutKey, fromRest: !call?.h0 },
-    place,
-  )) {
+  const pass = { keep: false, dropoutKey, fromRest: !call?.h0 };
+  for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
     forwardBlock(tools, block, data, memory);
     if (call) writeLogits(tools, block, memory);
     if (finalStates) writeFinalStates(tools, block, memory);
