@@ -6,6 +6,13 @@ export interface Contestant {
 }
 
 /**
+ * Before the first round everybody runs for so many times the seconds of a round, but no longer than that: V8 compiles
+ * the code of a training step in the background for some two seconds, on the cores that are to be measured.
+ */
+const WARM_UP_ROUNDS = 10;
+const WARM_UP_SECONDS = 3;
+
+/**
  * Measures contestants by turns: one after the other in each round, so that whatever slows the machine down for a
  * while slows all of them. Each order is the reverse of the one before. Returns each one's seconds, round by round.
  */
@@ -15,7 +22,8 @@ export async function measureRounds(
   secondsEach: number,
 ): Promise<Map<string, number[]>> {
   const times = new Map(contestants.map(({ name }): [string, number[]] => [name, []]));
-  for (const { measure } of contestants) await measure(Math.min(secondsEach, 0.2));
+  const warmUp = Math.min(WARM_UP_ROUNDS * secondsEach, WARM_UP_SECONDS);
+  for (const { measure } of contestants) await measure(warmUp);
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? contestants : contestants.toReversed();
     for (const { name, measure } of order) times.get(name)?.push(await measure(secondsEach));
