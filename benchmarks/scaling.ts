@@ -51,7 +51,7 @@ async function recordAlone(size: Size) {
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
       ...{ trace, memory },
-      lanes: trace.reduce.flat().find(({ kernel }) => kernel === 'addLanes')?.args[2] ?? 1,
+      lanes: trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1,
       parameterBytes: g.blockSize * g.realBytes,
       runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
     };

@@ -82,7 +82,7 @@ const reduction: SuiteKind = {
     const { parameterCount } = networkBehind(model).g;
     const { trace, memory } = await recordStep(model, seededData(size), parties);
     await model.close();
-    const lanes = trace.reduce.flat().find(({ kernel }) => kernel === 'addLanes')?.args[2] ?? 1;
+    const lanes = trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1;
     const team = new ReplayTeam(memory, wasmModule('float32'), parties);
     await team.load('reduce', callsByThread(trace, ['reduce']));
     return {

@@ -131,7 +131,7 @@ export class Linear {
     const { edge, zeros } = pad.scratch;
     const row = inFeatures * realBytes(dtype);
     k.outerProduct(dW, row, outFeatures, inFeatures, dy.at, dy.stride, input.at, input.stride, rows, edge, 0);
-    k.sumRows(db, outFeatures, dy.at, dy.stride, dy.pitch, rows, edge, 0);
+    k.sumRows(db, db, outFeatures, dy.at, dy.stride, dy.pitch, rows, edge, 0);
     k.multiply(
       dh.at,
       dh.stride,

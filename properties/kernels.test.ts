@@ -226,24 +226,32 @@ describe.each(makers)('%s kernels', (maker) => {
     }
   });
 
-  test.prop([shape, fc.boolean()])('sumRows adds the rows up, onto what is there or not', (input, add) => {
-    const { dtype, rows, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const dz = bench.panels(rows, n);
-    const db = bench.matrix(1, n);
-    const edge = bench.take(128 / realBytes(dtype));
-    bench.watch();
-    bench.kernels.sumRows(db.at, n, dz.at, dz.stride, dz.pitch, tiledRows(rows), edge, add ? 1 : 0);
-    const first = db.at / realBytes(dtype);
-    const edgeFirst = edge / realBytes(dtype);
-    bench.unchanged(
-      (i) => (i >= first && i < first + n) || (i >= edgeFirst && i < edgeFirst + panelColumns(dtype)),
-    );
-    for (let j = 0; j < n; j++) {
-      const terms = [...dz.values.map((row) => row[j]), ...(add ? [db.values[0][j]] : [])];
-      expectSum(`db[${j}]`, bench.reals[first + j], terms, dtype);
-    }
-  });
+  test.prop([shape, fc.boolean()])(
+    'sumRows adds the rows up, twice, onto what is there or not',
+    (input, add) => {
+      const { dtype, rows, n, seed } = input;
+      const bench = new Bench(maker, dtype, seed);
+      const dz = bench.panels(rows, n);
+      const sums = [bench.matrix(1, n), bench.matrix(1, n)];
+      const edge = bench.take(128 / realBytes(dtype));
+      bench.watch();
+      const [db, twin] = sums.map(({ at }) => at);
+      bench.kernels.sumRows(db, twin, n, dz.at, dz.stride, dz.pitch, tiledRows(rows), edge, add ? 1 : 0);
+      const edgeFirst = edge / realBytes(dtype);
+      const starts = [db, twin].map((at) => at / realBytes(dtype));
+      bench.unchanged(
+        (i) =>
+          starts.some((first) => i >= first && i < first + n) ||
+          (i >= edgeFirst && i < edgeFirst + panelColumns(dtype)),
+      );
+      sums.forEach(({ values }, which) => {
+        for (let j = 0; j < n; j++) {
+          const terms = [...dz.values.map((row) => row[j]), ...(add ? [values[0][j]] : [])];
+          expectSum(`db[${j}]`, bench.reals[starts[which] + j], terms, dtype);
+        }
+      });
+    },
+  );
 
   test.prop([shape])('one step forward is tanh(c + h Wᵀ), one back is (d + dz W) ∘ (1 − h²)', (input) => {
     const { dtype, rows, k, n, seed } = input;
@@ -516,15 +524,25 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([dtype, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 8 }), seed])(
-    'lanes are added along the binary tree over their numbers, bit for bit',
-    (dtype, lanes, registers, seed) => {
+  const divisor = fc.integer({ min: 1, max: 512 });
+  test.prop([
+    dtype,
+    fc.integer({ min: 1, max: 64 }),
+    fc.integer({ min: 1, max: 8 }),
+    divisor,
+    fc.boolean(),
+    seed,
+  ])(
+    'lanes are added along the binary tree over their numbers and averaged, bit for bit',
+    (dtype, lanes, registers, divisor, onto, seed) => {
       const bench = new Bench(maker, dtype, seed);
       const count = (registers * 16) / realBytes(dtype);
       const sums = Array.from({ length: lanes }, () =>
         Array.from({ length: count }, () => bench.random.normal()),
       );
       const at = bench.take(lanes * count);
+      const old = bench.matrix(1, count);
+      const out = bench.take(count);
       sums.flat().forEach((value, i) => {
         bench.reals[at / realBytes(dtype) + i] = value;
       });
@@ -536,10 +554,20 @@ describe.each(makers)('%s kernels', (maker) => {
         return round(tree(from, from + left, j) + tree(from + left, to, j));
       };
       bench.watch();
-      bench.kernels.addLanes(at, registers * 16, lanes, registers * 16);
+      const bytes = registers * 16;
+      const squared = bench.kernels.reduceLanes(at, bytes, lanes, bytes, out, onto ? old.at : 0, divisor);
       const first = at / realBytes(dtype);
-      bench.unchanged((i) => i >= first && i < first + lanes * count);
-      for (let j = 0; j < count; j++) expect(bench.reals[first + j]).toBe(tree(0, lanes, j));
+      const outFirst = out / realBytes(dtype);
+      bench.unchanged(
+        (i) => (i >= first && i < first + lanes * count) || (i >= outFirst && i < outFirst + count),
+      );
+      let squares = 0;
+      for (let j = 0; j < count; j++) {
+        const mean = round(tree(0, lanes, j) / divisor);
+        expect(bench.reals[outFirst + j]).toBe(onto ? round(old.values[0][j] + mean) : mean);
+        squares += bench.reals[outFirst + j] ** 2;
+      }
+      expect(Math.abs(squared - squares)).toBeLessThanOrEqual(2 * count * 2 ** -53 * squares);
     },
   );
 

@@ -127,8 +127,8 @@ export const faults = [
   fault(
     'the gradient of b_hh is dropped',
     cell,
-    '  k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);\n',
-    '',
+    'k.sumRows(gradients.b_ih, gradients.b_hh, hiddenSize',
+    'k.sumRows(gradients.b_ih, gradients.b_ih, hiddenSize',
     laws,
   ),
   fault(

@@ -21,7 +21,7 @@ const CLASSES: Readonly<Record<string, readonly (keyof Kernels)[]>> = {
   loss: ['softmaxRow'],
   gather: ['gatherRows', 'zeroRows', 'copyRow', 'scatterRows'],
   pack: ['packTransposed', 'packPlain', 'packBias'],
-  reduce: ['addLanes', 'average', 'squaredNorm'],
+  reduce: ['reduceLanes'],
   update: ['sgd', 'adam', 'rmsprop'],
 };
 

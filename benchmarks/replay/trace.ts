@@ -107,24 +107,28 @@ export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASE
  */
 export function oneBufferAThread(trace: StepTrace): StepTrace {
   const parties = trace.lanes.length;
-  const additions = trace.reduce.flat().filter(({ kernel }) => kernel === 'addLanes');
+  const additions = trace.reduce.flat().filter(({ kernel }) => kernel === 'reduceLanes');
   const first = Math.min(...additions.map(({ args }) => args[0]));
   const [, stride, lanes] = additions[0].args;
   const end = first + stride * lanes;
   const lanesOf = (calls: readonly KernelCall[], thread: number): KernelCall[] => {
     const written = new Set<number>();
+    const onThreads = (at: number): number => first + thread * stride + ((at - first) % stride);
     return calls.map((call) => {
       const { kernel, args } = call;
       if ((kernel !== 'outerProduct' && kernel !== 'sumRows') || args[0] < first || args[0] >= end)
         return call;
-      const at = first + thread * stride + ((args[0] - first) % stride);
-      const add = written.has(at) ? 1 : 0;
-      written.add(at);
-      return { kernel, args: [at, ...args.slice(1, -1), add] };
+      // sumRows writes to two places, outerProduct to one.
+      const places = args.slice(0, kernel === 'sumRows' ? 2 : 1).map(onThreads);
+      const add = written.has(places[0]) ? 1 : 0;
+      written.add(places[0]);
+      return { kernel, args: [...places, ...args.slice(places.length, -1), add] };
     });
   };
   const fewer = (call: KernelCall): KernelCall =>
-    call.kernel === 'addLanes' ? { ...call, args: [call.args[0], stride, parties, call.args[3]] } : call;
+    call.kernel === 'reduceLanes'
+      ? { ...call, args: [call.args[0], stride, parties, ...call.args.slice(3)] }
+      : call;
   return {
     ...trace,
     lanes: trace.lanes.map(lanesOf),

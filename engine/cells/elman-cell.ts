@@ -282,8 +282,7 @@ export function cellWeightGradients(
   const right = fromRow(foundStates(block), first);
   product(gradients.W_hh, hiddenSize, hiddenSize, left, right, depth - leftOut);
   if (!bias) return;
-  k.sumRows(gradients.b_ih, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
-  k.sumRows(gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
+  k.sumRows(gradients.b_ih, gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
 }
 
 /** dx_t = dz_t W_ih for all steps, one part of it: the gradient of the layer below, or of the input; onto dx where `add`. */

@@ -210,6 +210,7 @@ export interface Kernels {
   ): void;
   sumRows(
     sums: number,
+    twin: number,
     width: number,
     src: number,
     srcStride: number,
@@ -221,8 +222,15 @@ export interface Kernels {
   softmaxRow(row: number, width: number, sums: number): void;
 
   // After the lanes.
-  addLanes(first: number, stride: number, count: number, bytes: number): void;
-  average(out: number, sum: number, old: number, divisor: number, bytes: number): void;
+  reduceLanes(
+    first: number,
+    stride: number,
+    count: number,
+    bytes: number,
+    out: number,
+    old: number,
+    divisor: number,
+  ): number;
   squaredNorm(x: number, bytes: number): number;
   sgd(
     pNew: number,

@@ -40,8 +40,8 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     yield* everyLane(thread, lanes, visit, nothing);
 
     for (const run of runsOf(g, place)) {
-      reduceRun(kernels, model, lanes, run, divisorOf(batch), 0);
-      storeNorm(thread, tools, model.gradients[1] + run.offset, run.number, run.bytes);
+      const squared = reduceRun(kernels, model, lanes, run, divisorOf(batch), 0);
+      storeNorm(thread, tools, run, squared);
     }
     yield nothing;
 

@@ -92,7 +92,7 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
     if (g.output !== 'steps') spreadGradient(tools, block, direction, to, top[direction]);
   });
   const db = target.block + g.b.offset * realBytes;
-  k.sumRows(db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
+  k.sumRows(db, db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
 }
 
 /** The gradient of the features into that of the states: of the last step, or of all a row has alike. */

@@ -19,8 +19,8 @@ describe('the tree along which lanes are added', () => {
     for (let lanes = 1; lanes <= 64; lanes++) {
       const values = Float64Array.from({ length: 2 * lanes }, () => random.normal());
       new Float64Array(memory.buffer, 1024, 2 * lanes).set(values);
-      kernels.addLanes(1024, 16, lanes, 16);
-      const [first, second] = new Float64Array(memory.buffer, 1024, 2);
+      kernels.reduceLanes(1024, 16, lanes, 16, 4096, 0, 1);
+      const [first, second] = new Float64Array(memory.buffer, 4096, 2);
       expect([treeSum(values, 0, 2, lanes), treeSum(values, 1, 2, lanes)]).toEqual([first, second]);
     }
   });

@@ -23,19 +23,19 @@ export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
 
 /**
  * The averaged gradient of a run: the lanes' sums added along the tree, then divided by the whole batch, the last
- * operation of all; onto `old` where there is one. Written to the second copy of the gradients.
+ * operation of all; onto `old` where there is one. Written to the second copy of the gradients; returns its squared norm.
  */
 export function reduceRun(
   k: Kernels,
   model: ModelMemory,
   batch: BatchMemory,
-  run: ParameterRun,
-  rows: number,
+  { offset, bytes }: ParameterRun,
+  divisor: number,
   old: number,
-): void {
-  const sum = batch.laneGradients + run.offset;
-  k.addLanes(sum, batch.gradientBytes, batch.lanes, run.bytes);
-  k.average(model.gradients[1] + run.offset, sum, old && old + run.offset, rows, run.bytes);
+): number {
+  const first = batch.laneGradients + offset;
+  const out = model.gradients[1] + offset;
+  return k.reduceLanes(first, batch.gradientBytes, batch.lanes, bytes, out, old && old + offset, divisor);
 }
 
 /** Σ values[first + i·stride] along the tree the lanes' gradients are added along. */

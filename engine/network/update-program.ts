@@ -3,7 +3,7 @@ import { nothing, type Place, type Program } from '../parallel/program.ts';
 import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
 import type { Update } from './jobs.ts';
 import type { LaneTools } from './lane.ts';
-import { runsOf } from './reduce.ts';
+import { type ParameterRun, runsOf } from './reduce.ts';
 import type { ModelThread } from './thread.ts';
 
 /** The optimizer's counts in the copy `parity`. */
@@ -19,13 +19,12 @@ export function writeCounts(reals: Float64Array, parity: number, counts: Optimiz
 
 /** Each run's squared norm to its slot; the runs are few enough for every thread to add all slots up in order. */
 export function storeNorm(
-  thread: ModelThread,
-  tools: LaneTools,
-  gradient: number,
-  number: number,
-  bytes: number,
+  { model }: ModelThread,
+  { doubles }: LaneTools,
+  { number }: ParameterRun,
+  squared: number,
 ): void {
-  tools.doubles[thread.model.norms / 8 + number] = thread.kernels.squaredNorm(gradient, bytes);
+  doubles[model.norms / 8 + number] = squared;
 }
 
 export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number): number {
@@ -43,7 +42,7 @@ export function* update(thread: ModelThread, job: Update, place: Place): Program
   const { model, kernels, control, g } = thread;
   const tools = thread.tools(place);
   for (const run of runsOf(g, place)) {
-    storeNorm(thread, tools, model.gradients[0] + run.offset, run.number, run.bytes);
+    storeNorm(thread, tools, run, kernels.squaredNorm(model.gradients[0] + run.offset, run.bytes));
   }
   yield nothing;
   const norm = globalNorm(thread, tools, runCount(thread));

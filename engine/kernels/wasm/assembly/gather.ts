@@ -95,10 +95,12 @@ export function scatterRows(
 /**
  * sums[j] (+)= Σ_rows src[row, j], for the bias gradients: four rows at a time, `rows` a multiple of 4.
  *   src: panels `srcStride` bytes apart, their rows `srcStep` bytes apart     edge: 32 bytes of the caller's
+ *   twin: where the same sums are wanted a second time; else as `sums`
  */
 export function sumRows(
-  sums: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,
+  sums: usize, twin: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,
 ): void {
+  const toTwin = twin - sums;
   for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL) {
     let low0 = v128.splat<real>(0), low1 = low0, low2 = low0, low3 = low0;
     let high0 = low0, high1 = low0, high2 = low0, high3 = low0;
@@ -123,6 +125,7 @@ export function sumRows(
       const at = sums + <usize>l * sizeof<real>();
       const value = load<real>(edge + <usize>l * sizeof<real>());
       store<real>(at, add ? load<real>(at) + value : value);
+      if (toTwin) store<real>(at + toTwin, add ? load<real>(at + toTwin) + value : value);
     }
   }
 }

@@ -7,7 +7,7 @@ export {
 } from './matmul';
 export { packTransposed, packPlain, packBias, repeatRow } from './pack';
 export { softmaxRow } from './loss';
-export { addLanes, average, squaredNorm } from './reduction';
+export { reduceLanes, squaredNorm } from './reduction';
 export { sgd, adam, rmsprop } from './optimizers';
 export { projectRow, tanhStepRow, reluStepRow } from './row';
 export { dropRows } from './dropout';

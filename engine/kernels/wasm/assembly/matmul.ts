@@ -8,8 +8,10 @@ const TANH_BACKWARD: i32 = 2;
 const RELU: i32 = 3;
 const RELU_BACKWARD: i32 = 4;
 
-/** Rows of dzᵀ x summed in one go: 8 KB of either operand's panel, both stay in the first-level cache. */
-const DEPTH: i32 = 256;
+/** Rows of dzᵀ x summed in one go: 16 KB of either operand's panel, of which one stays in the first-level cache. */
+const DEPTH: i32 = 512;
+/** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
+const PANELS: i32 = 16;
 
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
@@ -276,16 +278,20 @@ export function outerProduct(
 ): void {
   for (let done = 0; done < depth; done += DEPTH) {
     const now = min(DEPTH, depth - done);
-    for (let j = 0; j < n; j += LANES) {
-      const bPanel = b + <usize>(j / LANES) * bStride;
+    // Along a row of c, whose cache lines two panels share: c has been in nobody's cache since the step before.
+    for (let block = 0; block < n; block += PANELS * LANES) {
+      const endOfBlock = min(n, block + PANELS * LANES);
       for (let i = 0; i < m; i += TILE) {
         const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
-        const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
-        if (i + TILE <= m && j + LANES <= n) {
-          outerTile(at, cRow, aTile, bPanel, now, add);
-        } else {
-          outerTile(edge, PANEL, aTile, bPanel, now, false);
-          storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
+        for (let j = block; j < endOfBlock; j += LANES) {
+          const bPanel = b + <usize>(j / LANES) * bStride;
+          const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
+          if (i + TILE <= m && j + LANES <= n) {
+            outerTile(at, cRow, aTile, bPanel, now, add);
+          } else {
+            outerTile(edge, PANEL, aTile, bPanel, now, false);
+            storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
+          }
         }
       }
     }

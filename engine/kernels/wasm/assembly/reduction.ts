@@ -25,40 +25,59 @@ function addGroups(first: usize, stride: usize, count: i32, bytes: usize): void 
   }
 }
 
-/**
- * The sum over the lanes along the binary tree over the lane number, ((0+1)+(2+3))+((4+5)+(6+7))…, absent lanes
- * skipped; it ends up in the first lane's buffer. A function of the lanes' values only, whoever computes it.
- *   first: the block in lane 0's buffer     stride: bytes from lane to lane     bytes: a multiple of 16
- */
-export function addLanes(first: usize, stride: usize, count: i32, bytes: usize): void {
-  addGroups(first, stride, count, bytes);
-  if (count > GROUP) addGroups(first, GROUP * stride, (count + GROUP - 1) / GROUP, bytes);
+/** The squares of the first (second) half of the values of a vector, as f64. For f64 the first half is all. */
+@inline
+function firstSquares(v: v128): v128 {
+  const values = sizeof<real>() == 4 ? f64x2.promote_low_f32x4(v) : v;
+  return f64x2.mul(values, values);
 }
 
-/** out = sum / divisor, or out = old + sum / divisor where there is an `old` (not 0). */
-export function average(out: usize, sum: usize, old: usize, divisor: real, bytes: usize): void {
+@inline
+function secondSquares(v: v128): v128 {
+  if (sizeof<real>() == 8) return f64x2.splat(0);
+  const values = f64x2.promote_low_f32x4(v128.shuffle<i64>(v, v, 1, 1));
+  return f64x2.mul(values, values);
+}
+
+@inline
+function total(first: v128, second: v128): f64 {
+  const both = f64x2.add(first, second);
+  return f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+}
+
+/**
+ * out = sum / divisor, or out = old + sum / divisor where there is an `old` (not 0); returns Σ out², in f64. The sum is
+ * that over the lanes along the binary tree over the lane number, ((0+1)+(2+3))+((4+5)+(6+7))…, absent lanes skipped: a
+ * function of the lanes' values only, whoever computes it. One pass, for what it waits for is memory.
+ *   first: the block in lane 0's buffer     stride: bytes from lane to lane     bytes: a multiple of 16
+ */
+export function reduceLanes(
+  first: usize, stride: usize, count: i32, bytes: usize, out: usize, old: usize, divisor: real,
+): f64 {
+  if (count > GROUP) {
+    addGroups(first, stride, count, bytes);
+    stride *= GROUP;
+    count = (count + GROUP - 1) / GROUP;
+  }
   const d = v128.splat<real>(divisor);
+  let squares = f64x2.splat(0), others = f64x2.splat(0);
   for (let i: usize = 0; i < bytes; i += 16) {
-    let value = v128.div<real>(v128.load(sum + i), d);
+    let value = v128.div<real>(sum8(first + i, stride, count), d);
     if (old) value = v128.add<real>(v128.load(old + i), value);
     v128.store(out + i, value);
+    squares = f64x2.add(squares, firstSquares(value));
+    others = f64x2.add(others, secondSquares(value));
   }
+  return total(squares, others);
 }
 
 /** Σ x², each value and the sum in f64. */
 export function squaredNorm(x: usize, bytes: usize): f64 {
-  let even = f64x2.splat(0), odd = f64x2.splat(0);
+  let squares = f64x2.splat(0), others = f64x2.splat(0);
   for (const end = x + bytes; x != end; x += 16) {
     const v = v128.load(x);
-    if (sizeof<real>() == 4) {
-      const low = f64x2.promote_low_f32x4(v);
-      const high = f64x2.promote_low_f32x4(v128.shuffle<i64>(v, v, 1, 1));
-      even = f64x2.add(even, f64x2.mul(low, low));
-      odd = f64x2.add(odd, f64x2.mul(high, high));
-    } else {
-      even = f64x2.add(even, f64x2.mul(v, v));
-    }
+    squares = f64x2.add(squares, firstSquares(v));
+    others = f64x2.add(others, secondSquares(v));
   }
-  const both = f64x2.add(even, odd);
-  return f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  return total(squares, others);
 }
