@@ -42,6 +42,12 @@ export const faults = [
     'min(TILE, m - i), min(LANES, n - j) - 1, add)',
   ),
   fault(
+    'panels past the first sixteen of dzᵀ x are skipped',
+    matmul,
+    'block < n; block += PANELS',
+    'block < min(n, PANELS * LANES); block += PANELS',
+  ),
+  fault(
     'a row of a tile is read twice',
     matmul,
     'v128.load_splat<real>(a, 96)',
@@ -103,11 +109,16 @@ export const faults = [
   fault(
     'lanes from the ninth on are skipped',
     reduction,
-    'if (count > GROUP) addGroups',
-    'if (count < 0) addGroups',
+    'count = (count + GROUP - 1) / GROUP;',
+    'count = 1;',
   ),
   fault('gradients overwrite instead of accumulating', reduction, 'if (old) value', 'if (old == 1) value'),
-  fault('half of the norm counts other numbers', reduction, 'f64x2.mul(high, high)', 'f64x2.mul(low, low)'),
+  fault(
+    'half of the norm counts other numbers',
+    reduction,
+    'promote_low_f32x4(v128.shuffle<i64>(v, v, 1, 1))',
+    'promote_low_f32x4(v)',
+  ),
   fault(
     'softmax without the shift by the largest logit',
     loss,
@@ -305,8 +316,8 @@ export const faults = [
   fault(
     'the lane’s rows are the divisor',
     reduce,
-    'old && old + run.offset, rows, run.bytes',
-    'old && old + run.offset, Math.ceil(rows / batch.lanes), run.bytes',
+    'old && old + offset, divisor)',
+    'old && old + offset, Math.ceil(divisor / batch.lanes))',
     laws,
   ),
   fault(
@@ -326,8 +337,8 @@ export const faults = [
   fault(
     'a lane’s second block overwrites the first',
     lanePrograms,
-    '    add = true;',
-    '    add = false;',
+    'target.add = true;',
+    'target.add = false;',
     laws,
   ),
   fault(
@@ -347,8 +358,8 @@ export const faults = [
   fault(
     'backward takes the weights that forward packed',
     calls,
-    '  yield* packWeights(thread, 0, place);\n  const visit = (lane: number): void => {\n    let add',
-    '  yield () => Atomics.store(thread.control.words, 3, 0);\n  const visit = (lane: number): void => {\n    let add',
+    '  yield* packWeights(thread, 0, place);\n  const visit = (lane: number): void => {\n    const target',
+    '  yield () => Atomics.store(thread.control.words, 3, 0);\n  const visit = (lane: number): void => {\n    const target',
     ['structure'],
   ),
   fault(
