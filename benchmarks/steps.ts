@@ -24,7 +24,7 @@ export function networkBehind(model: RNNPhonemeClassifier): Network {
 
 /** Makes every call of a model use so many threads, instead of as many as its work is worth. */
 export function engage(model: RNNPhonemeClassifier, parties: number): void {
-  networkBehind(model).engaged = () => parties;
+  networkBehind(model).engaged = () => ({ parties, here: false });
 }
 
 /** A step called from outside. */

@@ -1,12 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { networkOf } from './network/registry.ts';
 import { labelled, teamOf, withModel } from './test-models.ts';
 
+/** Waits until all workers of the last call have answered. */
+const answered = () => sleep(50);
+
 describe('worker threads', () => {
   it('really run, as many as were asked for, none of them the main thread', async () => {
     await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
-      const { x, labels } = labelled(64, 40);
+      const { x, labels } = labelled(64, 90);
       await model.gradients(x, labels);
       const ids = teamOf(model).ranOn;
       expect(new Set(ids).size).toBe(3);
@@ -14,6 +18,21 @@ describe('worker threads', () => {
       expect(teamOf(model).pool?.threads.map((worker) => worker.threadId)).toEqual(
         expect.arrayContaining([...ids]),
       );
+    });
+  });
+
+  it('are one fewer in a short call, which the calling thread takes part in', async () => {
+    await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
+      const { x, labels } = labelled(24, 20);
+      const { loss } = await model.gradients(x, labels);
+      await answered();
+      const ids = teamOf(model).ranOn;
+      expect(new Set(ids).size).toBe(2);
+      expect(ids).not.toContain(threadId);
+      await withModel({ threads: 0, hiddenSize: 64 }, async (alone) => {
+        expect((await alone.gradients(x, labels)).loss).toBe(loss);
+        expect(model.rnn[0].dW_hh.toArray()).toEqual(alone.rnn[0].dW_hh.toArray());
+      });
     });
   });
 
@@ -36,6 +55,7 @@ describe('worker threads', () => {
     });
     await withModel({ threads: 4, hiddenSize: 128, numLayers: 2 }, async (model) => {
       await model.forward(labelled(5, 8).x);
+      await answered();
       const { ranOn } = teamOf(model);
       expect(ranOn.length).toBeGreaterThan(0);
       expect(ranOn.length).toBeLessThan(4);

@@ -441,32 +441,53 @@ export const faults = [
   fault(
     'the barrier opens before the count is reset',
     barrier,
-    '      Atomics.store(words, Word.arrived, 0);\n      Atomics.add(words, Word.round, 1);',
-    '      Atomics.add(words, Word.round, 1);\n      Atomics.store(words, Word.arrived, 0);',
+    '    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);',
+    '    Atomics.add(words, Word.round, 1);\n    Atomics.store(words, Word.arrived, 0);',
     ['barrier'],
   ),
-  fault('the barrier opens one thread early', barrier, '+ 1 === this.#parties', '+ 1 >= this.#parties - 1', [
+  fault('the barrier opens one thread early', barrier, '+ 1 < this.#parties', '+ 1 < this.#parties - 1', [
     'barrier',
   ]),
   fault(
     'the leader runs when the others are on their way',
     barrier,
-    '      leader();\n      Atomics.store(words, Word.arrived, 0);\n      Atomics.add(words, Word.round, 1);',
-    '      Atomics.store(words, Word.arrived, 0);\n      Atomics.add(words, Word.round, 1);\n      leader();',
+    '    leader();\n    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);',
+    '    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);\n    leader();',
     ['barrier'],
   ),
   fault(
     'a sleeping thread does not look whether the call was given up',
     barrier,
-    'if (Atomics.load(words, Word.abort)) return;',
-    'if (Atomics.load(words, Word.abort) > 1) return;',
+    '&& Atomics.load(this.#words, Word.abort) === 0',
+    '&& Atomics.load(this.#words, Word.abort) < 2',
     ['barrier'],
+  ),
+  fault(
+    'the calling thread goes on before the others have come',
+    barrier,
+    'while (this.#goesOn(round)) await new Promise(setImmediate);',
+    'await new Promise(setImmediate);',
+    threads,
+  ),
+  fault(
+    'nobody packs the weights of a call that the calling thread takes part in',
+    'engine/network/network.ts',
+    'if (together) this.thread.pack(ALONE, 0);',
+    '',
+    threads,
+  ),
+  fault(
+    'threads that were given up are not waited for',
+    'engine/parallel/team.ts',
+    ': this.#ending);',
+    ': null);',
+    ['pool'],
   ),
   fault(
     'a call given up ends as if it had been done',
     barrier,
-    "if (Atomics.load(words, Word.abort)) throw new Aborted('the call was given up');",
-    "if (Atomics.load(words, Word.abort) > 1) throw new Aborted('the call was given up');",
+    "if (Atomics.load(this.#words, Word.abort)) throw new Aborted('the call was given up');",
+    "if (Atomics.load(this.#words, Word.abort) > 1) throw new Aborted('the call was given up');",
     ['barrier'],
   ),
   fault(
@@ -479,8 +500,8 @@ export const faults = [
   fault(
     'close leaves the threads behind',
     'engine/parallel/team.ts',
-    '    await pool?.destroy();\n  }\n}',
-    '    void pool;\n  }\n}',
+    'Promise.all([this.#ending, pool.destroy()])',
+    'Promise.all([this.#ending])',
     ['pool'],
   ),
 ];

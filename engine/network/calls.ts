@@ -4,6 +4,7 @@ import type { Sequences } from '../data/sequences.ts';
 import { noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
+import type { Engagement } from '../parallel/team.ts';
 import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
@@ -90,12 +91,12 @@ export class Calls {
   ): Promise<{ logits: Tensor; hT: Tensor }> {
     const network = this.#network;
     const kind = { keep: true, finalStates, passes: 1 } as const;
-    const { spec, parties } = planCall(network, input, network.model.end, kind);
+    const { spec, engagement } = planCall(network, input, network.model.end, kind);
     const plan = network.reserve(spec);
     this.#kept = null;
     const rows = this.#writeCall(plan, input, states);
     const flags = { h0: states !== null, probabilities: false, score: false };
-    await network.run({ kind: 'forward', spec, rows, ...flags }, parties);
+    await network.run({ kind: 'forward', spec, rows, ...flags }, engagement);
     this.#kept = { spec, plan, h0: flags.h0, lengths: input.lengths.slice(), hiddens: null };
     const hT = this.#readStates(plan.finalStates, finalStates ? input.rows : 0);
     return { logits: this.#readLogits(plan, input), hT };
@@ -111,11 +112,11 @@ export class Calls {
     // The frames are where forward has put them.
     const input = { rows, steps, time, frames: total(kept.lengths), shared: true };
     const kind = { gradients: true, inputGradient, passes: 2 } as const;
-    const { spec, parties } = planCall(network, input, kept.plan.end, kind);
+    const { spec, engagement } = planCall(network, input, kept.plan.end, kind);
     const plan = network.reserve(spec);
     network.reals(plan.delta, given.data.length).set(given.data);
     const { h0 } = kept;
-    await network.run({ kind: 'backward', spec, kept: kept.spec, h0, inputGradient }, parties);
+    await network.run({ kind: 'backward', spec, kept: kept.spec, h0, inputGradient }, engagement);
     network.takeOver(network.model.gradients);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
@@ -124,7 +125,7 @@ export class Calls {
   async gradients(request: GradientRequest): Promise<GradientResult> {
     const network = this.#network;
     const { input, states, labels, loss, inputGradient, finalStates, dropoutKey } = request;
-    const { spec, parties } = planCall(network, input, this.scratchStart, {
+    const { spec, engagement } = planCall(network, input, this.scratchStart, {
       ...{ gradients: true, inputGradient, finalStates, passes: 3 },
       ...{ labels: labels.labels.length, dropout: dropoutKey !== null },
     });
@@ -132,7 +133,7 @@ export class Calls {
     const rows = this.#writeCall(plan, input, states);
     network.writeLabels(plan, labels);
     const h0 = states !== null;
-    await network.run({ kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey }, parties);
+    await network.run({ kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey }, engagement);
     network.takeOver(network.model.gradients);
     return {
       loss: network.control.reals[Real.lossSum] / total(labels.counted),
@@ -171,10 +172,10 @@ export class Calls {
     const rows = lengths.length;
     const steps = longest(lengths);
     const input = { rows, steps, time: steps, frames: total(lengths), shared: true };
-    const { spec, parties } = planCall(network, input, this.scratchStart, { passes: 1 });
+    const { spec, engagement } = planCall(network, input, this.scratchStart, { passes: 1 });
     const plan = network.reserve(spec);
     const flags = { h0: false, probabilities: false, score: true };
-    await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, parties);
+    await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, engagement);
     const rowSize = outputRowSize(g, steps);
     const logits = network.reals(plan.logits, rows * rowSize);
     const { labels, labelStarts } = data;
@@ -229,17 +230,19 @@ interface CallKind {
   passes: 1 | 2 | 3;
 }
 
-/** The memory and the number of threads for a call. */
+/** The memory and the threads for a call. */
 function planCall(
   network: Network,
   input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
   start: number,
   { passes, ...kind }: CallKind,
-): { spec: BatchSpec; parties: number } {
+): { spec: BatchSpec; engagement: Engagement } {
   const { g } = network;
   const { rows, steps, time, frames } = input;
-  const parties = network.engaged(rows, frames, laneCount(rows, g.blockSize * g.realBytes, g.maker), passes);
+  const lanes = laneCount(rows, g.blockSize * g.realBytes, g.maker);
+  const engagement = network.engaged(rows, frames, lanes, passes);
   const inputFrames = input.shared ? 0 : frames;
-  const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads: parties, inputFrames };
-  return { spec, parties };
+  const threads = engagement.parties;
+  const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads, inputFrames };
+  return { spec, engagement };
 }

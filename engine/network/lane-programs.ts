@@ -30,8 +30,9 @@ const resetLanes = (thread: ModelThread) => (): void => {
   Atomics.store(thread.control.words, Word.nextLane, 0);
 };
 
-/** Packs the weights, and opens the lanes for claiming. */
+/** Packs the weights, unless the calling thread has before it sent for the others, and opens the lanes for claiming. */
 export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
+  if (Atomics.load(thread.control.words, Word.packed)) return;
   thread.pack(place, parity);
   yield resetLanes(thread);
 }

@@ -5,9 +5,10 @@ import { realArray } from '../data/sequences.ts';
 import type { Dtype } from '../kernels/kernels.ts';
 import type { KernelOptions } from '../kernels/make-kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
+import { ALONE, CallingThread } from '../parallel/calling-thread.ts';
 import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
-import { CallingThread, type Team, WorkerTeam } from '../parallel/team.ts';
+import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
@@ -21,6 +22,11 @@ import { ModelThread, type ThreadSetup } from './thread.ts';
  * than it brings, and with less in all, the way to a thread and back takes longer than computing here (some 40 µs).
  */
 const FLOPS_PER_THREAD = 1e6;
+/**
+ * The calling thread is one of those that compute a call of less than that: one or two milliseconds, of which the way to a
+ * thread and back would be a tenth. The event loop waits no longer for it than for many other things.
+ */
+const FLOPS_HERE = 1e8;
 /** The same for an optimizer's step, by parameters. */
 const PARAMETERS_PER_THREAD = 1e5;
 
@@ -31,10 +37,13 @@ export class Network {
   readonly control: Control;
   readonly threads: number;
   readonly normalization: NormalizationSpec | null;
-  readonly team: Team<Job>;
+  /** null where there are no threads but the calling one. */
+  readonly team: WorkerTeam<Job> | null;
   readonly #here: CallingThread<Job>;
   /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
   flopsPerThread = FLOPS_PER_THREAD;
+  /** Work in which the calling thread takes part; tests set it, so that small calls are made in either way. */
+  flopsHere = FLOPS_HERE;
   /** The main thread's own hold on the model. */
   readonly thread: ModelThread;
   readonly #memory: WebAssembly.Memory;
@@ -65,8 +74,9 @@ export class Network {
     this.thread = thread;
     if (normalization) this.#writeNormalization(normalization);
     this.control = thread.control;
-    this.#here = new CallingThread((job, place) => programOf(thread, job, place));
-    this.team = threads === 0 ? this.#here : new WorkerTeam<Job>(threads, setup, this.control.words);
+    const { words } = this.control;
+    this.#here = new CallingThread((job, place) => programOf(thread, job, place), words);
+    this.team = threads === 0 ? null : new WorkerTeam<Job>(threads, this.#here, setup, words);
   }
 
   #writeNormalization({ mean, std }: NormalizationSpec): void {
@@ -79,7 +89,7 @@ export class Network {
 
   /** Waits until the threads are there. Throws WORKER_FAILED. */
   async ready(): Promise<void> {
-    await this.team.ready();
+    await this.team?.ready();
   }
 
   /** Numbers at an address of the memory. A view: valid until the memory grows, and after. */
@@ -135,15 +145,17 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work, 0 for next to none. */
-  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
-    const worthwhile = Math.floor((this.#flops(rows, frames) * passes) / this.flopsPerThread);
-    return Math.min(this.threads, lanes, worthwhile);
+  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
+  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
+    const flops = this.#flops(rows, frames) * passes;
+    const parties = Math.min(this.threads, lanes, Math.floor(flops / this.flopsPerThread));
+    return { parties: Math.max(1, parties), here: parties === 0 || (parties > 1 && flops < this.flopsHere) };
   }
 
   /** The same for an optimizer's step. */
-  engagedInStep(): number {
-    return Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
+  engagedInStep(): Engagement {
+    const parties = Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
+    return { parties: Math.max(1, parties), here: parties === 0 };
   }
 
   /** Multiplications and additions of a forward pass. */
@@ -153,10 +165,17 @@ export class Network {
     return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
   }
 
-  /** Runs a job on so many threads, or here where that is 0. */
-  run(job: Job, parties: number): Promise<void> {
-    Atomics.store(this.control.words, Word.nextLane, 0);
-    return parties === 0 ? this.#here.run(job) : this.team.run(job, parties);
+  run(job: Job, engagement: Engagement): Promise<void> {
+    const { parties, here } = engagement;
+    const { words } = this.control;
+    const together = here && parties > 1;
+    // While the others wake up, this thread can be at its first lane.
+    if (together) this.thread.pack(ALONE, 0);
+    Atomics.store(words, Word.packed, together ? 1 : 0);
+    Atomics.store(words, Word.nextLane, 0);
+    return this.team && !(here && parties === 1)
+      ? this.team.run(job, engagement)
+      : this.#here.run(job, ALONE);
   }
 
   /** Makes the second copy of an array the current one. */
@@ -170,7 +189,7 @@ export class Network {
     return copy;
   }
 
-  close(): Promise<void> {
-    return this.team.close();
+  async close(): Promise<void> {
+    await this.team?.close();
   }
 }

@@ -133,11 +133,14 @@ export class PredictionServer {
     const network = this.#network;
     const { g } = network;
     const lanes = laneCount(input.rows, g.blockSize * g.realBytes, g.maker);
-    const parties = network.engaged(input.rows, input.frames, lanes, 1);
-    const spec = this.#spec(input, start, parties);
+    const engagement = network.engaged(input.rows, input.frames, lanes, 1);
+    const spec = this.#spec(input, start, engagement.parties);
     const plan = network.reserve(spec);
     const rows = network.writeInput(plan, input);
-    await network.run({ kind: 'forward', spec, rows, h0: false, probabilities: true, score: false }, parties);
+    await network.run(
+      { kind: 'forward', spec, rows, h0: false, probabilities: true, score: false },
+      engagement,
+    );
     return network.copy(plan.logits, this.#size(input));
   }
 

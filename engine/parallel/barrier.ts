@@ -27,26 +27,45 @@ export class Barrier {
 
   /** Waits for all; throws Aborted when the call has been given up. */
   wait(leader: () => void): void {
-    const words = this.#words;
-    const round = Atomics.load(words, Word.round);
-    if (Atomics.add(words, Word.arrived, 1) + 1 === this.#parties) {
-      leader();
-      Atomics.store(words, Word.arrived, 0);
-      Atomics.add(words, Word.round, 1);
-      Atomics.notify(words, Word.round);
-    } else {
-      this.#waitForRoundAfter(round);
+    const round = Atomics.load(this.#words, Word.round);
+    if (!this.#arrive(leader) && !this.#spin(round)) {
+      while (this.#goesOn(round)) Atomics.wait(this.#words, Word.round, round, SLEEP_MS);
     }
-    if (Atomics.load(words, Word.abort)) throw new Aborted('the call was given up');
+    this.#check();
   }
 
-  #waitForRoundAfter(round: number): void {
-    const words = this.#words;
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, Word.round) !== round) return;
-    while (Atomics.load(words, Word.round) === round) {
-      if (Atomics.load(words, Word.abort)) return;
-      Atomics.wait(words, Word.round, round, SLEEP_MS);
+  /** The same where the event loop must not sleep: it gets its turns while the others are on their way. */
+  async waitAwake(leader: () => void): Promise<void> {
+    const round = Atomics.load(this.#words, Word.round);
+    if (!this.#arrive(leader) && !this.#spin(round)) {
+      while (this.#goesOn(round)) await new Promise(setImmediate);
     }
+    this.#check();
+  }
+
+  /** Counts this thread; true where it was the last, and has opened the next round. */
+  #arrive(leader: () => void): boolean {
+    const words = this.#words;
+    if (Atomics.add(words, Word.arrived, 1) + 1 < this.#parties) return false;
+    leader();
+    Atomics.store(words, Word.arrived, 0);
+    Atomics.add(words, Word.round, 1);
+    Atomics.notify(words, Word.round);
+    return true;
+  }
+
+  /** True when the round was over soon. */
+  #spin(round: number): boolean {
+    for (let i = 0; i < SPINS; i++) if (Atomics.load(this.#words, Word.round) !== round) return true;
+    return false;
+  }
+
+  #goesOn(round: number): boolean {
+    return Atomics.load(this.#words, Word.round) === round && Atomics.load(this.#words, Word.abort) === 0;
+  }
+
+  #check(): void {
+    if (Atomics.load(this.#words, Word.abort)) throw new Aborted('the call was given up');
   }
 }
 

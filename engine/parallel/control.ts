@@ -31,6 +31,8 @@ export const Word = {
   skipped: 11,
   /** Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames. Written by the main thread. */
   serveSpec: 12,
+  /** 1: the calling thread has packed the weights before the call. Written by the main thread. */
+  packed: 17,
 } as const;
 
 /** 64-bit floats, behind the words. */

@@ -4,18 +4,14 @@ import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
 import { workerFailed, workerLost } from '../errors.ts';
 import { giveUp } from './barrier.ts';
+import type { CallingThread } from './calling-thread.ts';
 import { Word } from './control.ts';
-import type { Place, Program } from './program.ts';
+import type { Place } from './program.ts';
 
-/** A group of threads that computes a call together. `Job` is plain data, or lies in shared memory. */
-export interface Team<Job> {
-  /** Threads there are: a call engages at most so many. */
-  readonly size: number;
-  /** Resolves when the threads are there. */
-  ready(): Promise<unknown>;
-  /** Runs a job on `parties` threads and returns when all have ended it; rejects as if it had not been begun. */
-  run(job: Job, parties: number): Promise<void>;
-  close(): Promise<void>;
+/** The threads a call engages: how many, and whether the calling thread is the first of them. */
+export interface Engagement {
+  readonly parties: number;
+  readonly here: boolean;
 }
 
 /** What a worker is told, and what it answers; without a job the threads only meet, to show that they are there. */
@@ -29,53 +25,28 @@ export type Reply =
 /** Threads that have not all started by then never will. */
 const START_LIMIT_MS = 30_000;
 
-/** The event loop gets its turn at least this often, lanes permitting. */
-const BREATH_MS = 10;
-
-/** Computes on the calling thread. */
-export class CallingThread<Job> implements Team<Job> {
-  readonly size = 1;
-  readonly #program: (job: Job, place: Place) => Program;
-  #breath = performance.now();
-
-  constructor(program: (job: Job, place: Place) => Program) {
-    this.#program = program;
-  }
-
-  async ready(): Promise<void> {}
-
-  async run(job: Job): Promise<void> {
-    await this.#breathe();
-    for (const leader of this.#program(job, { index: 0, parties: 1 })) {
-      leader?.();
-      if (performance.now() - this.#breath > BREATH_MS) await this.#breathe();
-    }
-  }
-
-  /** Lets the event loop have its turn, if it has waited; many short calls count like one long one. */
-  async #breathe(): Promise<void> {
-    if (performance.now() - this.#breath < BREATH_MS) return;
-    await new Promise(setImmediate);
-    this.#breath = performance.now();
-  }
-
-  async close(): Promise<void> {}
-}
-
-/** Worker threads of one piscina pool. A pool that lost a thread is destroyed; the next call makes a new one. */
-export class WorkerTeam<Job> implements Team<Job> {
+/**
+ * Worker threads of one piscina pool, and the calling thread where it takes part. A pool that lost a thread is destroyed;
+ * the next call makes a new one. `Job` is plain data, or lies in shared memory.
+ */
+export class WorkerTeam<Job> {
+  /** Workers there are: a call engages at most so many threads. */
   readonly size: number;
+  readonly #here: CallingThread<Job>;
   readonly #workerData: unknown;
   readonly #words: Int32Array;
   #pool: Piscina<Task<Job>, Reply> | null = null;
   #ready: Promise<Piscina<Task<Job>, Reply>> | null = null;
   /** Whether the pool has lost a thread, even between two calls. */
   #lost = false;
+  /** Resolves when all pools that were given up have ended. */
+  #ending: Promise<unknown> = Promise.resolve();
   #ranOn: readonly number[] = [];
 
   /** `words` is the control block, which must outlive the team at the same place. */
-  constructor(size: number, workerData: unknown, words: Int32Array) {
+  constructor(size: number, here: CallingThread<Job>, workerData: unknown, words: Int32Array) {
     this.size = size;
+    this.#here = here;
     this.#workerData = workerData;
     this.#words = words;
   }
@@ -85,17 +56,34 @@ export class WorkerTeam<Job> implements Team<Job> {
     return this.#pool;
   }
 
-  /** The ids of the threads that ran the last call, by their places. */
+  /** The ids of the workers that ran the last call, by their places. */
   get ranOn(): readonly number[] {
     return this.#ranOn;
   }
 
-  async run(job: Job, parties: number): Promise<void> {
+  /** Runs a job and returns when all have ended it; rejects as if it had not been begun. */
+  async run(job: Job, { parties, here }: Engagement): Promise<void> {
     // piscina puts a new thread in a lost one's place, but if that one dies while it starts, tasks wait for ever.
     if (this.#lost) await this.#retire();
     const pool = await this.ready();
-    const replies = await this.#dispatch(pool, job, parties);
-    this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
+    const places = Array.from({ length: parties }, (_, index) => ({ index, parties }));
+    const workers = this.#dispatch(pool, job, here ? places.slice(1) : places);
+    if (here) await this.#takePart(job, places[0], workers);
+    else await workers;
+  }
+
+  /** Ends with the last barrier: the call is complete then, and the workers' answers come later. */
+  async #takePart(job: Job, place: Place, workers: Promise<void>): Promise<void> {
+    // A thread that is lost after the last barrier is the next call's matter.
+    workers.catch(() => {});
+    try {
+      await this.#here.run(job, place);
+    } catch (error) {
+      giveUp(this.#words);
+      // Where the calling thread only followed the others, theirs is the error to be told.
+      await workers;
+      throw error;
+    }
   }
 
   /**
@@ -111,12 +99,14 @@ export class WorkerTeam<Job> implements Team<Job> {
   }
 
   async #startAll(): Promise<Piscina<Task<Job>, Reply>> {
+    await this.#ending;
     const pool = this.#start();
     this.#pool = pool;
     this.#lost = false;
     const limit = setTimeout(() => void pool.destroy(), START_LIMIT_MS);
     try {
-      await this.#dispatch(pool, null, this.size);
+      const places = Array.from({ length: this.size }, (_, index) => ({ index, parties: this.size }));
+      await this.#dispatch(pool, null, places);
       return pool;
     } catch (error) {
       // What kept a thread from starting would do so again: this is no thread lost in a call.
@@ -126,25 +116,23 @@ export class WorkerTeam<Job> implements Team<Job> {
     }
   }
 
-  async #dispatch(pool: Piscina<Task<Job>, Reply>, job: Job | null, parties: number): Promise<Reply[]> {
+  async #dispatch(pool: Piscina<Task<Job>, Reply>, job: Job | null, places: readonly Place[]): Promise<void> {
     Atomics.store(this.#words, Word.abort, 0);
     Atomics.store(this.#words, Word.arrived, 0);
-    const tasks = Array.from({ length: parties }, (_, index) => pool.run({ job, index, parties }));
+    const tasks = places.map((place) => pool.run({ job, ...place }));
     let replies: Reply[];
     try {
       replies = await Promise.all(tasks);
     } catch (cause) {
       giveUp(this.#words);
-      this.#pool = null;
-      this.#ready = null;
       // The other threads may be anywhere in the call: once they are gone, nobody writes into the memory any more.
-      await Promise.all([pool.destroy(), Promise.allSettled(tasks)]);
+      await Promise.all([this.#discard(pool), Promise.allSettled(tasks)]);
       throw workerLost(cause);
     }
     // A thread that failed makes the others give up: what is told is the failure, not its consequences.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     if (failure && !failure.ok) throw workerFailed(failure.message);
-    return replies;
+    if (job) this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
   }
 
   #start(): Piscina<Task<Job>, Reply> {
@@ -176,9 +164,16 @@ export class WorkerTeam<Job> implements Team<Job> {
 
   /** Ends the threads; the next call starts new ones. */
   async #retire(): Promise<void> {
-    const pool = this.#pool;
-    this.#pool = null;
-    this.#ready = null;
-    await pool?.destroy();
+    await (this.#pool ? this.#discard(this.#pool) : this.#ending);
+  }
+
+  /** Ends the threads of a pool, which may have been given up for another one since. */
+  #discard(pool: Piscina<Task<Job>, Reply>): Promise<unknown> {
+    if (pool === this.#pool) {
+      this.#pool = null;
+      this.#ready = null;
+    }
+    this.#ending = Promise.all([this.#ending, pool.destroy()]);
+    return this.#ending;
   }
 }

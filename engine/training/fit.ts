@@ -115,8 +115,7 @@ class Training {
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
-    // However small the step: an epoch of them is no work for the calling thread, if there are others.
-    this.#parties = Math.max(1, network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3));
+    this.#parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3).parties;
     const spec: BatchSpec = {
       ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
@@ -212,7 +211,9 @@ class Training {
     try {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
-      await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, this.#parties);
+      // However small the step: an epoch of them is no work for the calling thread, if there are others.
+      const engagement = { parties: this.#parties, here: network.threads === 0 };
+      await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
       this.#runningSince = null;
       this.#around.serve.leave();
