@@ -100,6 +100,12 @@ export const faults = [
     'to += step) store<real>(to, 1);',
   ),
   fault(
+    'a square of Wᵀ has a row twice',
+    pack,
+    'v128.shuffle<i64>(left01, left23, 1, 3)',
+    'v128.shuffle<i64>(left01, left23, 0, 2)',
+  ),
+  fault(
     'a lane is added twice, another not at all',
     reduction,
     'right = v128.add<real>(right, v128.load(p + 3 * stride))',

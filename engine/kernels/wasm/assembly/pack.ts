@@ -1,5 +1,26 @@
 import { LANES, PANEL } from './layout';
 
+/** Values of a register: the side of the squares that are transposed in registers. */
+const SIDE: i32 = 16 / sizeof<real>();
+
+/** b[j, i] = W[i, j] on a square of 4 × 4 values of f32, or 2 × 2 of f64. */
+@inline
+function transposeSquare(b: usize, step: usize, W: usize, row: usize): void {
+  const r0 = v128.load(W), r1 = v128.load(W + row);
+  if (sizeof<real>() == 8) {
+    v128.store(b, v128.shuffle<i64>(r0, r1, 0, 2));
+    v128.store(b + step, v128.shuffle<i64>(r0, r1, 1, 3));
+    return;
+  }
+  const r2 = v128.load(W + 2 * row), r3 = v128.load(W + 3 * row);
+  const left01 = v128.shuffle<i32>(r0, r1, 0, 4, 1, 5), left23 = v128.shuffle<i32>(r2, r3, 0, 4, 1, 5);
+  const right01 = v128.shuffle<i32>(r0, r1, 2, 6, 3, 7), right23 = v128.shuffle<i32>(r2, r3, 2, 6, 3, 7);
+  v128.store(b, v128.shuffle<i64>(left01, left23, 0, 2));
+  v128.store(b + step, v128.shuffle<i64>(left01, left23, 1, 3));
+  v128.store(b + 2 * step, v128.shuffle<i64>(right01, right23, 0, 2));
+  v128.store(b + 3 * step, v128.shuffle<i64>(right01, right23, 1, 3));
+}
+
 /**
  * One panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
  *   W: row-major [n, k], rows `width` elements apart: k of its columns, or all
@@ -11,11 +32,17 @@ export function packTransposed(
   const row = <usize>width * sizeof<real>();
   const lanes = min(LANES, n - first);
   W += <usize>first * row;
+  const squares = lanes == LANES ? k - (k % SIDE) : 0;
+  for (let i = 0; i < squares; i += SIDE, b += <usize>SIDE * step, W += 16) {
+    for (let l: usize = 0; l < <usize>LANES; l += <usize>SIDE) {
+      transposeSquare(b + l * sizeof<real>(), step, W + l * row, row);
+    }
+  }
   for (let l = 0; l < LANES; l++) {
     let to = b + <usize>l * sizeof<real>();
-    const inside = l < lanes ? k : 0;
+    const inside = l < lanes ? k - squares : 0;
     for (let i = 0; i < inside; i++, to += step) store<real>(to, load<real>(W + <usize>i * sizeof<real>()));
-    for (let i = inside; i < kPadded; i++, to += step) store<real>(to, 0);
+    for (let i = inside; i < kPadded - squares; i++, to += step) store<real>(to, 0);
     W += row;
   }
 }
