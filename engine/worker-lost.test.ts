@@ -90,6 +90,30 @@ describe('a worker killed', () => {
     });
   });
 
+  it('after the last barrier of a short call does not undo it, and close waits until all are gone', async () => {
+    await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
+      const before = await model.forward(data.x);
+      const pool = teamOf(model).pool;
+      if (!pool) throw new Error('the threads have not started');
+      // The worker's answer never comes: instead the pool tells, some time after the call, that it was lost.
+      let lose = (): void => {};
+      const lost = new Promise<never>((_, reject) => {
+        lose = () => reject(new Error('killed'));
+      });
+      const run = pool.run.bind(pool);
+      pool.run = (task) => {
+        run(task).catch(() => {});
+        return lost;
+      };
+      expect(await model.forward(data.x)).toEqual(before);
+      const { threads } = pool;
+      lose();
+      await new Promise(process.nextTick);
+      await model.close();
+      expect(threads.map(({ threadId }) => threadId)).toEqual([-1, -1]);
+    });
+  });
+
   it('between two calls, and the thread in its place while it starts, holds no call up', async () => {
     await withModel({ threads: 1 }, async (model) => {
       const before = await model.forward(data.x);

@@ -483,13 +483,6 @@ export const faults = [
     threads,
   ),
   fault(
-    'threads that were given up are not waited for',
-    'engine/parallel/team.ts',
-    ': this.#ending);',
-    ': null);',
-    ['pool'],
-  ),
-  fault(
     'a call given up ends as if it had been done',
     barrier,
     "if (Atomics.load(this.#words, Word.abort)) throw new Aborted('the call was given up');",
