@@ -1,11 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { networkOf } from './network/registry.ts';
 import { labelled, teamOf, withModel } from './test-models.ts';
-
-/** Waits until all workers of the last call have answered. */
-const answered = () => sleep(50);
 
 describe('worker threads', () => {
   it('really run, as many as were asked for, none of them the main thread', async () => {
@@ -25,7 +21,7 @@ describe('worker threads', () => {
     await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
       const { x, labels } = labelled(24, 20);
       const { loss } = await model.gradients(x, labels);
-      await answered();
+      await teamOf(model).answered();
       const ids = teamOf(model).ranOn;
       expect(new Set(ids).size).toBe(2);
       expect(ids).not.toContain(threadId);
@@ -55,7 +51,7 @@ describe('worker threads', () => {
     });
     await withModel({ threads: 4, hiddenSize: 128, numLayers: 2 }, async (model) => {
       await model.forward(labelled(5, 8).x);
-      await answered();
+      await teamOf(model).answered();
       const { ranOn } = teamOf(model);
       expect(ranOn.length).toBeGreaterThan(0);
       expect(ranOn.length).toBeLessThan(4);
@@ -67,6 +63,20 @@ describe('worker threads', () => {
       await withModel({ threads: 0 }, async (model) => model.forward(labelled(2, 2).x));
     for (let i = 0; i < 10; i++)
       await withModel({ threads: 2 }, async (model) => model.forward(labelled(2, 2).x));
+  });
+
+  it('end with a model that is closed right after a short call, and no others start in their place', async () => {
+    const { pool, started } = await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
+      const { pool } = teamOf(model);
+      const started = vi.fn();
+      const { x, labels } = labelled(24, 20);
+      await model.gradients(x, labels);
+      pool?.on('workerCreate', started);
+      return { pool, started };
+    });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(pool?.threads).toHaveLength(0);
+    expect(started).not.toHaveBeenCalled();
   });
 
   it('leave nothing behind when the model is closed', async () => {

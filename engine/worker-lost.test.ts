@@ -107,10 +107,14 @@ describe('a worker killed', () => {
       };
       expect(await model.forward(data.x)).toEqual(before);
       const { threads } = pool;
+      let others = 0;
+      pool.on('workerCreate', () => others++);
       lose();
       await new Promise(process.nextTick);
       await model.close();
       expect(threads.map(({ threadId }) => threadId)).toEqual([-1, -1]);
+      await soon();
+      expect(others).toBe(0);
     });
   });
 

@@ -202,7 +202,7 @@ describe.each(makers)('%s kernels', (maker) => {
     const { dtype, rows, k: m, n, seed } = input;
     const bench = new Bench(maker, dtype, seed);
     // More rows than are summed in one go, now and then.
-    const depth = tiledRows(rows * (seed % 7 === 0 ? 12 : 1));
+    const depth = tiledRows(rows * (seed % 7 === 0 ? 30 : 1));
     const dz = bench.panels(depth, m);
     const x = bench.panels(depth, n);
     const dW = bench.matrix(m, n);

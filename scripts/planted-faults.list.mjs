@@ -62,12 +62,12 @@ export const faults = [
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
   fault('tanh′ is taken from z', matmul, 'v128.mul<real>(h, h)', 'v128.mul<real>(d, h)'),
   fault(
-    'rows beyond 256 are left out of dzᵀ x',
+    'rows beyond 512 are left out of dzᵀ x',
     matmul,
     'for (let done = 0; done < depth; done += DEPTH)',
     'for (let done = 0; done < min(depth, DEPTH); done += DEPTH)',
   ),
-  fault('rows beyond 256 overwrite those before', matmul, '    add = true;\n', ''),
+  fault('rows beyond 512 overwrite those before', matmul, '    add = true;\n', ''),
   fault(
     'whole tiles of dzᵀ x overwrite what they should add to',
     matmul,
@@ -496,11 +496,7 @@ export const faults = [
     'if (this.#lost && parties < 0) await',
     ['pool'],
   ),
-  fault(
-    'close leaves the threads behind',
-    'engine/parallel/team.ts',
-    'Promise.all([this.#ending, pool.destroy()])',
-    'Promise.all([this.#ending])',
-    ['pool'],
-  ),
+  fault('close leaves the threads behind', 'engine/parallel/team.ts', 'this.#ending = pool.destroy();', '', [
+    'pool',
+  ]),
 ];

@@ -18,10 +18,12 @@ export default function run({ job, index, parties }: Task<Job>): Reply {
     else for (const leader of programOf(thread, job, { index, parties })) if (leader) barrier.wait(leader);
     return { ok: true, threadId };
   } catch (error) {
-    giveUp(words);
+    const aborted = error instanceof Aborted;
+    // Not once more: the next call may have begun.
+    if (!aborted) giveUp(words);
     return {
       ok: false,
-      aborted: error instanceof Aborted,
+      aborted,
       message: String(error instanceof Error ? error.stack : error),
     };
   }

@@ -3,6 +3,7 @@ import type { Kernels } from '../../engine/kernels/kernels.ts';
 import type { Job } from '../../engine/network/jobs.ts';
 import { programOf } from '../../engine/network/programs.ts';
 import type { ModelThread } from '../../engine/network/thread.ts';
+import { Word } from '../../engine/parallel/control.ts';
 import type { SeededData } from '../sizes.ts';
 import { engage, networkBehind } from '../steps.ts';
 
@@ -38,7 +39,10 @@ export async function recordStep(
   engage(model, parties);
   const recorder = new Recorder(network.thread.kernels, parties);
   Object.defineProperty(network.thread, 'kernels', { value: recorder.kernels, configurable: true });
-  network.run = async (job) => runTogether(network.thread, job, parties, recorder);
+  network.run = async (job) => {
+    Atomics.store(network.control.words, Word.packed, 0);
+    runTogether(network.thread, job, parties, recorder);
+  };
   const optimizer = { type: 'sgd', learningRate: 1e-4 } as const;
   await model.fit(data, { batchSize: data.labels.length, shuffle: false, optimizer });
   return { trace: recorder.trace, memory: copyMemory(network.thread.buffer) };

@@ -1,3 +1,4 @@
+import { ALONE } from '../parallel/program.ts';
 import { newReals, type RealArray, Tensor } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
@@ -29,11 +30,10 @@ export function readHiddens(
     counted: kept.lengths,
   };
   const batch = new SortedBatch(rows).fill(data, 0, null);
-  const place = { index: 0, parties: 1 };
   const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0 };
-  const { reals } = thread.tools(place);
+  const { reals } = thread.tools(ALONE);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
-    for (const block of thread.blocksOf(lane, batch, kept.plan, pass, place)) {
+    for (const block of thread.blocksOf(lane, batch, kept.plan, pass, ALONE)) {
       copyStates(g, block, reals, states);
     }
   }

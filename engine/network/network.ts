@@ -5,9 +5,10 @@ import { realArray } from '../data/sequences.ts';
 import type { Dtype } from '../kernels/kernels.ts';
 import type { KernelOptions } from '../kernels/make-kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
-import { ALONE, CallingThread } from '../parallel/calling-thread.ts';
+import { CallingThread } from '../parallel/calling-thread.ts';
 import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
+import { ALONE } from '../parallel/program.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
@@ -27,6 +28,8 @@ const FLOPS_PER_THREAD = 1e6;
  * thread and back would be a tenth. The event loop waits no longer for it than for many other things.
  */
 const FLOPS_HERE = 1e8;
+/** And of no more parameters than that: it packs them alone. */
+const PARAMETERS_HERE = 1e6;
 /** The same for an optimizer's step, by parameters. */
 const PARAMETERS_PER_THREAD = 1e5;
 
@@ -149,7 +152,8 @@ export class Network {
   engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
     const flops = this.#flops(rows, frames) * passes;
     const parties = Math.min(this.threads, lanes, Math.floor(flops / this.flopsPerThread));
-    return { parties: Math.max(1, parties), here: parties === 0 || (parties > 1 && flops < this.flopsHere) };
+    const small = flops < this.flopsHere && this.g.blockSize < PARAMETERS_HERE;
+    return { parties: Math.max(1, parties), here: parties === 0 || (parties > 1 && small) };
   }
 
   /** The same for an optimizer's step. */

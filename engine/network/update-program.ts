@@ -1,5 +1,5 @@
 import { OPTIMIZER_REALS, Real } from '../parallel/control.ts';
-import { nothing, type Place, type Program } from '../parallel/program.ts';
+import { ALONE, nothing, type Place, type Program } from '../parallel/program.ts';
 import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
 import type { Update } from './jobs.ts';
 import type { LaneTools } from './lane.ts';
@@ -34,8 +34,7 @@ export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number):
   return Math.sqrt(sum);
 }
 
-export const runCount = (thread: ModelThread): number =>
-  [...runsOf(thread.g, { index: 0, parties: 1 })].length;
+export const runCount = (thread: ModelThread): number => [...runsOf(thread.g, ALONE)].length;
 
 /** One optimizer step from the accumulated gradients, into the second copy of parameters and state. */
 export function* update(thread: ModelThread, job: Update, place: Place): Program {

@@ -4,8 +4,6 @@ import type { Place, Program } from './program.ts';
 /** The event loop gets its turn at least this often, lanes permitting. */
 const BREATH_MS = 10;
 
-export const ALONE: Place = { index: 0, parties: 1 };
-
 /** Computes on the calling thread: a whole call, or one thread's part of it. */
 export class CallingThread<Job> {
   readonly #program: (job: Job, place: Place) => Program;

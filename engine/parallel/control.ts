@@ -5,13 +5,16 @@
 
 /** 32-bit words. */
 export const Word = {
-  /** Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the last one. */
+  /**
+   * Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the last one, and by the
+   * main thread before a call.
+   */
   arrived: 0,
   /** Rounds the barrier has completed; waiting threads sleep on it. Written by the last thread to arrive. */
   round: 1,
   /** Not 0: leave every barrier with an error. Written by the main thread or by a thread that failed. */
   abort: 2,
-  /** The next lane to be claimed. Reset by the last thread at a barrier. */
+  /** The next lane to be claimed. Reset by the main thread before a call, and by the last thread at a barrier. */
   nextLane: 3,
   /** Not 0: end `fit` after this step. Written by the main thread. */
   stopRequest: 4,

@@ -1,7 +1,8 @@
 /**
  * What a thread does in a call, as a generator that pauses where threads meet: a function is run by the last thread
  * to arrive, while the others wait; null is a place to draw breath between two lanes. The same program runs in
- * workers, where a pause is a barrier, and on the calling thread, where it is a chance for the event loop.
+ * workers, where a pause is a barrier, and on the calling thread, where it is one if others take part, and a chance for the
+ * event loop.
  */
 export type Program = Generator<(() => void) | null, void, void>;
 
@@ -13,6 +14,9 @@ export interface Place {
   readonly index: number;
   readonly parties: number;
 }
+
+/** The place of a thread that computes a call by itself. */
+export const ALONE: Place = { index: 0, parties: 1 };
 
 /** The share of `count` pieces that falls to a thread: a run of whole pieces. */
 export function share(count: number, place: Place): { from: number; to: number } {

@@ -22,6 +22,9 @@ export type Reply =
   | { readonly ok: true; readonly threadId: number }
   | { readonly ok: false; readonly aborted: boolean; readonly message: string };
 
+const placesOf = (parties: number): Place[] =>
+  Array.from({ length: parties }, (_, index) => ({ index, parties }));
+
 /** Threads that have not all started by then never will. */
 const START_LIMIT_MS = 30_000;
 
@@ -39,8 +42,10 @@ export class WorkerTeam<Job> {
   #ready: Promise<Piscina<Task<Job>, Reply>> | null = null;
   /** Whether the pool has lost a thread, even between two calls. */
   #lost = false;
-  /** Resolves when all pools that were given up have ended. */
-  #ending: Promise<unknown> = Promise.resolve();
+  /** Resolves when the last pool that was given up has ended. */
+  #ending: Promise<void> = Promise.resolve();
+  /** Resolves when the workers of the last short call have answered. */
+  #late: Promise<void> = Promise.resolve();
   #ranOn: readonly number[] = [];
 
   /** `words` is the control block, which must outlive the team at the same place. */
@@ -61,21 +66,30 @@ export class WorkerTeam<Job> {
     return this.#ranOn;
   }
 
-  /** Runs a job and returns when all have ended it; rejects as if it had not been begun. */
+  /** Runs a job and returns when it is done; rejects as if it had not been begun. */
   async run(job: Job, { parties, here }: Engagement): Promise<void> {
+    await this.answered();
     // piscina puts a new thread in a lost one's place, but if that one dies while it starts, tasks wait for ever.
     if (this.#lost) await this.#retire();
     const pool = await this.ready();
-    const places = Array.from({ length: parties }, (_, index) => ({ index, parties }));
+    const places = placesOf(parties);
     const workers = this.#dispatch(pool, job, here ? places.slice(1) : places);
     if (here) await this.#takePart(job, places[0], workers);
     else await workers;
   }
 
+  /**
+   * Waits for the workers that a call has gone on without. Until they have answered, piscina takes them for busy, and
+   * would keep the next call's tasks waiting while the calling thread is at work.
+   */
+  async answered(): Promise<void> {
+    await this.#late;
+  }
+
   /** Ends with the last barrier: the call is complete then, and the workers' answers come later. */
   async #takePart(job: Job, place: Place, workers: Promise<void>): Promise<void> {
     // A thread that is lost after the last barrier is the next call's matter.
-    workers.catch(() => {});
+    this.#late = workers.catch(() => {});
     try {
       await this.#here.run(job, place);
     } catch (error) {
@@ -103,10 +117,9 @@ export class WorkerTeam<Job> {
     const pool = this.#start();
     this.#pool = pool;
     this.#lost = false;
-    const limit = setTimeout(() => void pool.destroy(), START_LIMIT_MS);
+    const limit = setTimeout(() => void this.#discard(pool), START_LIMIT_MS);
     try {
-      const places = Array.from({ length: this.size }, (_, index) => ({ index, parties: this.size }));
-      await this.#dispatch(pool, null, places);
+      await this.#dispatch(pool, null, placesOf(this.size));
       return pool;
     } catch (error) {
       // What kept a thread from starting would do so again: this is no thread lost in a call.
@@ -158,8 +171,9 @@ export class WorkerTeam<Job> {
     return pool;
   }
 
-  close(): Promise<void> {
-    return this.#retire();
+  async close(): Promise<void> {
+    await this.answered();
+    await this.#retire();
   }
 
   /** Ends the threads; the next call starts new ones. */
@@ -167,13 +181,13 @@ export class WorkerTeam<Job> {
     await (this.#pool ? this.#discard(this.#pool) : this.#ending);
   }
 
-  /** Ends the threads of a pool, which may have been given up for another one since. */
-  #discard(pool: Piscina<Task<Job>, Reply>): Promise<unknown> {
+  /** Ends a pool, once: destroyed a second time, piscina would take the end of its threads for a loss, and start others. */
+  #discard(pool: Piscina<Task<Job>, Reply>): Promise<void> {
     if (pool === this.#pool) {
       this.#pool = null;
       this.#ready = null;
+      this.#ending = pool.destroy();
     }
-    this.#ending = Promise.all([this.#ending, pool.destroy()]);
     return this.#ending;
   }
 }

@@ -48,7 +48,8 @@ function total(first: v128, second: v128): f64 {
 /**
  * out = sum / divisor, or out = old + sum / divisor where there is an `old` (not 0); returns Σ out², in f64. The sum is
  * that over the lanes along the binary tree over the lane number, ((0+1)+(2+3))+((4+5)+(6+7))…, absent lanes skipped: a
- * function of the lanes' values only, whoever computes it. One pass, for what it waits for is memory.
+ * function of the lanes' values only, whoever computes it. What it waits for is memory: up to eight lanes are gone through
+ * once; of more, groups of eight are first added into the buffer of each group's first.
  *   first: the block in lane 0's buffer     stride: bytes from lane to lane     bytes: a multiple of 16
  */
 export function reduceLanes(
