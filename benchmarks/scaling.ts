@@ -6,7 +6,7 @@ import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
 import { bareTeam } from './replay/bare-team.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
-import { callsByThread, PHASES, recordStep } from './replay/trace.ts';
+import { callsByThread, lanesAdded, PHASES, recordStep } from './replay/trace.ts';
 import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
 import {
   barrierLine,
@@ -51,7 +51,7 @@ async function recordAlone(size: Size) {
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
       ...{ trace, memory },
-      lanes: trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1,
+      lanes: lanesAdded(trace),
       parameterBytes: g.blockSize * g.realBytes,
       runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
     };

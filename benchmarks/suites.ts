@@ -2,7 +2,7 @@ import type { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
-import { callsByThread, recordStep } from './replay/trace.ts';
+import { callsByThread, lanesAdded, recordStep } from './replay/trace.ts';
 import { forwardFlops, type Size, seededData, stepFlops } from './sizes.ts';
 import { createModel, networkBehind, stepsPerFit } from './steps.ts';
 
@@ -82,7 +82,7 @@ const reduction: SuiteKind = {
     const { parameterCount } = networkBehind(model).g;
     const { trace, memory } = await recordStep(model, seededData(size), parties);
     await model.close();
-    const lanes = trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1;
+    const lanes = lanesAdded(trace);
     const team = new ReplayTeam(memory, wasmModule('float32'), parties);
     await team.load('reduce', callsByThread(trace, ['reduce']));
     return {

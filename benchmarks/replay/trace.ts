@@ -99,6 +99,11 @@ function runTogether(thread: ModelThread, job: Job, parties: number, recorder: R
   }
 }
 
+/** Lanes whose gradients the step adds up. */
+export function lanesAdded(trace: StepTrace): number {
+  return trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1;
+}
+
 /** All phases' calls of each thread, one after the other. */
 export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASES): KernelCall[][] {
   return trace.lanes.map((_, thread) => phases.flatMap((phase) => trace[phase][thread]));

@@ -268,6 +268,29 @@ function storeEdge(c: usize, cRow: usize, edge: usize, rows: i32, columns: i32, 
 }
 
 /**
+ * The same for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
+ * been in nobody's cache since the step before.
+ */
+function outerPanels(
+  c: usize, cRow: usize, m: i32, n: i32,
+  a: usize, aStride: usize, b: usize, bStride: usize, depth: i32, edge: usize, add: bool,
+): void {
+  for (let i = 0; i < m; i += TILE) {
+    const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
+    for (let j = 0; j < n; j += LANES) {
+      const bPanel = b + <usize>(j / LANES) * bStride;
+      const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
+      if (i + TILE <= m && j + LANES <= n) {
+        outerTile(at, cRow, aTile, bPanel, depth, add);
+      } else {
+        outerTile(edge, PANEL, aTile, bPanel, depth, false);
+        storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
+      }
+    }
+  }
+}
+
+/**
  * c (+)= aᵀ b, summed over all `depth` rows: the weight gradient dzᵀ x of all time steps at once.
  *   c: row-major [m, n], rows cRow bytes apart     a: panels [depth, m]     b: panels [depth, n]
  *   edge: 128 bytes of the caller's for tiles that stick out of c          add: onto what c holds
@@ -278,22 +301,10 @@ export function outerProduct(
 ): void {
   for (let done = 0; done < depth; done += DEPTH) {
     const now = min(DEPTH, depth - done);
-    // Along a row of c, whose cache lines two panels share: c has been in nobody's cache since the step before.
     for (let block = 0; block < n; block += PANELS * LANES) {
-      const endOfBlock = min(n, block + PANELS * LANES);
-      for (let i = 0; i < m; i += TILE) {
-        const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
-        for (let j = block; j < endOfBlock; j += LANES) {
-          const bPanel = b + <usize>(j / LANES) * bStride;
-          const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
-          if (i + TILE <= m && j + LANES <= n) {
-            outerTile(at, cRow, aTile, bPanel, now, add);
-          } else {
-            outerTile(edge, PANEL, aTile, bPanel, now, false);
-            storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
-          }
-        }
-      }
+      const width = min(PANELS * LANES, n - block);
+      const panels = b + <usize>(block / LANES) * bStride;
+      outerPanels(c + <usize>block * sizeof<real>(), cRow, m, width, a, aStride, panels, bStride, now, edge, add);
     }
     add = true;
     a += <usize>DEPTH * PANEL;
