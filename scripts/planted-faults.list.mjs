@@ -60,12 +60,19 @@ export const faults = [
     'const end = a + PANEL;\n    if (p > 0 && p == kPanels - 1) break;\n    do {',
   ),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
+  fault('a coefficient of tanh ends too soon', assembly('tanh'), '0.1333333333278375', '0.1333333'),
   fault('tanh′ is taken from z', matmul, 'v128.mul<real>(h, h)', 'v128.mul<real>(d, h)'),
   fault(
     'rows beyond 512 are left out of dzᵀ x',
     matmul,
     'for (let done = 0; done < depth; done += DEPTH)',
     'for (let done = 0; done < min(depth, DEPTH); done += DEPTH)',
+  ),
+  fault(
+    'rows past the first sixteen of a tile are left out of dzᵀ x',
+    matmul,
+    'while (a != end) {',
+    'if (a != end) {',
   ),
   fault('rows beyond 512 overwrite those before', matmul, '    add = true;\n', ''),
   fault(

@@ -11,4 +11,5 @@ export { reduceLanes, squaredNorm } from './reduction';
 export { sgd, adam, rmsprop } from './optimizers';
 export { projectRow, tanhStepRow, reluStepRow } from './row';
 export { dropRows } from './dropout';
-export { tanhArray, expArray } from './elementary';
+export { tanhArray } from './tanh';
+export { expArray } from './exp';

@@ -1,4 +1,4 @@
-import { expV } from './elementary';
+import { expV } from './exp';
 import { LANES } from './layout';
 
 /** Writes −∞ into the columns from `width` to the end of the last panel, so that they carry no probability. */

@@ -1,4 +1,4 @@
-import { tanhArray, tanhTile } from './elementary';
+import { tanhArray, tanhTile } from './tanh';
 import { LANES, PANEL, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
@@ -10,6 +10,8 @@ const RELU_BACKWARD: i32 = 4;
 
 /** Rows of dzᵀ x summed in one go: 16 KB of either operand's panel, of which one stays in the first-level cache. */
 const DEPTH: i32 = 512;
+/** Bytes of a panel of the left operand gone through in the inner loop: 16 rows. */
+const PART: usize = 16 * PANEL;
 /** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
 const PANELS: i32 = 16;
 
@@ -215,30 +217,36 @@ export function reluArray(at: usize, bytes: usize): void {
   for (const end = at + bytes; at != end; at += 4 * PANEL) reluTile(at);
 }
 
-/** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */
+/**
+ * c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. A loop in a loop, like that
+ * of `tile`: the inner one V8 unrolls.
+ */
 function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
   let c00 = v128.splat<real>(0), c01 = v128.splat<real>(0);
   let c10 = v128.splat<real>(0), c11 = v128.splat<real>(0);
   let c20 = v128.splat<real>(0), c21 = v128.splat<real>(0);
   let c30 = v128.splat<real>(0), c31 = v128.splat<real>(0);
   const end = a + <usize>depth * PANEL;
-  do {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
-    b += PANEL;
-    const a0 = v128.load_splat<real>(a);
-    c00 = multiplyAdd(a0, b0, c00);
-    c01 = multiplyAdd(a0, b1, c01);
-    const a1 = v128.load_splat<real>(a, sizeof<real>());
-    c10 = multiplyAdd(a1, b0, c10);
-    c11 = multiplyAdd(a1, b1, c11);
-    const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
-    c20 = multiplyAdd(a2, b0, c20);
-    c21 = multiplyAdd(a2, b1, c21);
-    const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
-    c30 = multiplyAdd(a3, b0, c30);
-    c31 = multiplyAdd(a3, b1, c31);
-    a += PANEL;
-  } while (a != end);
+  while (a != end) {
+    const part = min<usize>(a + PART, end);
+    do {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      b += PANEL;
+      const a0 = v128.load_splat<real>(a);
+      c00 = multiplyAdd(a0, b0, c00);
+      c01 = multiplyAdd(a0, b1, c01);
+      const a1 = v128.load_splat<real>(a, sizeof<real>());
+      c10 = multiplyAdd(a1, b0, c10);
+      c11 = multiplyAdd(a1, b1, c11);
+      const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
+      c20 = multiplyAdd(a2, b0, c20);
+      c21 = multiplyAdd(a2, b1, c21);
+      const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
+      c30 = multiplyAdd(a3, b0, c30);
+      c31 = multiplyAdd(a3, b1, c31);
+      a += PANEL;
+    } while (a != part);
+  }
   storeRow(c, c00, c01, add);
   storeRow(c + cRow, c10, c11, add);
   storeRow(c + 2 * cRow, c20, c21, add);

@@ -1,4 +1,4 @@
-import { tanhArray } from './elementary';
+import { tanhArray } from './tanh';
 import { LANES, PANEL } from './layout';
 import { multiplyAdd } from './multiply-add';
 

@@ -1,0 +1,107 @@
+import { constant, horner, LOG2_E, powerOfTwo } from './elementary';
+
+// tanh x by its addition theorem: with −|x| = k ln 2 / 2 + v, |v| ≤ ln 2 / 4, s = 2ᵏ and t = tanh v,
+//
+//     tanh |x| = ((1 − s) − t (1 + s)) / ((1 + s) − t (1 − s)),
+//
+// for tanh (k ln 2 / 2) = (s − 1) / (s + 1). While k = 0 this is −2t / 2: nothing but t is rounded.
+//
+// tanh(±0) = ±0, tanh(±∞) = ±1, NaN stays NaN, and |tanh x| never exceeds 1. Within 2 units in the last place of the
+// correctly rounded result, and that result for seven arguments in eight near 1; against the exact one the largest error met
+// is 2.50 units for f32 (every float) and 2.48 for f64 (13 million points), both where −t and the quotient are largest.
+
+/** Adding it rounds to an integer k and leaves k + bias in the lowest bits of the sum: shifted up, the bits of 2ᵏ. */
+@inline
+function roundingConstant(): v128 {
+  return sizeof<real>() == 4 ? constant(12582912.0 + 127.0) : constant(6755399441055744.0 + 1023.0);
+}
+
+@inline
+function signMask(): v128 {
+  return sizeof<real>() == 4 ? v128.splat<u32>(0x80000000) : v128.splat<u64>(0x8000000000000000);
+}
+
+/** −|x|, but no less than where the quotient rounds to 1 anyway. `pmax` keeps its first argument if that is NaN. */
+@inline
+function exponent(x: v128): v128 {
+  return v128.pmax<real>(v128.or(x, signMask()), sizeof<real>() == 4 ? constant(-10.0) : constant(-20.0));
+}
+
+/** k + the rounding constant. */
+@inline
+function shift(a: v128): v128 {
+  return v128.add<real>(v128.mul<real>(a, constant(2.0 * LOG2_E)), roundingConstant());
+}
+
+/**
+ * v = a − k ln 2 / 2. In f32 ln 2 rounds to 21 bits: its products with the k that matter are exact, and what it lacks is
+ * nothing beside s. In f64 it comes in two parts.
+ */
+@inline
+function cut(a: v128, shifted: v128): v128 {
+  const k = v128.sub<real>(shifted, roundingConstant());
+  if (sizeof<real>() == 4) return v128.sub<real>(a, v128.mul<real>(k, constant(0.3465735912322998)));
+  const high = v128.sub<real>(a, v128.mul<real>(k, constant(0.34657359027994515)));
+  return v128.sub<real>(high, v128.mul<real>(k, constant(2.7489615093541855e-14)));
+}
+
+/** g(z), with tanh v = v + v³ g(v²) to 0.004 (f32) or 0.044 (f64) units of the machine epsilon, |v| ≤ ln 2 / 4. */
+@inline
+function g(z: v128): v128 {
+  if (sizeof<real>() == 4) {
+    const p = horner(constant(-0.05272702872753143), z, 0.13331183791160583);
+    return horner(p, z, -0.33333322405815125);
+  }
+  let p = horner(constant(0.0034448378372738675), z, -0.00885730877293993);
+  p = horner(p, z, 0.021869370714766218);
+  p = horner(p, z, -0.05396825278201576);
+  p = horner(p, z, 0.1333333333278375);
+  return horner(p, z, -0.3333333333333249);
+}
+
+@inline
+function tanhReduced(v: v128): v128 {
+  const z = v128.mul<real>(v, v);
+  return v128.add<real>(v, v128.mul<real>(v, v128.mul<real>(z, g(z))));
+}
+
+/** tanh x, given the shifted exponent and t. */
+@inline
+function quotient(x: v128, shifted: v128, t: v128): v128 {
+  const s = powerOfTwo(shifted);
+  const sum = v128.add<real>(constant(1.0), s), difference = v128.sub<real>(constant(1.0), s);
+  const numerator = v128.sub<real>(difference, v128.mul<real>(t, sum));
+  const denominator = v128.sub<real>(sum, v128.mul<real>(t, difference));
+  return v128.or(v128.and(x, signMask()), v128.div<real>(numerator, denominator));
+}
+
+@inline
+function tanhV(x: v128): v128 {
+  const a = exponent(x);
+  const shifted = shift(a);
+  return quotient(x, shifted, tanhReduced(cut(a, shifted)));
+}
+
+/**
+ * tanh of eight vectors in place, c of 128 bytes. All are loaded before the first is computed: V8 keeps the order of loads
+ * and stores, and of nothing else, so that it may mix the eight chains of operations.
+ */
+export function tanhTile(c: usize): void {
+  const x0 = v128.load(c), x1 = v128.load(c, 16), x2 = v128.load(c, 32), x3 = v128.load(c, 48);
+  const x4 = v128.load(c, 64), x5 = v128.load(c, 80), x6 = v128.load(c, 96), x7 = v128.load(c, 112);
+  v128.store(c, tanhV(x0));
+  v128.store(c, tanhV(x1), 16);
+  v128.store(c, tanhV(x2), 32);
+  v128.store(c, tanhV(x3), 48);
+  v128.store(c, tanhV(x4), 64);
+  v128.store(c, tanhV(x5), 80);
+  v128.store(c, tanhV(x6), 96);
+  v128.store(c, tanhV(x7), 112);
+}
+
+/** x ← tanh x over `bytes` bytes, a multiple of 16. */
+export function tanhArray(at: usize, bytes: usize): void {
+  const end = at + bytes;
+  for (; at + 128 <= end; at += 128) tanhTile(at);
+  for (; at < end; at += 16) v128.store(at, tanhV(v128.load(at)));
+}
