@@ -15,6 +15,9 @@ const PART: usize = 16 * PANEL;
 /** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
 const PANELS: i32 = 16;
 
+// All of a matmul is inlined into each kernel that is one: what is the same for all tiles of a kernel is no parameter then,
+// and a tile is no call, which at 64 columns would be a hundredth of its time.
+
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
  * registers of B and one broadcast of A fill what V8 has to give.
@@ -22,6 +25,7 @@ const PANELS: i32 = 16;
  *   start: what row r begins with lies at start + r · startStep (a bias row: step 0; c itself: step 32)
  *   c: the tile [4, LANES]
  */
+@inline
 function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start: usize, startStep: usize): void {
   let c00 = v128.load(start), c01 = v128.load(start, 16);
   start += startStep;
@@ -82,6 +86,7 @@ function tanhBackwardV(d: v128, h: v128): v128 {
 }
 
 /** Written out: a round of a loop would make its constants anew. */
+@inline
 function tanhBackwardTile(d: usize, h: usize): void {
   v128.store(d, tanhBackwardV(v128.load(d), v128.load(h)));
   v128.store(d, tanhBackwardV(v128.load(d, 16), v128.load(h, 16)), 16);
@@ -108,6 +113,7 @@ function reluBackwardTile(d: usize, h: usize): void {
 }
 
 /** The left operand and the result of `matmul` are panels; B is packed (see pack.ts). */
+@inline
 function matmul(
   c: usize, cStride: usize, rows: i32, nPanels: i32,
   a: usize, aStride: usize, kPanels: i32, b: usize,

@@ -86,6 +86,7 @@ function tanhV(x: v128): v128 {
  * tanh of eight vectors in place, c of 128 bytes. All are loaded before the first is computed: V8 keeps the order of loads
  * and stores, and of nothing else, so that it may mix the eight chains of operations.
  */
+@inline
 export function tanhTile(c: usize): void {
   const x0 = v128.load(c), x1 = v128.load(c, 16), x2 = v128.load(c, 32), x3 = v128.load(c, 48);
   const x4 = v128.load(c, 64), x5 = v128.load(c, 80), x6 = v128.load(c, 96), x7 = v128.load(c, 112);
