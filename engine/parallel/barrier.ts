@@ -1,7 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { Word } from './control.ts';
 
-/** Looks at the round this often before going to sleep: some 20 µs, more than threads usually differ by. */
-const SPINS = 4_000;
+/**
+ * Looks at the round this often before going to sleep. Where each thread has a core, some 100 µs: to be woken takes as
+ * long, on a virtual machine. Where threads share cores, hardly at all: the thread that is awaited may need this one's.
+ */
+const SPINS = 20_000;
+const SPINS_SHARING = 1_000;
+const CORES = availableParallelism();
 /** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 100;
 
@@ -19,10 +25,12 @@ export class Aborted extends Error {}
 export class Barrier {
   readonly #words: Int32Array;
   readonly #parties: number;
+  readonly #spins: number;
 
   constructor(words: Int32Array, parties: number) {
     this.#words = words;
     this.#parties = parties;
+    this.#spins = parties > CORES ? SPINS_SHARING : SPINS;
   }
 
   /** Waits for all; throws Aborted when the call has been given up. */
@@ -56,7 +64,7 @@ export class Barrier {
 
   /** True when the round was over soon. */
   #spin(round: number): boolean {
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(this.#words, Word.round) !== round) return true;
+    for (let i = 0; i < this.#spins; i++) if (Atomics.load(this.#words, Word.round) !== round) return true;
     return false;
   }
 
