@@ -22,9 +22,11 @@ export function networkBehind(model: RNNPhonemeClassifier): Network {
   return network;
 }
 
-/** Makes every call of a model use so many threads, instead of as many as its work is worth. */
+/** Makes every call of a model use so many threads, instead of as many as its work is worth; where is left to it. */
 export function engage(model: RNNPhonemeClassifier, parties: number): void {
-  networkBehind(model).engaged = () => ({ parties, here: false });
+  const network = networkBehind(model);
+  const own = network.engaged.bind(network);
+  network.engaged = (...work) => ({ parties, here: own(...work).here });
 }
 
 /** A step called from outside. */

@@ -212,7 +212,7 @@ class Training {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
       // However small the step: an epoch of them is no work for the calling thread, if there are others.
-      const engagement = { parties: this.#parties, here: network.threads === 0 };
+      const engagement = { parties: this.#parties, here: false };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
       this.#runningSince = null;
