@@ -11,30 +11,30 @@ import { digits, markdownTable, percent } from './table.ts';
  * Everything else is held to it, since the loop itself is the most that one core gives WebAssembly.
  */
 
-/** Depth of the inner sum, in panels: 128 values of float32, 4 KB of A and 4 KB of B. */
-const DEPTH_PANELS = 16;
+/** Depth of the inner sum, in values. */
+const DEPTH = 128;
 /** Calls of the micro-kernel in one call of `bareTile`: some 100 µs. */
 const TIMES = 2_000;
 
 /** Multiplications and additions of one call of `bareTile`. */
-const limitFlops = (dtype: Dtype): number =>
-  2 * 4 * panelColumns(dtype) * DEPTH_PANELS * panelColumns(dtype) * TIMES;
+const limitFlops = (dtype: Dtype): number => 2 * 4 * panelColumns(dtype) * DEPTH * TIMES;
 
-/** Bytes the loop works on. */
+/** Bytes the loop works on: a tile, at most 4 KB of A, and 4 KB of B. */
 export const BARE_BYTES = 16_384;
 
 /** The bare loop on memory from an address on. */
-export function bareCall(at: number): Parameters<Kernels['bareTile']> {
+export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile']> {
+  const panels = DEPTH / panelColumns(dtype);
   const a = at + 1_024;
-  const b = a + DEPTH_PANELS * 4 * PANEL_BYTES;
-  return [at, a, DEPTH_PANELS, b, TIMES];
+  const b = a + panels * 4 * PANEL_BYTES;
+  return [at, a, panels, b, TIMES];
 }
 
 /** The bare loop, to be measured by turns with whatever is held to it. */
 export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
-  const call = bareCall(0);
+  const call = bareCall(0, dtype);
   const work = () => kernels.bareTile(...call);
   return { ...syncContestant(`limit ${dtype}`, work), flops: limitFlops(dtype) };
 }

@@ -4,7 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 
-const { barrierModule, words, progress, plain, leaders, index, parties, rounds, seed, stopAt } = workerData;
+const { barrierModule, words, progress, plain, leaders, index, parties, rounds, seed, stopAt, awake } =
+  workerData;
 const { Aborted, Barrier, giveUp } = await import(barrierModule);
 const barrier = new Barrier(words, parties);
 
@@ -48,11 +49,12 @@ function leader(round) {
   Atomics.sub(leaders, INSIDE, 1);
 }
 
-function meet(round) {
+async function meet(round) {
   delay();
   plain[index * 16] = round;
   Atomics.store(progress, index, round);
-  barrier.wait(() => leader(round));
+  if (awake) await barrier.waitAwake(() => leader(round));
+  else barrier.wait(() => leader(round));
   check(Atomics.load(leaders, INSIDE) === 0, `round ${round}: left while the leader was at work`);
   const ran = Atomics.load(leaders, RAN);
   check(ran === round + 1, `after round ${round} the leaders have run ${ran} times`);
@@ -67,7 +69,7 @@ try {
   for (let round = 0; round < rounds; round++) {
     // One that never arrives, for the others to be freed by whoever gives up.
     if (round === stopAt) break;
-    meet(round);
+    await meet(round);
   }
   parentPort.postMessage({ end: 'done' });
 } catch (error) {

@@ -21,6 +21,8 @@ interface Meeting {
   seed: number;
   /** The round that the last thread does not come to any more. */
   stopAt?: number;
+  /** Whether the first thread is one that must not sleep, like the one with the event loop. */
+  awake?: boolean;
 }
 
 /** Threads that meet at one barrier, round after round. */
@@ -31,15 +33,13 @@ class Threads {
   readonly #leaders = shared(2);
   readonly #progress: Int32Array;
 
-  constructor({ parties, stopAt, ...rest }: Meeting) {
+  constructor({ parties, stopAt, awake, ...rest }: Meeting) {
     this.#progress = shared(parties).fill(-1);
     const plain = shared(16 * (parties + 1));
     const common = { ...rest, barrierModule, words: this.words, leaders: this.#leaders, parties, plain };
     this.#workers = Array.from({ length: parties }, (_, index) => {
-      const workerData = { ...common, progress: this.#progress, index };
-      return new Worker(threadFile, {
-        workerData: index === parties - 1 ? { ...workerData, stopAt } : workerData,
-      });
+      const own = { stopAt: index === parties - 1 ? stopAt : undefined, awake: awake && index === 0 };
+      return new Worker(threadFile, { workerData: { ...common, ...own, progress: this.#progress, index } });
     });
     this.ends = Promise.all(this.#workers.map(endOf));
   }
@@ -105,9 +105,14 @@ async function withThreads(meeting: Meeting, use: (threads: Threads) => Promise<
 /** A round takes microseconds where each thread has a core, and a turn of the scheduler where it has not. */
 const quickRounds = [100_000, 3_000, 1_500, 800, 600, 500, 500];
 const cases = quickRounds.map((quick, k) => ({
+  awake: false,
   parties: k + 2,
   rounds: profile.name === 'deep' ? 100_000 : quick,
 }));
+/** The one that must not sleep lets its event loop have many turns while it waits: such rounds take longer. */
+const awakeCases = cases
+  .slice(0, 3)
+  .map(({ parties, rounds }) => ({ parties, rounds: rounds / 5, awake: true }));
 /** For a machine that is busy with other things; a deadlock is seen long before. */
 const limitMs = profile.name === 'deep' ? 1_800_000 : 240_000;
 /** A round that takes longer never ends. */
@@ -115,10 +120,10 @@ const stallMs = 15_000;
 const seed = inject('lawSeed');
 
 describe('a barrier', () => {
-  it.each(cases)(
-    'keeps $parties threads together for $rounds rounds, each led once, alone, before anyone leaves',
-    async ({ parties, rounds }) => {
-      await withThreads({ parties, rounds, seed }, async (threads) => {
+  it.each([...cases, ...awakeCases])(
+    'keeps $parties threads together for $rounds rounds, each led once, alone, before anyone leaves; the first awake: $awake',
+    async ({ parties, rounds, awake }) => {
+      await withThreads({ parties, rounds, seed, awake }, async (threads) => {
         const ends = await threads.within(limitMs);
         expect(ends, `ELMAN_SEED=${seed}`).toEqual(ends.map(() => ({ end: 'done' })));
         expect(threads.rounds).toBe(rounds);
@@ -127,15 +132,21 @@ describe('a barrier', () => {
     limitMs + 10_000,
   );
 
-  it.each([2, 3, 5, 8])(
-    'frees all of %d threads when the call is given up, those that sleep as well',
-    async (parties) => {
+  it.each([
+    { parties: 2, awake: false },
+    { parties: 3, awake: false },
+    { parties: 4, awake: true },
+    { parties: 5, awake: false },
+    { parties: 8, awake: true },
+  ])(
+    'frees all of $parties threads when the call is given up, those that sleep as well; the first awake: $awake',
+    async ({ parties, awake }) => {
       for (const [stopAt, waitMs] of [
         [0, 0],
         [1, 150],
         [17, 5],
       ]) {
-        await withThreads({ parties, rounds: 1_000, seed: seed + stopAt, stopAt }, async (threads) => {
+        await withThreads({ parties, awake, rounds: 1_000, seed: seed + stopAt, stopAt }, async (threads) => {
           while (!threads.waitFor(stopAt)) await sleep(1);
           await sleep(waitMs);
           giveUp(threads.words);

@@ -480,7 +480,7 @@ export const faults = [
     barrier,
     'while (this.#goesOn(round)) await new Promise(setImmediate);',
     'await new Promise(setImmediate);',
-    threads,
+    ['barrier'],
   ),
   fault(
     'nobody packs the weights of a call that the calling thread takes part in',

@@ -12,7 +12,7 @@ export async function bareTeam(parties: number): Promise<Contestant & { close():
   const team = new ReplayTeam(memory, wasmModule('float32'), parties);
   const name = `bare loop on ${parties}`;
   const calls = Array.from({ length: parties }, (_, i) => [
-    { kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES) },
+    { kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES, 'float32') },
   ]);
   await team.load(name, calls);
   return { ...team.contestant(name), close: () => team.close() };

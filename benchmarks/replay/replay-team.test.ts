@@ -11,7 +11,7 @@ it('answers two questions asked at once each with its own time', async () => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
   const team = new ReplayTeam(memory, wasmModule('float32'), 2);
   try {
-    const call = (i: number) => ({ kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES) });
+    const call = (i: number) => ({ kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES, 'float32') });
     await team.load(
       'short',
       [0, 1].map((i) => [call(i)]),
