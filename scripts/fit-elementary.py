@@ -1,4 +1,4 @@
-"""Fits the polynomials of engine/kernels/wasm/assembly/elementary.ts.
+"""Fits the polynomials of exp.ts and tanh.ts in engine/kernels/wasm/assembly.
 
     expm1(r) = r + r^2 q(r)       on |r| <= ln(2)/2
     tanh(v) = v + v^3 g(v^2)      on |v| <= ln(2)/4    (both a little wider: the rounding of k is not exact)
