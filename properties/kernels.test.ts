@@ -571,32 +571,37 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([dtype, fc.integer({ min: 1, max: 70 }), seed])(
-    'softmax rows sum to 1, and return the largest logit and Σ exp',
-    (dtype, width, seed) => {
+  test.prop([dtype, fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 9 }), seed])(
+    'softmax rows sum to 1, and return the largest logit, its place and Σ exp',
+    (dtype, width, rows, seed) => {
       const bench = new Bench(maker, dtype, seed);
-      const padded = panelsFor(width, dtype) * panelColumns(dtype);
-      const row = bench.take(padded);
+      const z = bench.panels(rows, width);
       const sums = bench.take(16 / realBytes(dtype));
-      const z = Array.from({ length: width }, () => bench.value());
-      const first = row / realBytes(dtype);
-      bench.reals.set(z, first);
+      const row = bench.random.integer(rows);
+      const values = z.values[row];
+      const most = Math.max(...values);
+      // Where several are the largest, the first of them counts.
+      const equal = bench.random.integer(width);
+      values[equal] = most;
+      bench.reals[bench.index(z, row, equal)] = most;
       bench.watch();
-      bench.kernels.softmaxRow(row, width, sums);
+      const best = bench.kernels.softmaxRow(z.at + row * z.pitch, z.stride, width, sums);
+      const places = new Map<number, number>();
+      const padded = panelsFor(width, dtype) * panelColumns(dtype);
+      for (let j = 0; j < padded; j++) places.set(bench.index(z, row, j), j);
       const sumsFirst = sums / realBytes(dtype);
       const inSums = (i: number) => i >= sumsFirst && i < sumsFirst + 16 / realBytes(dtype);
-      bench.unchanged((i) => (i >= first && i < first + padded) || inSums(i));
-      const most = Math.max(...z);
-      const total = z.map((value) => Math.exp(value - most)).reduce((a, b) => a + b, 0);
+      bench.unchanged((i) => places.has(i) || inSums(i));
+      const total = values.map((value) => Math.exp(value - most)).reduce((a, b) => a + b, 0);
       const doubles = new Float64Array(bench.reals.buffer, sums, 2);
+      expect(best).toBe(values.indexOf(most));
       expect(doubles[0]).toBe(most);
       const u = unitRoundoff[dtype];
       expect(Math.abs(doubles[1] / total - 1)).toBeLessThanOrEqual(gamma(width + 4, dtype));
-      z.forEach((value, j) => {
-        const p = Math.exp(value - most) / total;
-        expect(Math.abs(bench.reals[first + j] - p)).toBeLessThanOrEqual((width + 8) * 2 * u * p);
-      });
-      for (let j = width; j < padded; j++) expect(bench.reals[first + j]).toBe(0);
+      for (const [at, j] of places) {
+        const p = j < width ? Math.exp(values[j] - most) / total : 0;
+        expect(Math.abs(bench.reals[at] - p)).toBeLessThanOrEqual((width + 8) * 2 * u * p);
+      }
     },
   );
 });

@@ -135,9 +135,10 @@ export const faults = [
   fault(
     'softmax without the shift by the largest logit',
     loss,
-    'const most = maximum(row, width);',
-    'const most: real = 0;',
+    'const shift = v128.splat<real>(most);',
+    'const shift = v128.splat<real>(0);',
   ),
+  fault('the largest logit is sought in the first panel only', loss, 'return first + j;', 'return j;'),
   fault('padding takes part in the softmax', loss, 'sizeof<real>(), -Infinity)', 'sizeof<real>(), 0)'),
   fault(
     'the momentum is dropped',
@@ -284,8 +285,8 @@ export const faults = [
   fault(
     'the label is off by one',
     laneLoss,
-    'rowDelta(loss, label, reals,',
-    'rowDelta(loss, (label + 1) % g.outputSize, reals,',
+    'rowDelta(loss, label, row);',
+    'rowDelta(loss, (label + 1) % g.outputSize, row);',
     laws,
   ),
   fault(

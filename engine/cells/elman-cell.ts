@@ -154,6 +154,18 @@ function rowsAt(lengths: Lengths, t: number): number {
   return rows;
 }
 
+/** A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. */
+const STEP_KERNELS = {
+  tanh: {
+    forward: ['tanhForward', 'tanhStep'],
+    backward: ['tanhBackward', 'tanhStepBackward'],
+  },
+  relu: {
+    forward: ['reluForward', 'reluStep'],
+    backward: ['reluBackward', 'reluStepBackward'],
+  },
+} as const;
+
 /** Fills h from its initial states; `fromRest` says that they are zeros. */
 export function cellForward(
   k: Kernels,
@@ -185,14 +197,13 @@ export function cellForward(
     const { at, stride: xStride } = x[part];
     k.accumulate(made.at, stride, all, hiddenPanels, at, xStride, partPanels, packed.W_ihT[part]);
   }
-  const first = k[`${nonlinearity}Forward`];
-  const next = k[`${nonlinearity}Step`];
+  const [first, next] = STEP_KERNELS[nonlinearity].forward;
   for (let i = 0; i < steps; i++) {
     const t = reverse ? steps - 1 - i : i;
     const to = made.at + t * step;
     const from = found.at + t * step;
-    if (i === 0 && fromRest) first(to, stride, rows, hiddenPanels);
-    else next(to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
+    if (i === 0 && fromRest) k[first](to, stride, rows, hiddenPanels);
+    else k[next](to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
     for (let row = rowsAt(lengths, t); row < rows; row++) {
       k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
     }
@@ -213,15 +224,25 @@ export function cellBackward(
   const { at: h, stride: hStride } = madeStates(block);
   const { stride } = d;
   const step = stepBytes(block);
-  const first = k[`${nonlinearity}Backward`];
-  const next = k[`${nonlinearity}StepBackward`];
+  const [first, next] = STEP_KERNELS[nonlinearity].backward;
   for (let i = 0; i < steps; i++) {
     const t = reverse ? i : steps - 1 - i;
     const at = d.at + t * step;
     const after = reverse ? at - step : at + step;
-    if (i === 0) first(at, stride, h + t * step, hStride, rows, hiddenPanels);
+    if (i === 0) k[first](at, stride, h + t * step, hStride, rows, hiddenPanels);
     else
-      next(at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h + t * step, hStride);
+      k[next](
+        at,
+        stride,
+        rows,
+        hiddenPanels,
+        after,
+        stride,
+        hiddenPanels,
+        packed.W_hh,
+        h + t * step,
+        hStride,
+      );
     // What flows on behind a row's last frame is the gradient of its initial state, no step's.
     if (!reverse) continue;
     const active = rowsAt(lengths, t);

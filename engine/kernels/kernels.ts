@@ -219,7 +219,7 @@ export interface Kernels {
     edge: number,
     add: number,
   ): void;
-  softmaxRow(row: number, width: number, sums: number): void;
+  softmaxRow(row: number, stride: number, width: number, sums: number): number;
 
   // After the lanes.
   reduceLanes(

@@ -114,9 +114,9 @@ export interface BlockShape {
 }
 
 /** The activations of one block of rows. */
-export interface BlockWorkspace {
-  readonly rows: number;
-  readonly steps: number;
+export interface BlockWorkspace extends BlockShape {
+  /** Where it begins. */
+  readonly at: number;
   /** Steps with logits: all, or one. */
   readonly outputSteps: number;
   /** What each layer's cells read and the states they make, [layer][direction]. */
@@ -134,8 +134,6 @@ export interface BlockWorkspace {
   readonly dh0: Panels;
   /** [outputSteps · rows, O] */
   readonly logits: Panels;
-  /** One row of logits, with room up to a whole panel. */
-  readonly logitRow: number;
   /** One sequence as the caller has it [steps, I], with a register of slack. */
   readonly staging: number;
   /** Two f64. */
@@ -145,7 +143,7 @@ export interface BlockWorkspace {
 
 /** Lays a block's activations out from an address on. */
 export function blockWorkspace(g: Geometry, at: number, block: BlockShape): BlockWorkspace {
-  const { rows, steps } = block;
+  const { rows, steps, dropout } = block;
   const map = new MemoryMap(at);
   const panels = (name: string, count: number, matrixRows: number): Panels => {
     const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
@@ -157,7 +155,7 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
   const top = layers[g.numLayers - 1];
   const outputSteps = g.output === 'steps' ? steps : 1;
   return {
-    ...{ rows, steps, outputSteps, layers, cells: layers.flat() },
+    ...{ at, rows, steps, dropout, outputSteps, layers, cells: layers.flat() },
     d: [eachDirection('d', steps * rows), eachDirection('d', steps * rows)],
     dx: panels('dx', g.inputPanels, steps * rows),
     features: planFeatures(g, top, () => eachDirection('means', rows)),
@@ -165,7 +163,6 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
     dzFirst: panels('dz of the first steps', g.hiddenPanels, rows),
     dh0: panels('dh0', g.hiddenPanels, rows),
     logits: panels('logits', g.outputPanels, outputSteps * rows),
-    logitRow: map.add('a row of logits', g.outputPanels * PANEL_BYTES),
     staging: map.add('staging', steps * g.inputSize * g.realBytes + PANEL_BYTES),
     sums: map.add('sums', 16),
     end: map.end,

@@ -9,7 +9,6 @@ import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
-import { argmax } from './lane-loss.ts';
 import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
 
@@ -245,4 +244,11 @@ function planCall(
   const threads = engagement.parties;
   const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads, inputFrames };
   return { spec, engagement };
+}
+
+/** Index of the largest of `count` values, the first of equals. */
+function argmax(values: ArrayLike<number>, first: number, count: number): number {
+  let best = 0;
+  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
+  return best;
 }

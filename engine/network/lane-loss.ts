@@ -1,6 +1,7 @@
 import type { Sequences } from '../data/sequences.ts';
+import { panelColumns } from '../kernels/kernels.ts';
 import { type Block, clearNoLogits, everyLogits, type LaneTools } from './lane.ts';
-import { type LossSpec, meanOf, rowDelta, rowLoss } from './loss.ts';
+import { type LossSpec, meanOf, placeOf, rowDelta, rowLoss } from './loss.ts';
 
 /** Loss, and rows (or steps) classified correctly, of a block or of a lane. */
 export interface Score {
@@ -10,24 +11,9 @@ export interface Score {
 
 /** Softmax of every row of logits, in the logits' place. */
 export function softmaxBlock(tools: LaneTools, block: Block): void {
-  const { sums } = block.workspace;
-  everyLogits(tools, block, (_i, _step, at) => {
-    const row = takeRow(tools, block, at);
-    tools.kernels.softmaxRow(row, tools.g.outputSize, sums);
-    putRow(tools, block, at, row);
-  });
-}
-
-/** Copies a row of logits out of the panels; returns where to. */
-function takeRow({ kernels: k, g }: LaneTools, { workspace }: Block, at: number): number {
-  const { logits, logitRow } = workspace;
-  k.scatterRows(logitRow, at, logits.stride, logits.pitch, 1, g.outputSize, 1);
-  return logitRow;
-}
-
-function putRow({ kernels: k, g }: LaneTools, { workspace }: Block, at: number, row: number): void {
-  const { logits } = workspace;
-  k.gatherRows(at, logits.stride, logits.pitch, row, 1, g.outputSize);
+  const { kernels: k, g } = tools;
+  const { logits, sums } = block.workspace;
+  everyLogits(tools, block, (_i, _step, at) => k.softmaxRow(at, logits.stride, g.outputSize, sums));
 }
 
 /**
@@ -43,6 +29,8 @@ export function lossAndDelta(
 ): void {
   const { kernels: k, g, reals, doubles } = tools;
   const { logits, sums } = block.workspace;
+  const columns = panelColumns(g.dtype);
+  const stride = logits.stride / g.realBytes;
   clearNoLogits(tools, block);
   everyLogits(tools, block, (i, step, at) => {
     const label = data.labels[data.labelStarts[block.batch.dataRows[block.firstRank + i]] + step];
@@ -50,21 +38,11 @@ export function lossAndDelta(
       k.zeroRows(at, logits.stride, logits.pitch, 1, g.outputPanels);
       return;
     }
-    const row = takeRow(tools, block, at);
-    const first = row / g.realBytes;
-    const chosen = reals[first + label];
-    const mean = loss.smoothing === 0 ? 0 : meanOf(reals, first, g.outputSize);
-    if (label === argmax(reals, first, g.outputSize)) score.correct++;
-    k.softmaxRow(row, g.outputSize, sums);
+    const row = { values: reals, first: at / g.realBytes, stride, columns, width: g.outputSize };
+    const chosen = reals[placeOf(row, label)];
+    const mean = loss.smoothing === 0 ? 0 : meanOf(row);
+    if (label === k.softmaxRow(at, logits.stride, g.outputSize, sums)) score.correct++;
     score.loss += rowLoss(loss, label, doubles[sums / 8], doubles[sums / 8 + 1], chosen, mean);
-    rowDelta(loss, label, reals, first, g.outputSize);
-    putRow(tools, block, at, row);
+    rowDelta(loss, label, row);
   });
-}
-
-/** Index of the largest of `count` values, the first of equals. */
-export function argmax(values: ArrayLike<number>, first: number, count: number): number {
-  let best = 0;
-  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
-  return best;
 }

@@ -59,18 +59,37 @@ export function rowLoss(
   return weights ? weights[label] * smoothed : smoothed;
 }
 
-/** Turns a row of probabilities into ∂loss/∂z = w (p − (1 − ε) onehot − ε / O), in place. */
-export function rowDelta(spec: LossSpec, label: number, row: Reals, first: number, classes: number): void {
-  const { weights, smoothing } = spec;
-  row[first + label] -= 1 - smoothing;
-  if (!weights && smoothing === 0) return;
-  const weight = weights ? weights[label] : 1;
-  for (let j = first; j < first + classes; j++) row[j] = weight * (row[j] - smoothing / classes);
+/** A row of values in panels: value j stands ⌊j / columns⌋ panels on. */
+export interface PanelRow {
+  readonly values: Reals;
+  /** Index of value 0. */
+  readonly first: number;
+  /** Values from a panel's row to the next panel's. */
+  readonly stride: number;
+  readonly columns: number;
+  readonly width: number;
 }
 
-/** The mean of `count` values. */
-export function meanOf(values: Reals, first: number, count: number): number {
+/** Index of value j. */
+export const placeOf = ({ first, stride, columns }: PanelRow, j: number): number =>
+  first + Math.floor(j / columns) * stride + (j % columns);
+
+/** Turns a row of probabilities into ∂loss/∂z = w (p − (1 − ε) onehot − ε / O), in place. */
+export function rowDelta(spec: LossSpec, label: number, row: PanelRow): void {
+  const { weights, smoothing } = spec;
+  const { values, width } = row;
+  values[placeOf(row, label)] -= 1 - smoothing;
+  if (!weights && smoothing === 0) return;
+  const weight = weights ? weights[label] : 1;
+  for (let j = 0; j < width; j++) {
+    const at = placeOf(row, j);
+    values[at] = weight * (values[at] - smoothing / width);
+  }
+}
+
+/** The mean of a row's values. */
+export function meanOf(row: PanelRow): number {
   let sum = 0;
-  for (let j = first; j < first + count; j++) sum += values[j];
-  return sum / count;
+  for (let j = 0; j < row.width; j++) sum += row.values[placeOf(row, j)];
+  return sum / row.width;
 }

@@ -7,6 +7,7 @@ import { type Place, share } from '../parallel/program.ts';
 import {
   type BatchMemory,
   type BatchSpec,
+  type BlockShape,
   type BlockWorkspace,
   blockWorkspace,
   planBatch,
@@ -52,6 +53,7 @@ export class ModelThread {
   readonly #packPieces: ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
+  #lastWorkspace: BlockWorkspace | null = null;
   #reals: Float32Array | Float64Array;
   #doubles: Float64Array;
 
@@ -121,8 +123,18 @@ export class ModelThread {
     return this.#plans.get(JSON.stringify(spec), () => planBatch(this.g, spec));
   }
 
+  /** Most blocks are laid out like the one before, and even to write a key takes longer than a row's loss. */
   #workspace(at: number, rows: number, steps: number, dropout: boolean): BlockWorkspace {
-    const make = () => blockWorkspace(this.g, at, { rows, steps, dropout });
+    const last = this.#lastWorkspace;
+    if (last?.at === at && last.rows === rows && last.steps === steps && last.dropout === dropout)
+      return last;
+    this.#lastWorkspace = this.#keptWorkspace(at, { rows, steps, dropout });
+    return this.#lastWorkspace;
+  }
+
+  #keptWorkspace(at: number, shape: BlockShape): BlockWorkspace {
+    const { rows, steps, dropout } = shape;
+    const make = () => blockWorkspace(this.g, at, shape);
     return this.#workspaces.get(`${at} ${rows} ${steps} ${dropout}`, make);
   }
 

@@ -1,16 +1,31 @@
 import { expV } from './exp';
-import { LANES } from './layout';
+import { LANES, PANEL } from './layout';
 
-/** Writes −∞ into the columns from `width` to the end of the last panel, so that they carry no probability. */
-function blankPadding(row: usize, width: i32): void {
-  const padded = ((width + LANES - 1) / LANES) * LANES;
-  for (let j = width; j < padded; j++) store<real>(row + <usize>j * sizeof<real>(), -Infinity);
+/** Writes −∞ into the columns from `tail` on of the last panel, so that they carry no probability. */
+function blankPadding(panel: usize, tail: i32): void {
+  for (let j = tail; j < LANES; j++) store<real>(panel + <usize>j * sizeof<real>(), -Infinity);
 }
 
-function maximum(row: usize, width: i32): real {
-  let most = load<real>(row);
-  for (let j = 1; j < width; j++) most = max<real>(most, load<real>(row + <usize>j * sizeof<real>()));
-  return most;
+/** The largest of a row's values, by way of 16 bytes of scratch. */
+function maximum(row: usize, stride: usize, panels: i32, scratch: usize): real {
+  let most = v128.load(row);
+  for (let p = 0; p < panels; p++, row += stride) {
+    most = v128.pmax<real>(v128.pmax<real>(most, v128.load(row)), v128.load(row, 16));
+  }
+  v128.store(scratch, most);
+  let largest = load<real>(scratch);
+  for (let i = sizeof<real>(); i < 16; i += sizeof<real>()) largest = max<real>(largest, load<real>(scratch + i));
+  return largest;
+}
+
+/** Where `value` first stands in a row; 0 where it does not. */
+function indexOf(value: real, row: usize, stride: usize, width: i32): i32 {
+  for (let first = 0; first < width; first += LANES, row += stride) {
+    for (let j = 0; j < min(LANES, width - first); j++) {
+      if (load<real>(row + <usize>j * sizeof<real>()) == value) return first + j;
+    }
+  }
+  return 0;
 }
 
 /** The sum over a register's lanes, by way of 16 bytes of scratch. */
@@ -22,25 +37,36 @@ function sumOfLanes(v: v128, scratch: usize): real {
 }
 
 /**
- * row ← softmax(row) = exp(z − max z) / Σ exp(z − max z), in place.
- *   row: `width` values with room up to a whole panel; the padding comes out as zeros
+ * row ← softmax(row) = exp(z − max z) / Σ exp(z − max z), in place; returns the index of the largest logit, the first of
+ * equals.
+ *   row: a row of panels `stride` bytes apart, `width` values; columns past them come out as zeros
  *   returned through `sums`, two f64: the largest logit and Σ exp(z − max z), from which the caller takes the
  *   logarithm: log Σ exp z = max z + log Σ exp(z − max z)
  */
-export function softmaxRow(row: usize, width: i32, sums: usize): void {
-  blankPadding(row, width);
-  const bytes = <usize>((width + LANES - 1) / LANES) * 32;
-  const most = maximum(row, width);
+export function softmaxRow(row: usize, stride: usize, width: i32, sums: usize): i32 {
+  const panels = (width + LANES - 1) / LANES;
+  const tail = width % LANES;
+  if (tail) blankPadding(row + <usize>(panels - 1) * stride, tail);
+  const most = maximum(row, stride, panels, sums);
+  const best = indexOf(most, row, stride, width);
   const shift = v128.splat<real>(most);
   let total = v128.splat<real>(0);
-  for (let i: usize = 0; i < bytes; i += 16) {
-    const e = expV(v128.sub<real>(v128.load(row + i), shift));
-    v128.store(row + i, e);
-    total = v128.add<real>(total, e);
+  let at = row;
+  for (let p = 0; p < panels; p++, at += stride) {
+    for (let i: usize = 0; i < PANEL; i += 16) {
+      const e = expV(v128.sub<real>(v128.load(at + i), shift));
+      v128.store(at + i, e);
+      total = v128.add<real>(total, e);
+    }
   }
   const sum = sumOfLanes(total, sums);
   store<f64>(sums, <f64>most);
   store<f64>(sums, <f64>sum, 8);
   const divisor = v128.splat<real>(sum);
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(row + i, v128.div<real>(v128.load(row + i), divisor));
+  at = row;
+  for (let p = 0; p < panels; p++, at += stride) {
+    v128.store(at, v128.div<real>(v128.load(at), divisor));
+    v128.store(at, v128.div<real>(v128.load(at, 16), divisor), 16);
+  }
+  return best;
 }
