@@ -154,7 +154,10 @@ function rowsAt(lengths: Lengths, t: number): number {
   return rows;
 }
 
-/** A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. */
+/**
+ * A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. Whole names: to
+ * join them would make strings in every lane.
+ */
 const STEP_KERNELS = {
   tanh: {
     forward: ['tanhForward', 'tanhStep'],
