@@ -18,9 +18,11 @@ import { batchKey } from './network/dropout.ts';
 import type { NetworkShape, OutputMode, Parameter } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
+import { stepCopies } from './network/model-memory.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { networks } from './network/registry.ts';
+import { runAndTakeOver } from './network/take-over.ts';
 import { Random } from './numeric/random.ts';
 import { Optimizer } from './optimizer.ts';
 import type { RNNCell } from './rnn-cell.ts';
@@ -34,7 +36,7 @@ import {
   type FitPlan,
   readFitOptions,
 } from './training/fit-options.ts';
-import { OptimizerSlot, takeOverStep } from './training/optimizer-slot.ts';
+import { OptimizerSlot, takeOverCounts } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkFlag, checkInteger, checkKeys, checkSignal } from './validation.ts';
@@ -365,8 +367,8 @@ export class RNNPhonemeClassifier {
         slot.moveIn();
         const rate = learningRate ?? slot.spec.learningRate;
         const job = { kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm } as const;
-        await network.run(job, network.engagedInStep());
-        takeOverStep(network);
+        await runAndTakeOver(network, job, network.engagedInStep(), stepCopies(network.model));
+        takeOverCounts(network);
       });
     });
     slots.set(optimizer, slot);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { workerLost } from './errors.ts';
+import { stepCopies } from './network/model-memory.ts';
 import { networkOf } from './network/registry.ts';
 import { Word } from './parallel/control.ts';
 import type { RNNPhonemeClassifier } from './rnn-classifier.ts';
@@ -20,6 +22,20 @@ async function stepsDone(model: RNNPhonemeClassifier, steps: number): Promise<vo
     if (step < last) epochs++;
     last = step;
   }
+}
+
+/** The next call loses a thread at the worst time of all: half of what it changes is copied, and rubbish. */
+function loseInTakeOver(model: RNNPhonemeClassifier): void {
+  const network = networkOf(model);
+  if (!network) throw new Error('this model is closed');
+  const { run } = network;
+  network.run = async (job, engagement) => {
+    network.run = run;
+    await network.run(job, engagement);
+    const changed = job.kind === 'update' ? stepCopies(network.model) : [network.model.gradients];
+    for (const [home] of changed) network.block(home).fill(NaN, 0, network.g.blockSize / 2);
+    throw workerLost(new Error('killed'));
+  };
 }
 
 describe('a worker killed', () => {
@@ -117,6 +133,28 @@ describe('a worker killed', () => {
       expect(others).toBe(0);
     });
   });
+
+  for (const call of ['backward', 'gradients', 'step'] as const) {
+    it(`while its results are taken over does not undo ${call}`, async () => {
+      const run = (lose: boolean) =>
+        withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
+          const optimizer = model.optimizer({ type: 'adam', weightDecay: 0.1 });
+          const logits = await model.forward(data.x);
+          await model.gradients(data.x, data.labels);
+          await optimizer.step();
+          if (lose) loseInTakeOver(model);
+          const calls = {
+            backward: () => model.backward(logits),
+            gradients: () => model.gradients(data.x, data.labels),
+            step: () => optimizer.step(),
+          };
+          const result = await calls[call]();
+          await optimizer.step();
+          return { result, gradient: model.rnn[1].dW_hh.toArray(), bits: bitsOf(model) };
+        });
+      expect(await run(true)).toEqual(await run(false));
+    });
+  }
 
   it('between two calls, and the thread in its place while it starts, holds no call up', async () => {
     await withModel({ threads: 1 }, async (model) => {

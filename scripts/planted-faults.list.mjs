@@ -504,6 +504,13 @@ export const faults = [
     'if (this.#lost && parties < 0) await',
     ['pool'],
   ),
+  fault(
+    'what a call has made is not taken over',
+    'engine/network/take-over.ts',
+    'reals.copyWithin((home + offset) / real, from, from + bytes / real);',
+    '',
+    laws,
+  ),
   fault('close leaves the threads behind', 'engine/parallel/team.ts', 'this.#ending = pool.destroy();', '', [
     'pool',
   ]),

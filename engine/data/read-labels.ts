@@ -5,7 +5,7 @@ import type { SequenceInput } from './read-sequences.ts';
 /** Classes from 0: of each row one [B], or, of a model with logits at every step, one of each frame [B, T] or [Tᵢ] each. */
 export type LabelsLike = ArrayLike<number> | TensorLike | readonly ArrayLike<number>[];
 
-/** Labels as the engine reads them, in shared memory. */
+/** Labels as the engine reads them. */
 export interface Labels {
   /** Row after row; −1 does not count. */
   readonly labels: Int32Array;
@@ -26,9 +26,9 @@ export interface LabelRule {
 export function readLabels(name: string, value: unknown, input: SequenceInput, rule: LabelRule): Labels {
   const { rows, lengths } = input;
   const perRow = rule.perStep ? stepLabels(name, value, input) : rowLabels(name, value, rows);
-  const labelStarts = new Uint32Array(new SharedArrayBuffer(4 * rows));
-  const counted = new Int32Array(new SharedArrayBuffer(4 * rows));
-  const labels = new Int32Array(new SharedArrayBuffer(4 * (rule.perStep ? input.frames : rows)));
+  const labelStarts = new Uint32Array(rows);
+  const counted = new Int32Array(rows);
+  const labels = new Int32Array(rule.perStep ? input.frames : rows);
   let at = 0;
   for (let i = 0; i < rows; i++) {
     labelStarts[i] = at;

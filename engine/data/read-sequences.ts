@@ -146,20 +146,31 @@ export function consecutiveStarts(lengths: Int32Array, into: Uint32Array): void 
 /** Sequences in shared memory, for calls that visit them many times: held once, however many threads there are. */
 export function shareSequences(
   input: SequenceInput,
-  labels: Labels,
+  { labels, labelStarts, counted }: Labels,
   inputSize: number,
   dtype: Dtype,
 ): Sequences {
-  const starts = new Uint32Array(new SharedArrayBuffer(4 * input.rows));
-  const lengths = new Int32Array(new SharedArrayBuffer(4 * input.rows));
-  lengths.set(input.lengths);
+  const rows = {
+    lengths: sharedCopy(Int32Array, input.lengths),
+    labels: sharedCopy(Int32Array, labels),
+    labelStarts: sharedCopy(Uint32Array, labelStarts),
+    counted: sharedCopy(Int32Array, counted),
+  };
   if (input.shared) {
-    starts.set(input.shared.starts);
-    return { values: input.shared.values, starts, lengths, ...labels };
+    return { values: input.shared.values, starts: sharedCopy(Uint32Array, input.shared.starts), ...rows };
   }
   const size = input.frames * inputSize;
   const values = realArray(dtype, new SharedArrayBuffer(size * realBytes(dtype)), 0, size);
   input.copyTo(values, 0, input.rows);
-  consecutiveStarts(lengths, starts);
-  return { values, starts, lengths, ...labels };
+  const starts = new Uint32Array(new SharedArrayBuffer(4 * input.rows));
+  consecutiveStarts(input.lengths, starts);
+  return { values, starts, ...rows };
+}
+
+type Words = Int32Array | Uint32Array;
+
+function sharedCopy<T extends Words>(type: { new (buffer: SharedArrayBuffer): T }, words: T): T {
+  const copy = new type(new SharedArrayBuffer(words.byteLength));
+  copy.set(words);
+  return copy;
 }

@@ -11,6 +11,7 @@ import { batchScore, divisorOf, everyLane, laneGradient, packWeights, storeScore
 import { plainLoss } from './loss.ts';
 import { reduceRun, runsOf } from './reduce.ts';
 import { SortedBatch } from './sorted-batch.ts';
+import { takeOver } from './take-over.ts';
 import type { ModelThread } from './thread.ts';
 
 /** Views of the rows a caller has copied into a batch's memory. */
@@ -89,13 +90,13 @@ export function* backward(
   yield* accumulate(thread, memory, spec.rows, place);
 }
 
-/** The averaged gradient onto the accumulated one, in the second copy: the main thread takes it over at the end. */
+/** The averaged gradient onto the accumulated one. */
 function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, place: Place): Program {
   const { model, kernels } = thread;
   for (const run of runsOf(thread.g, place)) {
     reduceRun(kernels, model, memory, run, divisor, model.gradients[0]);
   }
-  yield nothing;
+  yield* takeOver(thread, [model.gradients], place);
 }
 
 export function* gradients(thread: ModelThread, job: GradientsCall, place: Place): Program {

@@ -11,6 +11,7 @@ import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
 import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
+import { runAndTakeOver } from './take-over.ts';
 
 /** What `gradients` returns. */
 export interface GradientResult {
@@ -115,8 +116,8 @@ export class Calls {
     const plan = network.reserve(spec);
     network.reals(plan.delta, given.data.length).set(given.data);
     const { h0 } = kept;
-    await network.run({ kind: 'backward', spec, kept: kept.spec, h0, inputGradient }, engagement);
-    network.takeOver(network.model.gradients);
+    const job = { kind: 'backward', spec, kept: kept.spec, h0, inputGradient } as const;
+    await runAndTakeOver(network, job, engagement, [network.model.gradients]);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
   }
@@ -132,8 +133,8 @@ export class Calls {
     const rows = this.#writeCall(plan, input, states);
     network.writeLabels(plan, labels);
     const h0 = states !== null;
-    await network.run({ kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey }, engagement);
-    network.takeOver(network.model.gradients);
+    const job = { kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey } as const;
+    await runAndTakeOver(network, job, engagement, [network.model.gradients]);
     return {
       loss: network.control.reals[Real.lossSum] / total(labels.counted),
       logits: this.#readLogits(plan, input),

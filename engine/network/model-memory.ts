@@ -56,6 +56,13 @@ export interface Normalization {
   readonly zeros: number;
 }
 
+/** What an optimizer's step makes anew. */
+export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly Copies[] => [
+  parameters,
+  first,
+  second,
+];
+
 export const EDGE_BYTES = 128;
 
 /** Lays a model out; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */

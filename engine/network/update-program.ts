@@ -3,7 +3,9 @@ import { ALONE, nothing, type Place, type Program } from '../parallel/program.ts
 import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
 import type { Update } from './jobs.ts';
 import type { LaneTools } from './lane.ts';
+import { stepCopies } from './model-memory.ts';
 import { type ParameterRun, runsOf } from './reduce.ts';
+import { takeOver } from './take-over.ts';
 import type { ModelThread } from './thread.ts';
 
 /** The optimizer's counts in the copy `parity`. */
@@ -36,7 +38,7 @@ export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number):
 
 export const runCount = (thread: ModelThread): number => [...runsOf(thread.g, ALONE)].length;
 
-/** One optimizer step from the accumulated gradients, into the second copy of parameters and state. */
+/** One optimizer step from the accumulated gradients; the counts stay in the second copy. */
 export function* update(thread: ModelThread, job: Update, place: Place): Program {
   const { model, kernels, control, g } = thread;
   const tools = thread.tools(place);
@@ -55,8 +57,8 @@ export function* update(thread: ModelThread, job: Update, place: Place): Program
     parity: 0,
   };
   for (const run of runsOf(g, place)) updateRun(kernels, model, run, step);
-  yield () => {
+  yield* takeOver(thread, stepCopies(model), place, () => {
     control.reals[Real.gradientNorm] = norm;
     writeCounts(control.reals, 1, counts);
-  };
+  });
 }

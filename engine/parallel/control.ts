@@ -36,6 +36,8 @@ export const Word = {
   serveSpec: 12,
   /** 1: the calling thread has packed the weights before the call. Written by the main thread. */
   packed: 17,
+  /** 1: the second copies a call makes are whole. Reset by the main thread before it, written by the last thread at a barrier. */
+  whole: 18,
 } as const;
 
 /** 64-bit floats, behind the words. */

@@ -1,3 +1,4 @@
+import { stepCopies } from '../network/model-memory.ts';
 import type { Network } from '../network/network.ts';
 import { readCounts, writeCounts } from '../network/update-program.ts';
 import { newReals, type RealArray } from '../tensor.ts';
@@ -67,7 +68,10 @@ export class OptimizerSlot {
 
 /** After a step: the second copies of parameters and optimizer state become the current ones. */
 export function takeOverStep(network: Network): void {
-  const { model, control } = network;
-  for (const copies of [model.parameters, model.first, model.second]) network.takeOver(copies);
+  for (const copies of stepCopies(network.model)) network.takeOver(copies);
+  takeOverCounts(network);
+}
+
+export function takeOverCounts({ control }: Network): void {
   writeCounts(control.reals, 0, readCounts(control.reals, 1));
 }
