@@ -158,8 +158,8 @@ export class WorkerTeam<Job> {
       maxThreads: this.size,
       idleTimeout: Number.POSITIVE_INFINITY,
       maxQueue: this.size,
-      // Idle workers sleep in Atomics.wait: that wakes them sooner than their event loop would.
-      atomics: 'sync',
+      atomics: 'disabled',
+      recordTiming: false,
       workerData: this.#workerData,
     });
     // A stray error of a worker is followed by its exit, which rejects the task: see run.
