@@ -507,8 +507,8 @@ export const faults = [
   fault(
     'what a call has made is not taken over',
     'engine/network/take-over.ts',
-    'reals.copyWithin((home + offset) / real, from, from + bytes / real);',
-    '',
+    'const from = (second + offset) / real;',
+    'const from = (second > 0 ? home + offset : 0) / real;',
     laws,
   ),
   fault('close leaves the threads behind', 'engine/parallel/team.ts', 'this.#ending = pool.destroy();', '', [

@@ -14,7 +14,7 @@ import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
 import type { Job, Rows } from './jobs.ts';
-import { type ModelMemory, planModel } from './model-memory.ts';
+import { type Copies, type ModelMemory, planModel } from './model-memory.ts';
 import { programOf } from './programs.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
@@ -182,9 +182,9 @@ export class Network {
       : this.#here.run(job, ALONE);
   }
 
-  /** Makes the second copy of an array the current one. */
-  takeOver([home, second]: readonly [number, number]): void {
-    this.block(home).set(this.block(second));
+  /** Makes the second copies of arrays the current ones. */
+  takeOver(arrays: readonly Copies[]): void {
+    for (const [home, second] of arrays) this.block(home).set(this.block(second));
   }
 
   copy(at: number, size: number): RealArray {

@@ -50,6 +50,6 @@ export async function runAndTakeOver(
     await network.run(job, engagement);
   } catch (error) {
     if (!Atomics.load(words, Word.whole)) throw error;
-    for (const copies of arrays) network.takeOver(copies);
+    network.takeOver(arrays);
   }
 }

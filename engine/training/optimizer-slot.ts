@@ -68,7 +68,7 @@ export class OptimizerSlot {
 
 /** After a step: the second copies of parameters and optimizer state become the current ones. */
 export function takeOverStep(network: Network): void {
-  for (const copies of stepCopies(network.model)) network.takeOver(copies);
+  network.takeOver(stepCopies(network.model));
   takeOverCounts(network);
 }
 
