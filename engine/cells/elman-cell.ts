@@ -154,6 +154,12 @@ function rowsAt(lengths: Lengths, t: number): number {
   return rows;
 }
 
+/** The first of the rows whose last frame, in the cell's own order, is that of step t: they go on to `rowsAt`. */
+function firstEnding(lengths: Lengths, t: number, reverse: boolean): number {
+  if (reverse) return t === 0 ? 0 : lengths.length;
+  return rowsAt(lengths, t + 1);
+}
+
 /**
  * A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. Whole names: to
  * join them would make strings in every lane.
@@ -213,7 +219,18 @@ export function cellForward(
   }
 }
 
-/** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
+/** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
+export interface Scratch {
+  /** 128 bytes of this thread's own. */
+  readonly edge: number;
+  /** 32 bytes of zeros. */
+  readonly zeros: number;
+}
+
+/**
+ * In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t.
+ * `last` [rows, hidden] stands for d where only each row's last state has a gradient from above: d is then only written.
+ */
 export function cellBackward(
   k: Kernels,
   sizes: CellSizes,
@@ -221,6 +238,8 @@ export function cellBackward(
   block: CellBlock,
   lengths: Lengths,
   d: Panels,
+  last: Panels | null,
+  { zeros }: Scratch,
 ): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
@@ -232,33 +251,24 @@ export function cellBackward(
     const t = reverse ? i : steps - 1 - i;
     const at = d.at + t * step;
     const after = reverse ? at - step : at + step;
-    if (i === 0) k[first](at, stride, h + t * step, hStride, rows, hiddenPanels);
-    else
-      k[next](
-        at,
-        stride,
-        rows,
-        hiddenPanels,
-        after,
-        stride,
-        hiddenPanels,
-        packed.W_hh,
-        h + t * step,
-        hStride,
-      );
+    const h_t = h + t * step;
+    if (last) {
+      if (i === 0) k.zeroRows(at, stride, d.pitch, rows, hiddenPanels);
+      else k.multiply(at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, zeros);
+      const end = rowsAt(lengths, t);
+      for (let row = firstEnding(lengths, t, reverse); row < end; row++) {
+        k.copyRow(at + row * d.pitch, stride, last.at + row * last.pitch, last.stride, hiddenPanels);
+      }
+    }
+    if (last || i === 0) k[first](at, stride, h_t, hStride, rows, hiddenPanels);
+    else {
+      k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h_t, hStride);
+    }
     // What flows on behind a row's last frame is the gradient of its initial state, no step's.
     if (!reverse) continue;
     const active = rowsAt(lengths, t);
     k.zeroRows(at + active * d.pitch, stride, d.pitch, rows - active, hiddenPanels);
   }
-}
-
-/** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
-export interface Scratch {
-  /** 128 bytes of this thread's own. */
-  readonly edge: number;
-  /** 32 bytes of zeros. */
-  readonly zeros: number;
 }
 
 /**
