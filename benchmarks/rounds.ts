@@ -38,19 +38,26 @@ export function timesOf(times: ReadonlyMap<string, number[]>, name: string): num
   return found;
 }
 
-/** Repeats asynchronous work for some time; the median of the single times. */
-export function asyncContestant(name: string, work: () => Promise<unknown>): Contestant {
-  const measure = async (seconds: number): Promise<number> => {
-    const times: number[] = [];
-    const end = performance.now() + 1000 * seconds;
-    do {
+/** Repeats asynchronous works one after the other for some time; the median of each one's single times, in seconds. */
+export async function mediansByTurns(
+  works: readonly (() => Promise<unknown>)[],
+  seconds: number,
+): Promise<number[]> {
+  const times = works.map((): number[] => []);
+  const end = performance.now() + 1000 * seconds;
+  do {
+    for (const [i, work] of works.entries()) {
       const begun = performance.now();
       await work();
-      times.push((performance.now() - begun) / 1000);
-    } while (performance.now() < end);
-    return middle(times);
-  };
-  return { name, measure };
+      times[i].push((performance.now() - begun) / 1000);
+    }
+  } while (performance.now() < end);
+  return times.map(middle);
+}
+
+/** Repeats asynchronous work for some time; the median of the single times. */
+export function asyncContestant(name: string, work: () => Promise<unknown>): Contestant {
+  return { name, measure: async (seconds) => (await mediansByTurns([work], seconds))[0] };
 }
 
 /** Repeats synchronous work for some time, in bursts of at least `burst` calls; the median of the bursts. */

@@ -2,7 +2,7 @@ import { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import type { Network } from '../engine/network/network.ts';
 import { networkOf } from '../engine/network/registry.ts';
-import { asyncContestant, type Contestant } from './rounds.ts';
+import { asyncContestant, type Contestant, mediansByTurns } from './rounds.ts';
 import { modelOptions, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
 
 /** The parts of training as contestants, all on one seeded model a size. */
@@ -34,23 +34,41 @@ export const stepOutside = (name: string, model: RNNPhonemeClassifier, data: See
   asyncContestant(name, () => model.gradients(data.x, data.labels));
 
 /** Work of one call of fit, in operations: enough for what a call of fit takes besides its steps not to count. */
-const FLOPS_PER_FIT = 4e10;
+const FLOPS_PER_FIT = 1e11;
 
 export const stepsPerFit = (size: Size): number =>
   Math.min(1_000, Math.max(4, Math.ceil(FLOPS_PER_FIT / stepFlops(size))));
 
-/** A step inside `fit`, with the plainest optimizer. */
+/** A call of `fit` with so many steps and the plainest optimizer. */
+function fitOf(steps: number, model: RNNPhonemeClassifier, size: Size): () => Promise<unknown> {
+  const data = seededData(size, { rows: size.B * steps, dtype: model.dtype });
+  const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
+  return () => model.fit(data, { batchSize: size.B, shuffle: false, optimizer });
+}
+
+/** A step inside `fit`: a long call's share of it. */
 export function stepInside(
   name: string,
   model: RNNPhonemeClassifier,
   size: Size,
   steps = stepsPerFit(size),
 ): Contestant {
-  const data = seededData(size, { rows: size.B * steps, dtype: model.dtype });
-  const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
-  const fit = () => model.fit(data, { batchSize: size.B, shuffle: false, optimizer });
-  const whole = asyncContestant(name, fit);
+  const whole = asyncContestant(name, fitOf(steps, model, size));
   return { name, measure: async (seconds) => (await whole.measure(seconds)) / steps };
+}
+
+/** Work of the shorter of two calls of fit, in operations: some 25 ms of two cores, so that most calls are left alone. */
+const FLOPS_PER_SHORT_FIT = 2e9;
+
+/** A step inside `fit` and nothing else: what twice as many steps take longer, medians of calls by turns. */
+export function stepAlone(name: string, model: RNNPhonemeClassifier, size: Size): Contestant {
+  const steps = Math.ceil(FLOPS_PER_SHORT_FIT / stepFlops(size));
+  const fits = [fitOf(steps, model, size), fitOf(2 * steps, model, size)];
+  const measure = async (seconds: number): Promise<number> => {
+    const [short, long] = await mediansByTurns(fits, seconds);
+    return (long - short) / steps;
+  };
+  return { name, measure };
 }
 
 /** Runs `use` with models, and closes them whatever happens. */

@@ -1,8 +1,8 @@
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
-import { summarise } from '../statistics.ts';
-import { createModel, stepInside, stepOutside, withModels } from '../steps.ts';
+import { median, quantile } from '../statistics.ts';
+import { createModel, stepAlone, stepOutside, withModels } from '../steps.ts';
 import { digits, duration, markdownTable } from '../table.ts';
 import type { Effort } from './effort.ts';
 
@@ -14,12 +14,8 @@ export async function callOverhead(sizes: readonly Size[], effort: Effort): Prom
   const rows: string[][] = [];
   for (const size of sizes) rows.push(await overheadAt(size, effort));
   console.log(`\n## gradients from outside against a step inside fit, ${CORES} threads\n`);
-  console.log(
-    markdownTable(
-      ['B,T,I,H,L', 'inside fit', 'from outside, x shared', 'more', 'x not shared', 'copied at'],
-      rows,
-    ),
-  );
+  const columns = ['inside fit', 'from outside, x shared', 'more', 'quartiles', 'x not shared', 'copied at'];
+  console.log(markdownTable(['B,T,I,H,L', ...columns], rows));
 }
 
 async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
@@ -27,7 +23,7 @@ async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<stri
   const times = await withModels([createModel(size, CORES), createModel(size, CORES)], (training, called) =>
     measureRounds(
       [
-        stepInside('inside', training, size),
+        stepAlone('inside', training, size),
         stepOutside('shared', called, shared),
         stepOutside('own', called, own),
       ],
@@ -35,14 +31,16 @@ async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<stri
       seconds,
     ),
   );
-  const inside = timesOf(times, 'inside');
-  const fromShared = timesOf(times, 'shared');
-  const more = summarise(fromShared.map((time, i) => time - inside[i])).median;
-  const copying = summarise(timesOf(times, 'own').map((time, i) => time - fromShared[i])).median;
+  const [inside, fromShared, fromOwn] = ['inside', 'shared', 'own'].map((name) => timesOf(times, name));
+  const more = fromShared.map((time, i) => time - inside[i]);
+  const copying = median(fromOwn.map((time, i) => time - fromShared[i]));
   // A difference within the noise has no rate.
   const rate = copying > 1e-6 ? `${digits(own.x.data.byteLength / copying / 1e9)} GB/s` : '–';
+  const microseconds = (time: number) => Math.round(time * 1e6);
   return [
-    ...[nameOf(size), duration(summarise(inside).median), duration(summarise(fromShared).median)],
-    ...[`${digits(more * 1e6)} µs`, duration(summarise(timesOf(times, 'own')).median), rate],
+    ...[nameOf(size), duration(median(inside)), duration(median(fromShared))],
+    `${microseconds(median(more))} µs`,
+    [0.25, 0.75].map((q) => microseconds(quantile(more, q))).join(' – '),
+    ...[duration(median(fromOwn)), rate],
   ];
 }
