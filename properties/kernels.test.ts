@@ -22,7 +22,7 @@ import { Random } from '../engine/numeric/random.ts';
  * Stability of Numerical Algorithms, 2nd ed., §3.1), u being the unit roundoff.
  */
 const GUARD = 1234.5;
-const SIZE = 1 << 19;
+const SIZE = 1 << 20;
 
 class Bench {
   readonly dtype: Dtype;
@@ -130,7 +130,7 @@ const size = fc.oneof(fc.constantFrom(1, 3, 4, 5, 7, 8, 9, 16, 17), fc.integer({
 const seed = fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 }));
 const shape = fc.record({ dtype, rows: size, k: size, n: size, seed });
 
-/** Packs every panel of W [n, k], for x Wᵀ, or of W [k, n], for dz W. */
+/** Packs all of W [n, k], for x Wᵀ, or of W [k, n], for dz W. */
 function pack(
   bench: Bench,
   how: 'packTransposed' | 'packPlain',
@@ -140,9 +140,9 @@ function pack(
   width = how === 'packTransposed' ? k : n,
 ): number {
   const columns = panelColumns(bench.dtype);
-  const panels = panelsFor(n, bench.dtype);
-  const b = bench.take(panelsFor(k, bench.dtype) * columns * panels * columns);
-  for (let p = 0; p < panels; p++) {
+  const b = bench.take(panelsFor(k, bench.dtype) * columns * panelsFor(n, bench.dtype) * columns);
+  const rows = how === 'packTransposed' ? n : k;
+  for (let p = 0; p < panelsFor(rows, bench.dtype); p++) {
     if (how === 'packTransposed') bench.kernels.packTransposed(b, W, n, k, width, p);
     else bench.kernels.packPlain(b, W, k, n, width, p);
   }
