@@ -9,8 +9,8 @@ import {
 } from './scaling-model.ts';
 
 const costs: StepCosts = {
-  ...{ lanes: new Array<number>(8).fill(1), laneBytes: 0, pack: 0.8, serial: 0.1 },
-  ...{ reduce: 0.4, reduceBytes: 0, update: 0.2, updateBytes: 0, runs: 4 },
+  ...{ lanes: new Array<number>(8).fill(1), laneBytes: 0, serial: 0.1 },
+  ...{ reduce: 0.4, reduceBytes: 0, update: 0.2, updateBytes: 0, runs: 4, pieces: 8 },
 };
 const machine = (cores: number, bandwidth = Number.POSITIVE_INFINITY): MachineCosts => ({
   ...{ cores, crowding: 1, bandwidth },
@@ -30,13 +30,13 @@ describe('makespan', () => {
 
 describe('scaling model', () => {
   it('adds the parts up on one thread', () => {
-    // 8 + 0.8 + 0.4 + 0.2 + 0.1 + 4 · 0.01
-    expect(predictStep(costs, machine(1), 1).step).toBeCloseTo(9.54, 12);
+    // 8 + 0.4 + 0.2 + 0.1 + 3 · 0.01
+    expect(predictStep(costs, machine(1), 1).step).toBeCloseTo(8.73, 12);
   });
 
-  it('divides lanes, packing, reduction and update, but neither barriers nor what all do', () => {
-    // 8/4 + 0.8/4 + 0.4/4 + 0.2/4 + 0.1 + 0.04
-    expect(predictStep(costs, machine(64), 4).step).toBeCloseTo(2 + 0.2 + 0.1 + 0.05 + 0.1 + 0.04, 12);
+  it('divides lanes, reduction and update, but neither barriers nor what all do', () => {
+    // 8/4 + 0.4/4 + 0.2/4 + 0.1 + 0.03
+    expect(predictStep(costs, machine(64), 4).step).toBeCloseTo(2 + 0.1 + 0.05 + 0.1 + 0.03, 12);
   });
 
   it('gains nothing on lanes from more threads than lanes', () => {
@@ -61,7 +61,9 @@ describe('scaling model', () => {
     expect(prediction.lanes).toBe(8);
   });
 
-  it('shares whole runs out', () => {
+  it('shares whole runs and pieces out', () => {
+    const at = (threads: number) => predictStep(costs, machine(64), threads);
+    expect([at(64).reduce, at(64).update]).toEqual([0.4 / 4, 0.2 / 8]);
     expect([wholeShare(4, 1), wholeShare(4, 3), wholeShare(4, 64)]).toEqual([1, 0.5, 0.25]);
   });
 

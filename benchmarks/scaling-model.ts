@@ -1,11 +1,11 @@
 /**
  * How long a training step takes on P threads, from what its parts cost on one. Pure: scaling.ts measures the parts.
  *
- *     t(P) = serial + pack/P + lanes(P) + reduce(P) + update(P) + 4 · barrier(P)
+ *     t(P) = serial + lanes(P) + reduce(P) + update(P) + 3 · barrier(P)
  *
- * lanes(P) is the time until the last of the lanes has ended that P threads claim one after the other. reduce and
- * update are cut into runs of parameters, a share of whole runs for each thread. What moves memory takes no less
- * than its bytes need at what all cores together can move.
+ * lanes(P) is the time until the last of the lanes has ended that P threads claim one after the other. reduce is cut into
+ * runs of parameters, a share of whole runs for each thread; update, which packs the weights anew as well, into groups of
+ * a matrix's rows. What moves memory takes no less than its bytes need at what all cores together can move.
  */
 
 /** What one step costs on one core, in seconds and bytes. */
@@ -14,13 +14,13 @@ export interface StepCosts {
   readonly lanes: readonly number[];
   /** Bytes that a lane moves from and to memory that cores share. */
   readonly laneBytes: number;
-  readonly pack: number;
   readonly reduce: number;
   readonly reduceBytes: number;
   readonly update: number;
   readonly updateBytes: number;
-  /** Runs of parameters that the reduction and the update are cut into. */
+  /** Runs of parameters that the reduction is cut into, and pieces that the update is. */
   readonly runs: number;
+  readonly pieces: number;
   /** What every thread does for itself and all wait for: sorting the batch by length. */
   readonly serial: number;
 }
@@ -38,7 +38,6 @@ export interface MachineCosts {
 /** A predicted step, part by part, in seconds. */
 export interface Prediction {
   readonly lanes: number;
-  readonly pack: number;
   readonly reduce: number;
   readonly update: number;
   readonly barriers: number;
@@ -46,22 +45,23 @@ export interface Prediction {
   readonly step: number;
 }
 
-/** Barriers of one step: after packing, the lanes, the reduction and the update. */
-export const BARRIERS = 4;
+/** Barriers of one step: after the lanes, the reduction and the update. */
+export const BARRIERS = 3;
 
 export function predictStep(costs: StepCosts, machine: MachineCosts, threads: number): Prediction {
   const { cores, bandwidth } = machine;
   // Threads that share a core are each as much slower.
   const slower = (threads / Math.min(threads, cores)) * (threads > 1 ? machine.crowding : 1);
-  const share = wholeShare(costs.runs, threads) * slower;
   const parts = {
     lanes: Math.max(
       makespan(costs.lanes, threads) * slower,
       (costs.lanes.length * costs.laneBytes) / bandwidth,
     ),
-    pack: (costs.pack / threads) * slower,
-    reduce: Math.max(costs.reduce * share, costs.reduceBytes / bandwidth),
-    update: Math.max(costs.update * share, costs.updateBytes / bandwidth),
+    reduce: Math.max(costs.reduce * wholeShare(costs.runs, threads) * slower, costs.reduceBytes / bandwidth),
+    update: Math.max(
+      costs.update * wholeShare(costs.pieces, threads) * slower,
+      costs.updateBytes / bandwidth,
+    ),
     barriers: BARRIERS * machine.barrier(threads),
     serial: costs.serial * slower,
   };

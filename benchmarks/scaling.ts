@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
-import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
+import { BLOCK_PARAMETERS, planModel } from '../engine/network/model-memory.ts';
+import { packPieces } from '../engine/network/pack-plan.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
 import { bareTeam } from './replay/bare-team.ts';
@@ -54,6 +55,7 @@ async function recordAlone(size: Size) {
       lanes: lanesAdded(trace),
       parameterBytes: g.blockSize * g.realBytes,
       runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
+      pieces: packPieces(g, planModel(g, 1)).length,
     };
   });
 }
@@ -80,7 +82,7 @@ interface Measured {
 }
 
 async function measureSize(size: Size): Promise<Measured> {
-  const { trace, memory, lanes, parameterBytes, runs } = await recordAlone(size);
+  const { trace, memory, lanes, parameterBytes, runs, pieces } = await recordAlone(size);
   const team = new ReplayTeam(memory, wasmModule('float32'), 1);
   for (const phase of PHASES) await team.load(phase, callsByThread(trace, [phase]));
   const phases = PHASES.map((phase) => team.contestant(phase));
@@ -88,15 +90,15 @@ async function measureSize(size: Size): Promise<Measured> {
   const times = await measureTogether(size, [...phases, sorting(size), ...bare]);
   await Promise.all([team, ...bare].map((threads) => threads.close()));
   const take = (name: string) => median(timesOf(times, name));
-  const [pack, kernels, reduce, update] = PHASES.map(take);
+  const [kernels, reduce, update] = PHASES.map(take);
   const serial = take(SORTING);
   // What one thread's step takes besides its kernels is bookkeeping around the lanes.
-  const bookkeeping = Math.max(0, take(stepName(1)) - pack - kernels - reduce - update - serial);
+  const bookkeeping = Math.max(0, take(stepName(1)) - kernels - reduce - update - serial);
   const costs: StepCosts = {
     lanes: new Array<number>(lanes).fill((kernels + bookkeeping) / lanes),
     // A lane writes its gradient buffer, which the reduction reads on another core; activations stay in its cache.
     laneBytes: parameterBytes,
-    ...{ pack, reduce, update, runs, serial },
+    ...{ reduce, update, runs, pieces, serial },
     reduceBytes: (lanes + 2) * parameterBytes,
     updateBytes: 3 * parameterBytes,
   };
@@ -148,8 +150,8 @@ function rowOf(
   measured?: number,
   measuredOne?: number,
 ): string[] {
-  const { lanes, pack, reduce, update, barriers, serial, step } = prediction;
-  const parts = [lanes, pack, reduce, update, barriers, serial].map((part) => percent(part / step));
+  const { lanes, reduce, update, barriers, serial, step } = prediction;
+  const parts = [lanes, reduce, update, barriers, serial].map((part) => percent(part / step));
   const found =
     measured === undefined || measuredOne === undefined
       ? ['', '', '']
@@ -159,7 +161,7 @@ function rowOf(
 
 const COLUMNS = [
   ...['threads', 'predicted', 'speed-up', 'measured', 'speed-up', 'off by'],
-  ...['lanes', 'pack', 'reduce', 'update', 'barriers', 'serial'],
+  ...['lanes', 'reduce', 'update', 'barriers', 'serial'],
 ];
 
 /** A size's speed-ups by thread count, for the picture. */

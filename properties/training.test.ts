@@ -38,10 +38,11 @@ function parameters(model: Model): Named {
   return tensors.map(([name, { data, shape }]) => [name, { data: Float64Array.from(data), shape }]);
 }
 
-/** The rows 0 … B − 1 in batches of `size`, the last one as large as is left, each with the number of its step. */
-function stepsOf(p: Problem, size: number): Problem[] {
+/** An epoch's rows 0 … B − 1 in batches of `size`, the last one as large as is left, each with the number of its step. */
+function stepsOf(p: Problem, size: number, epoch = 0): Problem[] {
   const starts = Array.from({ length: Math.ceil(p.x.length / size) }, (_, k) => k * size);
-  return starts.map((start, step) => {
+  return starts.map((start, k) => {
+    const step = epoch * starts.length + k;
     const rows = p.x.map((_, b) => b).slice(start, start + size);
     return { ...problemRows(p, rows), ...(p.step !== undefined && { step }) };
   });
@@ -65,6 +66,7 @@ function shareCorrect(pairs: Array<[label: number, given: number]>): number {
   return pairs.filter(([label, given]) => label === given).length / pairs.length;
 }
 
+/** What the last epoch came to. */
 interface ByHand {
   /** Means over all that counts, each loss and class taken before its step. */
   loss: number;
@@ -72,11 +74,32 @@ interface ByHand {
   largestNorm: number;
 }
 
-async function trainByHand(model: Model, p: Problem, size: number, type: 'sgd' | 'adam', clipNorm?: number) {
-  const optimizer = model.optimizer({ type, learningRate });
+interface Training {
+  readonly size: number;
+  readonly epochs: number;
+  readonly type: 'sgd' | 'adam';
+  readonly clipNorm?: number | undefined;
+}
+
+async function trainByHand(model: Model, p: Problem, training: Training): Promise<ByHand> {
+  const optimizer = model.optimizer({ type: training.type, learningRate });
+  let result: ByHand = { loss: 0, accuracy: 0, largestNorm: 0 };
+  for (let epoch = 0; epoch < training.epochs; epoch++) {
+    result = await epochByHand(model, p, training, optimizer, epoch);
+  }
+  return result;
+}
+
+async function epochByHand(
+  model: Model,
+  p: Problem,
+  { size, clipNorm }: Training,
+  optimizer: ReturnType<Model['optimizer']>,
+  epoch: number,
+): Promise<ByHand> {
   const result: ByHand = { loss: 0, accuracy: 0, largestNorm: 0 };
   const pairs: Array<[label: number, given: number]> = [];
-  for (const part of stepsOf(p, size)) {
+  for (const part of stepsOf(p, size, epoch)) {
     model.zeroGrad();
     const { loss, logits } = await model.gradients(inputOf(part), labelsOf(part), lossOptions(part));
     pairs.push(...countedPairs(part, classesOf(logits, part)));
@@ -95,20 +118,23 @@ describe('fit', () => {
     {
       p: problem(small).map(withoutH0),
       size: fc.constantFrom(1, 2, 3, 5, 8, 16, 40),
+      epochs: fc.integer({ min: 1, max: 3 }),
       type: fc.constantFrom('sgd' as const, 'adam' as const),
       clipNorm: fc.constantFrom(undefined, 0.5, 1e6),
     },
     { cases: 40 },
-    async ({ p, size, type, clipNorm }) => {
+    async ({ p, ...training }) => {
       await withModel(p, async (model) => {
-        const byHand = await trainByHand(model, p, size, type, clipNorm);
+        const { size, epochs, type, clipNorm } = training;
+        const byHand = await trainByHand(model, p, training);
         const expected = parameters(model);
         setWeights(model, p.network);
         // Dropout's masks come from fit's seed; by hand, from the model's.
         const { seed } = p.network.dropout;
         const optimizer = { type, learningRate };
-        const options = { batchSize: size, shuffle: false, optimizer, seed, ...ignoring(p) };
-        const [log] = await model.fit(dataOf(p), clipNorm === undefined ? options : { ...options, clipNorm });
+        const options = { batchSize: size, epochs, shuffle: false, optimizer, seed, ...ignoring(p) };
+        const logs = await model.fit(dataOf(p), clipNorm === undefined ? options : { ...options, clipNorm });
+        const log = logs[epochs - 1];
         expectAllSameBits(parameters(model), expected);
         expectClose('accuracy', log.accuracy, byHand.accuracy, { atol: 0 });
         // Each step's loss is the same; the means are added up in another order.
@@ -128,7 +154,7 @@ describe('fit', () => {
     const recipe = { batch: 9, time: 3, lengths: 'varied', form: 'list', givesH0: false, seed: 5 } as const;
     const p = problemFor(shape, recipe, 'float64');
     await withModel(p, async (model) => {
-      await trainByHand(model, p, 9, 'sgd', 2 ** -6);
+      await trainByHand(model, p, { size: 9, epochs: 1, type: 'sgd', clipNorm: 2 ** -6 });
       const expected = parameters(model);
       setWeights(model, p.network);
       const optimizer = { type: 'sgd', learningRate } as const;

@@ -363,11 +363,24 @@ export const faults = [
     training,
   ),
   fault(
-    'training packs the weights of an older step',
+    'a step packs the weights that it began with',
     epoch,
-    'yield* packWeights(thread, parity, place);',
-    'yield* packWeights(thread, 0, place);',
+    'thread.pack(place, 1 - parity);',
+    'thread.pack(place, parity);',
     training,
+  ),
+  fault(
+    'nobody updates the register at the border of two threads',
+    'engine/network/pack-plan.ts',
+    'REGISTER_BYTES * Math.ceil(((end.first',
+    'REGISTER_BYTES * Math.floor(((end.first',
+    training,
+  ),
+  fault(
+    'a last state has no gradient where another row goes on',
+    cell,
+    'return rowsAt(lengths, t + 1);',
+    'return t + 1 < lengths[0] ? lengths.length : 0;',
   ),
   fault(
     'backward takes the weights that forward packed',

@@ -13,11 +13,13 @@ export interface KernelCall {
   readonly args: readonly number[];
 }
 
-/** What the threads do between two barriers of a step inside `fit`. */
-export const PHASES = ['pack', 'lanes', 'reduce', 'update'] as const;
-export type Phase = (typeof PHASES)[number];
+/** What the threads do between two barriers of a step inside `fit`; the weights are packed as they are updated. */
+export const PHASES = ['lanes', 'reduce', 'update'] as const;
+/** Before the first step they are packed alone. */
+const RECORDED = ['start', ...PHASES] as const;
+export type Phase = (typeof RECORDED)[number];
 
-/** Every kernel call of one training step: by phase, then by thread. */
+/** Every kernel call of one training step, and of its epoch's start: by phase, then by thread. */
 export type StepTrace = Readonly<Record<Phase, readonly (readonly KernelCall[])[]>>;
 
 /** A step's calls, and a copy of the memory they refer to. */
@@ -67,12 +69,12 @@ class Recorder {
 
   constructor(kernels: Kernels, parties: number) {
     const none = () => Array.from({ length: parties }, (): KernelCall[] => []);
-    this.trace = { pack: none(), lanes: none(), reduce: none(), update: none() };
+    this.trace = { start: none(), lanes: none(), reduce: none(), update: none() };
     const functions = Object.entries(kernels).filter(([, value]) => typeof value === 'function');
     const recorded = functions.map(([name, kernel]) => [
       name,
       (...args: number[]): unknown => {
-        this.trace[PHASES[this.phase]][this.thread].push({ kernel: name as keyof Kernels, args });
+        this.trace[RECORDED[this.phase]][this.thread].push({ kernel: name as keyof Kernels, args });
         return (kernel as (...args: number[]) => unknown)(...args);
       },
     ]);
@@ -104,7 +106,7 @@ export function lanesAdded(trace: StepTrace): number {
   return trace.reduce.flat().find(({ kernel }) => kernel === 'reduceLanes')?.args[2] ?? 1;
 }
 
-/** All phases' calls of each thread, one after the other. */
+/** A step's calls of each thread, one after the other. */
 export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASES): KernelCall[][] {
   return trace.lanes.map((_, thread) => phases.flatMap((phase) => trace[phase][thread]));
 }

@@ -7,6 +7,7 @@ import {
   panelColumns,
   panelsFor,
   realBytes,
+  rowGroups,
 } from '../kernels/kernels.ts';
 
 /**
@@ -92,32 +93,38 @@ export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof Pa
   return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias: sizes.hiddenPanels * PANEL_BYTES };
 }
 
-/** Packing, cut into pieces that any thread may do in any order; each reads parameters from `from`. */
-export type PackPiece = (kernels: Kernels, from: CellArrays) => void;
+/**
+ * Packing a cell's parameters, cut into pieces that any thread may do in any order: each packs the next `count` of them, in
+ * the order of `CellArrays`, which is that of memory. A piece reads from `from`.
+ */
+export interface PackPiece {
+  readonly count: number;
+  readonly pack: (kernels: Kernels, from: CellArrays) => void;
+}
 
 export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtype): PackPiece[] {
-  const { parts, partSize, partPanels, hiddenSize, hiddenPanels, bias } = sizes;
+  const { parts, partSize, hiddenSize, bias } = sizes;
   const width = parts * partSize;
-  const pieces: PackPiece[] = [];
-  if (bias) pieces.push((k, from) => k.packBias(packed.bias, from.b_ih, from.b_hh, hiddenSize));
-  for (let p = 0; p < hiddenPanels; p++) {
-    pieces.push(
-      (k, from) => k.packTransposed(packed.W_hhT, from.W_hh, hiddenSize, hiddenSize, hiddenSize, p),
-      (k, from) => k.packPlain(packed.W_hh, from.W_hh, hiddenSize, hiddenSize, hiddenSize, p),
-    );
-  }
-  for (let part = 0; part < parts; part++) {
-    const { [part]: W_ihT } = packed.W_ihT;
-    const { [part]: W_ih } = packed.W_ih;
-    const column = part * partSize * realBytes(dtype);
-    for (let p = 0; p < hiddenPanels; p++) {
-      pieces.push((k, from) => k.packTransposed(W_ihT, from.W_ih + column, hiddenSize, partSize, width, p));
-    }
-    for (let p = 0; p < partPanels; p++) {
-      pieces.push((k, from) => k.packPlain(W_ih, from.W_ih + column, hiddenSize, partSize, width, p));
-    }
-  }
-  return pieces;
+  const input = rowGroups(hiddenSize, dtype).map(({ group, rows }): PackPiece => {
+    const pack: PackPiece['pack'] = (k, { W_ih }) => {
+      for (let part = 0; part < parts; part++) {
+        const from = W_ih + part * partSize * realBytes(dtype);
+        k.packTransposed(packed.W_ihT[part], from, hiddenSize, partSize, width, group);
+        k.packPlain(packed.W_ih[part], from, hiddenSize, partSize, width, group);
+      }
+    };
+    return { count: rows * width, pack };
+  });
+  const hidden = rowGroups(hiddenSize, dtype).map(({ group, rows }): PackPiece => {
+    const pack: PackPiece['pack'] = (k, { W_hh }) => {
+      k.packTransposed(packed.W_hhT, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
+      k.packPlain(packed.W_hh, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
+    };
+    return { count: rows * hiddenSize, pack };
+  });
+  if (!bias) return [...input, ...hidden];
+  const pack: PackPiece['pack'] = (k, { b_ih, b_hh }) => k.packBias(packed.bias, b_ih, b_hh, hiddenSize);
+  return [...input, ...hidden, { count: 2 * hiddenSize, pack }];
 }
 
 /** Bytes from one step's rows to the next one's. */

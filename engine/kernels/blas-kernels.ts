@@ -108,8 +108,11 @@ export function blasKernels(
         padded(k),
         panel * columns,
       ),
-    packPlain: (b, W, k, n, width, panel) =>
-      wasm.packPlain(b + panel * PANEL_BYTES, padded(n) * bytes, W, k, n, width, padded(k), panel * columns),
+    packPlain: (b, W, k, n, width, panel) => {
+      const first = panel * columns;
+      const row = padded(n) * bytes;
+      wasm.packPlain(b + first * row, row, PANEL_BYTES, W, k, n, width, first);
+    },
     project: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b, bias) => {
       wasm.repeatRow(c, bias, nPanels * PANEL_BYTES, rows);
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);

@@ -57,6 +57,13 @@ export function layoutOf(
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
 
+/** Rows of a weight matrix that are packed together: a panel's width of them, and what is left at the end. */
+export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: number }[] =>
+  Array.from({ length: panelsFor(rows, dtype) }, (_, group) => ({
+    group,
+    rows: Math.min(panelColumns(dtype), rows - group * panelColumns(dtype)),
+  }));
+
 export type StepKernel = (
   c: number,
   cStride: number,
@@ -93,7 +100,7 @@ export type BackwardKernel = (
 ) => void;
 
 /**
- * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel of columns at a time.
+ * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel's width of their rows at a time.
  * The AssemblyScript sources in wasm/assembly say what each function computes, argument by argument.
  */
 export interface Kernels {
@@ -156,9 +163,12 @@ export interface Kernels {
   ): void;
 
   // Weights.
-  /** Panel `panel` of B = Wᵀ, W [n, k], its rows `width` elements apart; b is the address of the packed whole. */
+  /**
+   * A panel's width of the rows of W [n, k], which lie `width` elements apart: panel `panel` of B = Wᵀ; b is the address of
+   * the packed whole.
+   */
   packTransposed(b: number, W: number, n: number, k: number, width: number, panel: number): void;
-  /** Panel `panel` of B = W, W [k, n], its rows `width` elements apart. */
+  /** The same rows, of W [k, n], into B = W: rows of all its panels. */
   packPlain(b: number, W: number, k: number, n: number, width: number, panel: number): void;
   packBias(sum: number, a: number, b: number, n: number): void;
 

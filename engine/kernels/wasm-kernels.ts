@@ -43,11 +43,11 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
   packPlain(
     b: number,
     step: number,
+    panelStep: number,
     W: number,
     k: number,
     n: number,
     width: number,
-    kPadded: number,
     first: number,
   ): void;
   /** One row alone, for streams: its values consecutive, otherwise as project and tanhStep. */
@@ -68,12 +68,14 @@ export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memo
   const wasm = wasmExports(module, memory);
   const columns = panelColumns(dtype);
   const padded = (k: number) => panelsFor(k, dtype) * columns;
-  const panelAt = (b: number, k: number, panel: number) => b + panel * padded(k) * PANEL_BYTES;
+  const panelBytes = (k: number) => padded(k) * PANEL_BYTES;
   return {
     ...wasm,
     packTransposed: (b, W, n, k, width, panel) =>
-      wasm.packTransposed(panelAt(b, k, panel), PANEL_BYTES, W, n, k, width, padded(k), panel * columns),
-    packPlain: (b, W, k, n, width, panel) =>
-      wasm.packPlain(panelAt(b, k, panel), PANEL_BYTES, W, k, n, width, padded(k), panel * columns),
+      wasm.packTransposed(b + panel * panelBytes(k), PANEL_BYTES, W, n, k, width, padded(k), panel * columns),
+    packPlain: (b, W, k, n, width, panel) => {
+      const first = panel * columns;
+      wasm.packPlain(b + first * PANEL_BYTES, PANEL_BYTES, panelBytes(k), W, k, n, width, first);
+    },
   };
 }

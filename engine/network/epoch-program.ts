@@ -6,7 +6,7 @@ import { type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { forward } from './call-programs.ts';
 import { batchKey } from './dropout.ts';
 import type { Epoch } from './jobs.ts';
-import { batchScore, divisorOf, everyLane, laneGradient, packWeights } from './lane-programs.ts';
+import { batchScore, divisorOf, everyLane, laneGradient, openLanes, packWeights } from './lane-programs.ts';
 import { reduceRun, runsOf } from './reduce.ts';
 import { SortedBatch } from './sorted-batch.ts';
 import { writeStep } from './step-log.ts';
@@ -21,7 +21,9 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const rows = job.permutation.length;
   const steps = Math.ceil(rows / job.batchSize);
   const runs = runCount(thread);
+  const own = thread.packedBytes(place);
   let batch = new SortedBatch(job.batchSize);
+  yield* packWeights(thread, 0, place);
   for (let step = job.firstStep; step < job.endStep; step++) {
     const first = step * job.batchSize;
     const size = Math.min(job.batchSize, rows - first);
@@ -33,7 +35,6 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     const stepNumber = job.stepsBefore + step;
     const dropoutKey = g.dropout > 0 ? batchKey(job.seed, stepNumber) : null;
     const tools = thread.tools(place);
-    yield* packWeights(thread, parity, place);
     const { data, loss } = job;
     const work = { memory: lanes, batch, data, loss, dropoutKey, call: null, finalStates: false };
     const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
@@ -54,7 +55,9 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     if (finite) {
       const scale = job.clipNorm === null ? 1 : clipScale(norm, job.clipNorm);
       const next = { spec: job.optimizer, learningRate, counts, scale, gradient: model.gradients[1], parity };
-      for (const run of runsOf(g, place)) updateRun(kernels, model, run, next);
+      updateRun(kernels, model, own, next);
+      // While this thread's caches hold them. Where the step is lost after all, the next call packs anew.
+      thread.pack(place, 1 - parity);
     }
     const { counted } = batch;
     yield () => {
@@ -78,6 +81,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
         reals[Real.lossSum] = score.loss;
       }
       decide(words, finite || job.skipNotFinite);
+      openLanes(thread);
     };
     yield* servePredictions(thread, job.spec.threads, place);
     if (Atomics.load(words, Word.command) !== Command.next) return;
@@ -109,6 +113,7 @@ function* servePredictions(thread: ModelThread, threads: number, place: Place): 
     yield* forward(thread, call, parity, place, () => {
       Atomics.store(words, Word.serve, 2);
       decide(words, true);
+      openLanes(thread);
     });
   }
 }

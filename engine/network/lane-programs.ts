@@ -26,7 +26,8 @@ export function* everyLane(
   yield leader;
 }
 
-const resetLanes = (thread: ModelThread) => (): void => {
+/** For one thread to do at a barrier: the lanes that come after it may be claimed from the first on. */
+export const openLanes = (thread: ModelThread): void => {
   Atomics.store(thread.control.words, Word.nextLane, 0);
 };
 
@@ -34,7 +35,7 @@ const resetLanes = (thread: ModelThread) => (): void => {
 export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
   if (Atomics.load(thread.control.words, Word.packed)) return;
   thread.pack(place, parity);
-  yield resetLanes(thread);
+  yield () => openLanes(thread);
 }
 
 /** A batch whose gradient is computed. */

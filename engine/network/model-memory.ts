@@ -3,10 +3,9 @@ import {
   type CellSizes,
   cellSizes,
   type PackedCell,
-  packCellPieces,
   packedCellBytes,
 } from '../cells/elman-cell.ts';
-import { type Kernels, PANEL_BYTES } from '../kernels/kernels.ts';
+import { PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry, Parameter } from './geometry.ts';
@@ -138,37 +137,4 @@ export function cellArrays(g: Geometry, cell: number, block: number): CellArrays
   const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
   const at = (parameter: Parameter | null) => (parameter ? block + parameter.offset * g.realBytes : 0);
   return { W_ih: at(W_ih), W_hh: at(W_hh), b_ih: at(b_ih), b_hh: at(b_hh) };
-}
-
-/** Packing the weights of a block of parameters, in pieces that any thread may do in any order. */
-export type ModelPackPiece = (kernels: Kernels, parameters: number) => void;
-
-export function packPieces(g: Geometry, memory: ModelMemory): ModelPackPiece[] {
-  const cells = memory.packedCells.flatMap((packed, cell) =>
-    packCellPieces(memory.cells[layerOf(g, cell)], packed, g.dtype).map(
-      (piece): ModelPackPiece =>
-        (k, parameters) =>
-          piece(k, cellArrays(g, cell, parameters)),
-    ),
-  );
-  return [...cells, ...packOutputPieces(g, memory.packedOutput)];
-}
-
-function packOutputPieces(g: Geometry, packed: PackedOutput): ModelPackPiece[] {
-  const { hiddenSize, outputSize, hiddenPanels, outputPanels, directions, realBytes } = g;
-  const width = directions * hiddenSize;
-  const b = g.b.offset * realBytes;
-  const pieces: ModelPackPiece[] = [(k, from) => k.packBias(packed.bias, from + b, 0, outputSize)];
-  for (let direction = 0; direction < directions; direction++) {
-    const W = (g.W.offset + direction * hiddenSize) * realBytes;
-    const { [direction]: to } = packed.WT;
-    const { [direction]: back } = packed.W;
-    for (let p = 0; p < outputPanels; p++) {
-      pieces.push((k, from) => k.packTransposed(to, from + W, outputSize, hiddenSize, width, p));
-    }
-    for (let p = 0; p < hiddenPanels; p++) {
-      pieces.push((k, from) => k.packPlain(back, from + W, outputSize, hiddenSize, width, p));
-    }
-  }
-  return pieces;
 }

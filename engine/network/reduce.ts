@@ -4,11 +4,15 @@ import type { BatchMemory } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
 import { BLOCK_PARAMETERS, type ModelMemory } from './model-memory.ts';
 
-/** A run of the parameter block: byte offset, bytes, and which one it is. */
-export interface ParameterRun {
-  readonly number: number;
+/** Part of the parameter block, in bytes. */
+export interface ByteRange {
   readonly offset: number;
   readonly bytes: number;
+}
+
+/** A run of the parameter block, and which one it is. */
+export interface ParameterRun extends ByteRange {
+  readonly number: number;
 }
 
 /** The runs that fall to a thread. They are the same for any number of threads: only who has which differs. */

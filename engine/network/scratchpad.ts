@@ -111,7 +111,7 @@ export class Scratchpad {
   packPlain(W: RealArray, k: number, n: number): number {
     const from = this.put(W);
     const at = this.#packed(k, n);
-    for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, n, p);
+    for (let p = 0; p < panelsFor(k, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, n, p);
     return at;
   }
 

@@ -3,7 +3,7 @@ import { type Dtype, type Kernels, realBytes, tiledRows } from '../kernels/kerne
 import { type KernelOptions, makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
-import { type Place, share } from '../parallel/program.ts';
+import type { Place } from '../parallel/program.ts';
 import {
   type BatchMemory,
   type BatchSpec,
@@ -14,7 +14,9 @@ import {
 } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape } from './geometry.ts';
 import type { Block, LaneTools } from './lane.ts';
-import { EDGE_BYTES, type ModelMemory, type ModelPackPiece, packPieces, planModel } from './model-memory.ts';
+import { EDGE_BYTES, type ModelMemory, planModel } from './model-memory.ts';
+import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pack-plan.ts';
+import type { ByteRange } from './reduce.ts';
 import { Remembered } from './remembered.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
@@ -50,7 +52,7 @@ export class ModelThread {
   readonly kernels: Kernels;
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
-  readonly #packPieces: ModelPackPiece[];
+  readonly #packPieces: readonly ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
   #lastWorkspace: BlockWorkspace | null = null;
@@ -105,8 +107,13 @@ export class ModelThread {
 
   /** Packs this thread's share of the weights. */
   pack(place: Place, parity: number): void {
-    const { from, to } = share(this.#packPieces.length, place);
-    for (let i = from; i < to; i++) this.#packPieces[i](this.kernels, this.model.parameters[parity]);
+    const parameters = this.model.parameters[parity];
+    for (const { pack } of ownPieces(this.g, this.#packPieces, place)) pack(this.kernels, parameters);
+  }
+
+  /** Where the parameters lie that this thread packs. */
+  packedBytes(place: Place): ByteRange {
+    return bytesOfPieces(this.g, ownPieces(this.g, this.#packPieces, place));
   }
 
   /** Claims lanes until none is left: a thread that is slowed down takes fewer. */

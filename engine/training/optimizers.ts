@@ -1,7 +1,7 @@
 import { badArgument } from '../errors.ts';
 import type { Kernels } from '../kernels/kernels.ts';
 import type { ModelMemory } from '../network/model-memory.ts';
-import type { ParameterRun } from '../network/reduce.ts';
+import type { ByteRange } from '../network/reduce.ts';
 
 /** Stochastic gradient descent, as torch.optim.SGD. */
 export interface Sgd {
@@ -129,7 +129,7 @@ export interface Update {
   readonly parity: number;
 }
 
-export function updateRun(k: Kernels, model: ModelMemory, run: ParameterRun, update: Update): void {
+export function updateRun(k: Kernels, model: ModelMemory, run: ByteRange, update: Update): void {
   const { spec, learningRate: rate, counts, scale, parity } = update;
   const { offset, bytes } = run;
   const at = (copies: readonly [number, number], parity: number) => copies[parity] + offset;

@@ -48,27 +48,36 @@ export function packTransposed(
 }
 
 /**
- * One panel of columns of B = W, for dz W: b[i, l] = W[i, first + l].
+ * LANES rows of B = W, for dz W: panel p has b[i, l] = W[first + i, p · LANES + l].
  *   W: row-major [k, n], rows `width` elements apart: n of its columns, or all
- *   b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
+ *   b: [LANES, LANES] for each panel of columns, `panelStep` bytes apart, their rows `step` bytes apart, zero where W
+ *      has no element
  */
 export function packPlain(
-  b: usize, step: usize, W: usize, k: i32, n: i32, width: i32, kPadded: i32, first: i32,
+  b: usize, step: usize, panelStep: usize, W: usize, k: i32, n: i32, width: i32, first: i32,
 ): void {
   const row = <usize>width * sizeof<real>();
-  W += <usize>first * sizeof<real>();
-  const lanes = min(LANES, n - first);
-  for (let i = 0; i < k; i++, W += row, b += step) {
-    if (lanes == LANES) {
-      v128.store(b, v128.load(W));
-      v128.store(b, v128.load(W, 16), 16);
-    } else {
-      for (let l = 0; l < LANES; l++) {
-        store<real>(b + <usize>l * sizeof<real>(), l < lanes ? load<real>(W + <usize>l * sizeof<real>()) : 0);
-      }
-    }
+  W += <usize>first * row;
+  const rows = min(LANES, k - first);
+  for (; n > 0; n -= LANES, b += panelStep, W += PANEL) {
+    let to = b, from = W;
+    for (let i = 0; i < rows; i++, to += step, from += row) copyColumns(to, from, n);
+    for (let i = rows; i < LANES; i++, to += step) memory.fill(to, 0, PANEL);
   }
-  for (let i = k; i < kPadded; i++, b += step) memory.fill(b, 0, PANEL);
+}
+
+/** A panel's row of at most LANES values, zeros behind them. */
+@inline
+function copyColumns(to: usize, from: usize, columns: i32): void {
+  if (columns >= LANES) {
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+    return;
+  }
+  for (let l = 0; l < LANES; l++) {
+    const at = <usize>l * sizeof<real>();
+    store<real>(to + at, l < columns ? load<real>(from + at) : 0);
+  }
 }
 
 /** sum[j] = a[j] + b[j] for j < n, 0 up to the next whole panel; b may be 0 (no second bias). */
