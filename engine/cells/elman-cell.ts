@@ -93,38 +93,50 @@ export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof Pa
   return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias: sizes.hiddenPanels * PANEL_BYTES };
 }
 
-/**
- * Packing a cell's parameters, cut into pieces that any thread may do in any order: each packs the next `count` of them, in
- * the order of `CellArrays`, which is that of memory. A piece reads from `from`.
- */
-export interface PackPiece {
+/** Packs `count` parameters that lie one behind the other; `from` says where. */
+export interface PackPiece<From> {
   readonly count: number;
-  readonly pack: (kernels: Kernels, from: CellArrays) => void;
+  readonly pack: (kernels: Kernels, from: From) => void;
 }
 
-export function packCellPieces(sizes: CellSizes, packed: PackedCell, dtype: Dtype): PackPiece[] {
+/**
+ * Packing a cell's parameters, in pieces that any thread may do in any order. The pieces come in the order of `CellArrays`,
+ * which is that of memory: rows of W_ih, rows of W_hh, the biases.
+ */
+export function packCellPieces(
+  sizes: CellSizes,
+  packed: PackedCell,
+  dtype: Dtype,
+): readonly PackPiece<CellArrays>[] {
   const { parts, partSize, hiddenSize, bias } = sizes;
   const width = parts * partSize;
-  const input = rowGroups(hiddenSize, dtype).map(({ group, rows }): PackPiece => {
-    const pack: PackPiece['pack'] = (k, { W_ih }) => {
-      for (let part = 0; part < parts; part++) {
-        const from = W_ih + part * partSize * realBytes(dtype);
-        k.packTransposed(packed.W_ihT[part], from, hiddenSize, partSize, width, group);
-        k.packPlain(packed.W_ih[part], from, hiddenSize, partSize, width, group);
-      }
-    };
-    return { count: rows * width, pack };
-  });
-  const hidden = rowGroups(hiddenSize, dtype).map(({ group, rows }): PackPiece => {
-    const pack: PackPiece['pack'] = (k, { W_hh }) => {
-      k.packTransposed(packed.W_hhT, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
-      k.packPlain(packed.W_hh, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
-    };
-    return { count: rows * hiddenSize, pack };
-  });
-  if (!bias) return [...input, ...hidden];
-  const pack: PackPiece['pack'] = (k, { b_ih, b_hh }) => k.packBias(packed.bias, b_ih, b_hh, hiddenSize);
-  return [...input, ...hidden, { count: 2 * hiddenSize, pack }];
+  const groups = rowGroups(hiddenSize, dtype);
+  const input = groups.map(
+    ({ group, rows }): PackPiece<CellArrays> => ({
+      count: rows * width,
+      pack: (k, { W_ih }) => {
+        for (let part = 0; part < parts; part++) {
+          const from = W_ih + part * partSize * realBytes(dtype);
+          k.packTransposed(packed.W_ihT[part], from, hiddenSize, partSize, width, group);
+          k.packPlain(packed.W_ih[part], from, hiddenSize, partSize, width, group);
+        }
+      },
+    }),
+  );
+  const hidden = groups.map(
+    ({ group, rows }): PackPiece<CellArrays> => ({
+      count: rows * hiddenSize,
+      pack: (k, { W_hh }) => {
+        k.packTransposed(packed.W_hhT, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
+        k.packPlain(packed.W_hh, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
+      },
+    }),
+  );
+  const biases: PackPiece<CellArrays> = {
+    count: 2 * hiddenSize,
+    pack: (k, { b_ih, b_hh }) => k.packBias(packed.bias, b_ih, b_hh, hiddenSize),
+  };
+  return bias ? [...input, ...hidden, biases] : [...input, ...hidden];
 }
 
 /** Bytes from one step's rows to the next one's. */
