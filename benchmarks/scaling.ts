@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
-import { BLOCK_PARAMETERS, planModel } from '../engine/network/model-memory.ts';
+import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { packPieces } from '../engine/network/pack-plan.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
@@ -48,14 +48,14 @@ const predictedCounts = [1, 2, 4, 8, 16, 32, 64];
 /** A step recorded for one thread, and what it is cut into. */
 async function recordAlone(size: Size) {
   return withModels([createModel(size, 1)], async (model) => {
-    const { g } = networkBehind(model);
+    const { g, model: plan } = networkBehind(model);
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
       ...{ trace, memory },
       lanes: lanesAdded(trace),
       parameterBytes: g.blockSize * g.realBytes,
       runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
-      pieces: packPieces(g, planModel(g, 1)).length,
+      pieces: packPieces(g, plan).length,
     };
   });
 }

@@ -365,8 +365,8 @@ export const faults = [
   fault(
     'a step packs the weights that it began with',
     epoch,
-    'thread.pack(place, 1 - parity);',
-    'thread.pack(place, parity);',
+    'own.pack(1 - parity);',
+    'own.pack(parity);',
     training,
   ),
   fault(
@@ -499,7 +499,7 @@ export const faults = [
   fault(
     'nobody packs the weights of a call that the calling thread takes part in',
     'engine/network/network.ts',
-    'if (together) this.thread.pack(ALONE, 0);',
+    'if (together) this.thread.weights(ALONE).pack(0);',
     '',
     threads,
   ),

@@ -21,7 +21,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const rows = job.permutation.length;
   const steps = Math.ceil(rows / job.batchSize);
   const runs = runCount(thread);
-  const own = thread.packedBytes(place);
+  const own = thread.weights(place);
   let batch = new SortedBatch(job.batchSize);
   yield* packWeights(thread, 0, place);
   for (let step = job.firstStep; step < job.endStep; step++) {
@@ -55,9 +55,9 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     if (finite) {
       const scale = job.clipNorm === null ? 1 : clipScale(norm, job.clipNorm);
       const next = { spec: job.optimizer, learningRate, counts, scale, gradient: model.gradients[1], parity };
-      updateRun(kernels, model, own, next);
+      updateRun(kernels, model, own.range, next);
       // While this thread's caches hold them. Where the step is lost after all, the next call packs anew.
-      thread.pack(place, 1 - parity);
+      own.pack(1 - parity);
     }
     const { counted } = batch;
     yield () => {

@@ -34,7 +34,7 @@ export const openLanes = (thread: ModelThread): void => {
 /** Packs the weights, unless the calling thread has before it sent for the others, and opens the lanes for claiming. */
 export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
   if (Atomics.load(thread.control.words, Word.packed)) return;
-  thread.pack(place, parity);
+  thread.weights(place).pack(parity);
   yield () => openLanes(thread);
 }
 

@@ -174,7 +174,7 @@ export class Network {
     const { words } = this.control;
     const together = here && parties > 1;
     // While the others wake up, this thread can be at its first lane.
-    if (together) this.thread.pack(ALONE, 0);
+    if (together) this.thread.weights(ALONE).pack(0);
     Atomics.store(words, Word.packed, together ? 1 : 0);
     Atomics.store(words, Word.nextLane, 0);
     return this.team && !(here && parties === 1)

@@ -1,6 +1,6 @@
 import { type PackPiece, packCellPieces } from '../cells/elman-cell.ts';
 import { rowGroups } from '../kernels/kernels.ts';
-import type { Place } from '../parallel/program.ts';
+import { type Place, share } from '../parallel/program.ts';
 import type { Geometry } from './geometry.ts';
 import { cellArrays, type ModelMemory } from './model-memory.ts';
 import type { ByteRange } from './reduce.ts';
@@ -59,9 +59,11 @@ const REGISTER_BYTES = 16;
 export const ownPieces = (
   g: Geometry,
   pieces: readonly ModelPackPiece[],
-  { index, parties }: Place,
-): readonly ModelPackPiece[] =>
-  pieces.filter(({ first }) => Math.floor((first * parties) / g.parameterCount) === index);
+  place: Place,
+): readonly ModelPackPiece[] => {
+  const { from, to } = share(g.parameterCount, place);
+  return pieces.filter(({ first }) => first >= from && first < to);
+};
 
 /**
  * The bytes of the block in which the parameters of consecutive pieces lie, in whole registers. What two threads' pieces

@@ -105,15 +105,13 @@ export class ModelThread {
     return this.#memory.buffer;
   }
 
-  /** Packs this thread's share of the weights. */
-  pack(place: Place, parity: number): void {
-    const parameters = this.model.parameters[parity];
-    for (const { pack } of ownPieces(this.g, this.#packPieces, place)) pack(this.kernels, parameters);
-  }
-
-  /** Where the parameters lie that this thread packs. */
-  packedBytes(place: Place): ByteRange {
-    return bytesOfPieces(this.g, ownPieces(this.g, this.#packPieces, place));
+  /** This thread's share of the weights: where their parameters lie, and how it packs them. */
+  weights(place: Place): { readonly range: ByteRange; pack(parity: number): void } {
+    const pieces = ownPieces(this.g, this.#packPieces, place);
+    const pack = (parity: number): void => {
+      for (const piece of pieces) piece.pack(this.kernels, this.model.parameters[parity]);
+    };
+    return { range: bytesOfPieces(this.g, pieces), pack };
   }
 
   /** Claims lanes until none is left: a thread that is slowed down takes fewer. */
