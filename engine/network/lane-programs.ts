@@ -31,11 +31,18 @@ export const openLanes = (thread: ModelThread): void => {
   Atomics.store(thread.control.words, Word.nextLane, 0);
 };
 
-/** Packs the weights, unless the calling thread has before it sent for the others, and opens the lanes for claiming. */
+/**
+ * Packs the weights and opens the lanes for claiming, unless both is done: by the calling thread before it sent for the
+ * others, or by the step before where an epoch serves a prediction.
+ */
 export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
-  if (Atomics.load(thread.control.words, Word.packed)) return;
+  const { words } = thread.control;
+  if (Atomics.load(words, Word.packed)) return;
   thread.weights(place).pack(parity);
-  yield () => openLanes(thread);
+  yield () => {
+    Atomics.store(words, Word.packed, 1);
+    openLanes(thread);
+  };
 }
 
 /** A batch whose gradient is computed. */

@@ -34,7 +34,7 @@ export const Word = {
   skipped: 11,
   /** Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames. Written by the main thread. */
   serveSpec: 12,
-  /** 1: the calling thread has packed the weights before the call. Written by the main thread. */
+  /** 1: the weights are packed. Reset by the main thread before a call, unless it has packed them itself; written by the last thread at a barrier. */
   packed: 17,
   /** 1: the second copies a call makes are whole. Reset by the main thread before it, written by the last thread at a barrier. */
   whole: 18,
