@@ -381,27 +381,6 @@ describe('fit', () => {
     for (const threads of [1, 2, 5]) expect(await trained(threads)).toBe(expected);
   });
 
-  it('serves predictions between its steps, with the parameters of that moment', async () => {
-    for (const threads of [0, 2]) {
-      await withModel({ threads }, async (model) => {
-        let ended = false;
-        const fit = model.fit(data, { epochs: 200, batchSize: 4 }).then(() => {
-          ended = true;
-        });
-        const first = await model.predict(data.x);
-        const second = await model.predict(data.x);
-        expect(ended).toBe(false);
-        expect(first).not.toEqual(second);
-        for (let row = 0; row < 50; row++) {
-          const sum = Array.from(first.data.subarray(row * 4, row * 4 + 4)).reduce((a, b) => a + b);
-          expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
-        }
-        await fit;
-        expect((await model.predict(data.x)).shape).toEqual([50, 4]);
-      });
-    }
-  });
-
   it('ends after the current step when its signal is aborted, with the signal’s reason', async () => {
     for (const threads of [0, 2]) {
       await withModel({ threads }, async (model) => {

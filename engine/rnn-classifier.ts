@@ -71,8 +71,14 @@ interface Parts {
   readonly outputLayer: Linear;
 }
 
-/** Whose onEpochEnd callback the code that runs belongs to, if it belongs to one. */
-const inCallbackOf = new AsyncLocalStorage<RNNPhonemeClassifier>();
+/** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
+interface RunningCallback {
+  readonly model: RNNPhonemeClassifier;
+  hasEnded: boolean;
+}
+
+/** The callback that the code which runs was called by, if it was called by one. */
+const calledBy = new AsyncLocalStorage<RunningCallback>();
 
 const slots = new WeakMap<object, OptimizerSlot>();
 
@@ -227,11 +233,11 @@ export class RNNPhonemeClassifier {
     h0?: TensorLike,
     options: { finalStates?: boolean } = {},
   ): Promise<Tensor | { logits: Tensor; hT: Tensor }> {
-    const { calls } = this.#open('forward');
+    const { calls } = this.#joinQueue('forward');
     checkKeys('options', options, ['finalStates']);
     const finalStates = checkFlag('finalStates', options.finalStates ?? false);
     const { input, states } = this.#readCall(x, h0);
-    const result = await this.#call('forward', () => calls.forward(input, states, finalStates));
+    const result = await this.#call(() => calls.forward(input, states, finalStates));
     return finalStates ? result : result.logits;
   }
 
@@ -253,10 +259,10 @@ export class RNNPhonemeClassifier {
     delta: TensorLike,
     options: { inputGradient?: boolean } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const { calls } = this.#open('backward');
+    const { calls } = this.#joinQueue('backward');
     checkKeys('options', options, ['inputGradient']);
     const inputGradient = checkFlag('inputGradient', options.inputGradient ?? false);
-    return this.#call('backward', () => calls.backward(delta, inputGradient));
+    return this.#call(() => calls.backward(delta, inputGradient));
   }
 
   /**
@@ -271,7 +277,7 @@ export class RNNPhonemeClassifier {
     labels: LabelsLike,
     options: GradientOptions = {},
   ): Promise<GradientResult> {
-    const { calls } = this.#open('gradients');
+    const { calls } = this.#joinQueue('gradients');
     checkKeys('options', options, GRADIENT_OPTIONS);
     const { input, states } = this.#readCall(x, options.h0);
     const request = {
@@ -282,7 +288,7 @@ export class RNNPhonemeClassifier {
       finalStates: checkFlag('finalStates', options.finalStates ?? false),
       dropoutKey: this.#dropoutKey(options.dropoutStep),
     };
-    return this.#call('gradients', () => calls.gradients(request));
+    return this.#call(() => calls.gradients(request));
   }
 
   /** Of the masks of a call of `gradients`; each call has others, unless told which. */
@@ -362,8 +368,8 @@ export class RNNPhonemeClassifier {
     const { network } = this.#open('optimizer');
     const slot = new OptimizerSlot(network, optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
-      this.#open('step');
-      return this.#call('step', async () => {
+      this.#joinQueue('step');
+      return this.#call(async () => {
         slot.moveIn();
         const rate = learningRate ?? slot.spec.learningRate;
         const job = { kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm } as const;
@@ -383,7 +389,7 @@ export class RNNPhonemeClassifier {
    * step); the signal's reason; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
-    const { network, calls, server } = this.#open('fit');
+    const { network, calls, server } = this.#joinQueue('fit');
     const plan = readFitOptions(options, this.outputSize);
     const slot = this.#slotOf(network, options.optimizer === undefined ? 'adam' : options.optimizer);
     const { ignoreIndex } = options;
@@ -392,7 +398,7 @@ export class RNNPhonemeClassifier {
       options.validation === undefined ? null : this.#readData('validation', options.validation, ignoreIndex);
     plan.signal?.throwIfAborted();
     this.#training++;
-    return this.#call('fit', async () => {
+    return this.#call(async () => {
       const start = calls.scratchStart;
       try {
         return await train(network, training, slot, this.#withCallbacks(plan), {
@@ -417,7 +423,14 @@ export class RNNPhonemeClassifier {
     if (!onEpochEnd) return plan;
     const marked: Callbacks = {
       ...plan.callbacks,
-      onEpochEnd: (epoch, log) => inCallbackOf.run(this, () => onEpochEnd(epoch, log)),
+      onEpochEnd: async (epoch, log) => {
+        const callback: RunningCallback = { model: this, hasEnded: false };
+        try {
+          await calledBy.run(callback, () => onEpochEnd(epoch, log));
+        } finally {
+          callback.hasEnded = true;
+        }
+      },
     };
     return { ...plan, callbacks: marked };
   }
@@ -456,15 +469,16 @@ export class RNNPhonemeClassifier {
     data: LabelledSequences,
     options: { ignoreIndex?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    const { calls } = this.#open('evaluate');
+    const { calls } = this.#joinQueue('evaluate');
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#call('evaluate', () => calls.evaluate(sequences, signal));
+    return this.#call(() => calls.evaluate(sequences, signal));
   }
 
   /**
-   * Class probabilities. While `fit` runs, it is served between two of its steps, with the parameters of that moment.
+   * Class probabilities. While `fit` runs, they are served between two of its steps, 1,024 rows at a time, each part with
+   * the parameters of its moment.
    * @param x as in forward
    * @param options `signal`: ends it after some thousand rows more
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
@@ -478,8 +492,8 @@ export class RNNPhonemeClassifier {
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const probabilities =
       this.#training > 0
-        ? await server.ask(input)
-        : await this.#call('predict', () => server.compute(input, calls.scratchStart, signal));
+        ? await server.ask(input, signal)
+        : await this.#call(() => server.compute(input, calls.scratchStart, signal));
     return new Tensor(probabilities, logitsShape(network, input));
   }
 
@@ -496,7 +510,7 @@ export class RNNPhonemeClassifier {
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
   async close(): Promise<void> {
     // Refused, not remembered: it may be called again when the callback has ended.
-    if (inCallbackOf.getStore() === this) throw busy('close');
+    if (this.#isInCallback) throw busy('close');
     this.#closing ??= this.#close();
     return this.#closing;
   }
@@ -521,14 +535,24 @@ export class RNNPhonemeClassifier {
   /** While fit waits for its callback no thread runs: what the callback reads and writes is as between two calls. */
   #idle(method: string): Parts {
     const parts = this.#open(method);
-    if (this.#inFlight > 0 && inCallbackOf.getStore() !== this) throw busy(method);
+    if (this.#inFlight > 0 && !this.#isInCallback) throw busy(method);
     return parts;
   }
 
+  /** For a call that queues up: from fit's callback it would wait for the fit that waits for it. */
+  #joinQueue(method: string): Parts {
+    const parts = this.#open(method);
+    if (this.#isInCallback) throw busy(method);
+    return parts;
+  }
+
+  get #isInCallback(): boolean {
+    const callback = calledBy.getStore();
+    return callback?.model === this && !callback.hasEnded;
+  }
+
   /** Runs when all calls made before have ended. */
-  async #call<T>(method: string, work: () => Promise<T>): Promise<T> {
-    // It would wait for the fit that waits for it.
-    if (inCallbackOf.getStore() === this) throw busy(method);
+  async #call<T>(work: () => Promise<T>): Promise<T> {
     this.#inFlight++;
     const before = this.#turn;
     let end = (): void => {};

@@ -11,8 +11,16 @@ import type { Network } from './network.ts';
 /** A prediction that has been handed to the threads is looked for this often. */
 const LOOK_MS = 1;
 
-interface Request {
+/** A prediction on its way, many rows a part at a time. */
+interface Prediction {
   readonly input: SequenceInput;
+  readonly signal: AbortSignal | undefined;
+  /** [rows, O], the first `done` rows of which are there. */
+  readonly probabilities: RealArray;
+  done: number;
+}
+
+interface Request extends Prediction {
   resolve(probabilities: RealArray): void;
   reject(error: unknown): void;
 }
@@ -21,7 +29,8 @@ interface Request {
 export class PredictionServer {
   readonly #network: Network;
   readonly #waiting: Request[] = [];
-  #served: { request: Request; plan: BatchMemory } | null = null;
+  /** Whose next part has been handed to the threads. */
+  #served: { request: Request; part: SequenceInput; plan: BatchMemory } | null = null;
   /** Where predictions may lie in memory while an epoch runs; null when none does. */
   #attending: number | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -31,10 +40,10 @@ export class PredictionServer {
     this.#network = network;
   }
 
-  /** Probabilities of some rows [rows, O], as soon as training lets them in. */
-  ask(input: SequenceInput): Promise<RealArray> {
+  /** Probabilities of some rows [rows, O], as soon as training lets them in. Rejects with the signal's reason. */
+  ask(input: SequenceInput, signal: AbortSignal | undefined): Promise<RealArray> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ input, resolve, reject });
+      this.#waiting.push({ ...this.#begin(input, signal), resolve, reject });
       this.#wake();
       this.#look();
     });
@@ -46,11 +55,17 @@ export class PredictionServer {
     this.#look();
   }
 
-  /** The epoch has ended. */
+  /** The epoch has ended: what it has served is taken before its memory is used for something else. */
   leave(): void {
     this.#attending = null;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    const { words } = this.#network.control;
+    if (Atomics.load(words, Word.serve) === 2) this.#takeServed();
+    // Handed to the threads too late: waits on.
+    if (this.#served) this.#waiting.unshift(this.#served.request);
+    this.#served = null;
+    Atomics.store(words, Word.serve, 0);
   }
 
   /** Looks after what waits, again and again until nothing does: an idle timer would cost the threads their cores. */
@@ -64,36 +79,42 @@ export class PredictionServer {
     }, LOOK_MS);
   }
 
-  /** Hands out a result that is there, and the next request to the threads. */
+  /** Takes a result that is there, and hands the threads the next part. */
   #exchange(start: number): void {
     const { words } = this.#network.control;
-    if (this.#served && Atomics.load(words, Word.serve) === 2) this.#handOut();
+    if (this.#served && Atomics.load(words, Word.serve) === 2) this.#takeServed();
     const request = this.#served ? undefined : this.#waiting.shift();
     if (!request) return;
     try {
-      const spec = this.#spec(request.input, start, 0);
+      const part = nextPart(request);
+      const spec = this.#spec(part, start, 0);
       const plan = this.#network.reserve(spec);
       // The threads read the frames from the batch's memory: there is no message in which a reference could travel.
-      this.#network.writeInput(plan, { ...request.input, shared: null });
+      this.#network.writeInput(plan, { ...part, shared: null });
       writeServeSpec(words, spec);
-      this.#served = { request, plan };
+      this.#served = { request, part, plan };
       Atomics.store(words, Word.serve, 1);
     } catch (error) {
       request.reject(error);
     }
   }
 
-  /** When no epoch runs: answers everything that waits, what was handed to the threads too late included. */
-  async between(start: number): Promise<void> {
-    const { words } = this.#network.control;
-    if (this.#served) {
-      if (Atomics.load(words, Word.serve) === 2) this.#handOut();
-      else this.#waiting.unshift(this.#served.request);
-    }
+  /** What the threads have served; a request that is not done yet lets the others go first. */
+  #takeServed(): void {
+    if (!this.#served) return;
+    const { request, part, plan } = this.#served;
+    this.#keep(request, part, plan);
+    if (request.signal?.aborted) request.reject(request.signal.reason);
+    else if (request.done === request.input.rows) request.resolve(request.probabilities);
+    else this.#waiting.push(request);
     this.#served = null;
-    Atomics.store(words, Word.serve, 0);
+    Atomics.store(this.#network.control.words, Word.serve, 0);
+  }
+
+  /** When no epoch runs: answers everything that waits. */
+  async between(start: number): Promise<void> {
     for (let request = this.#waiting.shift(); request; request = this.#waiting.shift()) {
-      await this.compute(request.input, start).then(request.resolve, request.reject);
+      await this.#finish(request, start).then(request.resolve, request.reject);
     }
   }
 
@@ -106,10 +127,11 @@ export class PredictionServer {
     // Whoever awaits `work` hears of its failure; this copy of it is only a clock.
     done.catch(() => {});
     while (!isDone) {
-      await this.between(start);
+      // Before anything is awaited: whoever is answered may ask again at once.
       const asked = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      await this.between(start);
       await Promise.race([done.catch(() => {}), asked]);
     }
     this.#wake = () => {};
@@ -117,39 +139,40 @@ export class PredictionServer {
     return work;
   }
 
-  /** Probabilities [rows, O] by calls of their own, many rows a part at a time. */
-  async compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
-    const { g } = this.#network;
-    const probabilities = newReals(g.dtype, this.#size(input));
-    for (let from = 0; from < input.rows; from += ROWS_PER_CALL) {
-      signal?.throwIfAborted();
-      const part = sliceRows(input, from, Math.min(input.rows, from + ROWS_PER_CALL));
-      probabilities.set(await this.#computePart(part, start), from * outputRowSize(g, input.time));
-    }
-    return probabilities;
+  /** Probabilities [rows, O] by calls of their own. Rejects with the signal's reason. */
+  compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
+    return this.#finish(this.#begin(input, signal), start);
   }
 
-  async #computePart(input: SequenceInput, start: number): Promise<RealArray> {
+  async #finish(prediction: Prediction, start: number): Promise<RealArray> {
+    while (prediction.done < prediction.input.rows) await this.#computePart(prediction, start);
+    return prediction.probabilities;
+  }
+
+  async #computePart(prediction: Prediction, start: number): Promise<void> {
     const network = this.#network;
     const { g } = network;
-    const lanes = laneCount(input.rows, g.blockSize * g.realBytes, g.maker);
-    const engagement = network.engaged(input.rows, input.frames, lanes, 1);
-    const spec = this.#spec(input, start, engagement.parties);
+    const part = nextPart(prediction);
+    const lanes = laneCount(part.rows, g.blockSize * g.realBytes, g.maker);
+    const engagement = network.engaged(part.rows, part.frames, lanes, 1);
+    const spec = this.#spec(part, start, engagement.parties);
     const plan = network.reserve(spec);
-    const rows = network.writeInput(plan, input);
+    const rows = network.writeInput(plan, part);
     await network.run(
       { kind: 'forward', spec, rows, h0: false, probabilities: true, score: false },
       engagement,
     );
-    return network.copy(plan.logits, this.#size(input));
+    this.#keep(prediction, part, plan);
   }
 
-  #handOut(): void {
-    if (!this.#served) return;
-    const { request, plan } = this.#served;
-    request.resolve(this.#network.copy(plan.logits, this.#size(request.input)));
-    this.#served = null;
-    Atomics.store(this.#network.control.words, Word.serve, 0);
+  #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory): void {
+    const at = prediction.done * outputRowSize(this.#network.g, part.time);
+    prediction.probabilities.set(this.#network.reals(plan.logits, this.#size(part)), at);
+    prediction.done += part.rows;
+  }
+
+  #begin(input: SequenceInput, signal: AbortSignal | undefined): Prediction {
+    return { input, signal, probabilities: newReals(this.#network.g.dtype, this.#size(input)), done: 0 };
   }
 
   #size(input: SequenceInput): number {
@@ -166,4 +189,10 @@ export class PredictionServer {
       inputFrames: input.shared && threads ? 0 : input.frames,
     };
   }
+}
+
+/** The next rows to be computed. Throws the signal's reason. */
+function nextPart({ input, signal, done }: Prediction): SequenceInput {
+  signal?.throwIfAborted();
+  return sliceRows(input, done, Math.min(input.rows, done + ROWS_PER_CALL));
 }

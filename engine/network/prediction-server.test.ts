@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { labelled, withModel } from '../test-models.ts';
+import { networkOf } from './registry.ts';
+
+const data = labelled(50, 6);
+/** Too small a rate to change a float32: every prediction is that of the untrained model. */
+const standstill = { type: 'sgd', learningRate: 1e-40 } as const;
+
+describe('a prediction while training runs', () => {
+  it('comes before training ends, and is that of the model', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        const expected = await model.predict(data.x);
+        let ended = false;
+        const fit = model.fit(data, { epochs: 200, batchSize: 4, optimizer: standstill }).then(() => {
+          ended = true;
+        });
+        for (let i = 0; i < 2; i++) expect(await model.predict(data.x)).toEqual(expected);
+        expect(ended).toBe(false);
+        await fit;
+        expect(await model.predict(data.x)).toEqual(expected);
+      });
+    }
+  });
+
+  it('sees the steps that have been done', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const before = await model.predict(data.x);
+      const fit = model.fit(data, { epochs: 200, batchSize: 4 });
+      await model.predict(data.x);
+      expect(await model.predict(data.x)).not.toEqual(before);
+      await fit;
+    });
+  });
+
+  it('is not overwritten by the evaluation at the epoch’s end', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads, output: 'steps' }, async (model) => {
+        const steps = (rows: number) => {
+          const { x } = labelled(rows, 6);
+          return { x, labels: Array.from({ length: rows }, () => [0, 1, 2, 3, 0, 1]) };
+        };
+        const [training, validation, { x }] = [steps(50), steps(300), steps(200)];
+        const expected = await model.predict(x);
+        let ended = false;
+        const options = { epochs: 60, batchSize: 4, optimizer: standstill, validation };
+        const fit = model.fit(training, options).then(() => {
+          ended = true;
+        });
+        while (!ended) expect(await model.predict(x)).toEqual(expected);
+        await fit;
+      });
+    }
+  });
+
+  it('of many rows comes in parts: its frames are never all in the model’s memory', async () => {
+    const { x } = labelled(5_000, 6);
+    await withModel({ threads: 2 }, async (model) => {
+      const expected = await model.predict(x);
+      const bytes = () => networkOf(model)?.thread.buffer.byteLength ?? 0;
+      const before = bytes();
+      const fit = model.fit(data, { epochs: 300, batchSize: 4, optimizer: standstill });
+      const [large, small] = await Promise.all([model.predict(x), model.predict(data.x)]);
+      expect(large).toEqual(expected);
+      expect(small.shape).toEqual([50, 4]);
+      await fit;
+      expect(bytes() - before).toBeLessThan((x.data.length * 4) / 2);
+    });
+  });
+
+  it('ends with its signal’s reason', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const fit = model.fit(data, { epochs: 100, batchSize: 4 });
+      const controller = new AbortController();
+      const prediction = model.predict(data.x, { signal: controller.signal });
+      controller.abort(new Error('not needed'));
+      await expect(prediction).rejects.toThrow('not needed');
+      await fit;
+    });
+  });
+});
