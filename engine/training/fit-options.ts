@@ -53,10 +53,13 @@ export interface StepsLog {
 }
 
 export interface Callbacks {
-  /** Where it throws, training ends after the current step, and fit rejects with what it threw. */
-  onProgress?(progress: Progress): void;
-  /** Told of every `everySteps` steps of an epoch, soon after they have been done; the threads do not wait. Throws as above. */
-  onSteps?(log: StepsLog): void;
+  /**
+   * Where it throws, or what it promises fails, training ends after the current step, and fit rejects with that. The
+   * threads do not wait for a promise; fit does before it resolves.
+   */
+  onProgress?(progress: Progress): unknown;
+  /** Told of every `everySteps` steps of an epoch, soon after they have been done. Waits and throws as above. */
+  onSteps?(log: StepsLog): unknown;
   /**
    * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
    * other calls on the model would wait for this training, and throw BUSY.

@@ -3,7 +3,7 @@ import { notFinite } from '../errors.ts';
 import { type BatchSpec, forwardOnly } from '../network/batch-memory.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
-import { newStepLog, readStep, type StepEntry } from '../network/step-log.ts';
+import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
@@ -12,8 +12,9 @@ import { bucketByLength } from './batch-order.ts';
 import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
-import type { EpochLog, FitPlan, Progress, StepsLog } from './fit-options.ts';
+import type { EpochLog, FitPlan } from './fit-options.ts';
 import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
+import { Reporter } from './reporter.ts';
 import { afterEpoch } from './schedules.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
@@ -42,7 +43,9 @@ export async function train(
   plan: FitPlan,
   around: FitSurroundings,
 ): Promise<EpochLog[]> {
+  plan.signal?.throwIfAborted();
   const training = new Training(network, data, slot, plan, around);
+  await training.begin();
   const { words } = network.control;
   const stop = (): void => {
     Atomics.store(words, Word.stopRequest, 1);
@@ -50,13 +53,13 @@ export async function train(
   Atomics.store(words, Word.parity, 0);
   Atomics.store(words, Word.stopRequest, 0);
   plan.signal?.addEventListener('abort', stop);
-  const timer = setInterval(() => training.look(), LOOK_MS);
+  const timer = setInterval(() => training.reporter.look(), LOOK_MS);
   try {
-    await training.begin();
     while (!training.isOver) {
       plan.signal?.throwIfAborted();
       await training.runEpoch();
     }
+    await training.reporter.settle();
     plan.signal?.throwIfAborted();
     training.restoreBest();
   } finally {
@@ -86,14 +89,10 @@ class Training {
   readonly #parties: number;
   readonly #epoch: Omit<Epoch, 'learningRate' | 'firstStep' | 'endStep' | 'stepsBefore'>;
   readonly #memoryEnd: number;
+  /** Tells the callbacks where training stands. */
+  readonly reporter: Reporter;
   #state: TrainingState;
-  /** When the threads began with the steps they are at; null while they rest. */
-  #runningSince: number | null = null;
-  /** What a callback threw that nobody awaits. */
-  #fault: { readonly error: unknown } | null = null;
   #best: RealArray | null = null;
-  /** Steps of this epoch that onSteps has been told of. */
-  #toldSteps = 0;
 
   constructor(
     network: Network,
@@ -127,6 +126,16 @@ class Training {
       ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
       ...{ seed: plan.seed, log: newStepLog(this.#steps) },
     };
+    const { log } = this.#epoch;
+    this.reporter = new Reporter(network, plan, {
+      steps: this.#steps,
+      log,
+      rowsOf: (steps) => this.#rowsOf(steps),
+    });
+  }
+
+  #rowsOf(steps: number): number {
+    return Math.min(steps * this.#epoch.batchSize, this.#permutation.length);
   }
 
   get history(): readonly EpochLog[] {
@@ -170,14 +179,15 @@ class Training {
     if (this.#plan.bucketByLength)
       bucketByLength(this.#permutation, this.#epoch.data.lengths, batchSize, shuffle ? random : null);
     const started = performance.now();
-    const seenBefore = this.#state.sums.seen;
+    const stepBefore = this.#state.step;
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
       this.#plan.signal?.throwIfAborted();
       if (this.#isCheckpointStep()) await this.#save();
     }
     const seconds = (performance.now() - started) / 1000;
-    await this.#endEpoch((this.#state.sums.seen - seenBefore) / seconds, Array.from(random.state()));
+    const rows = this.#rowsOf(this.#steps) - this.#rowsOf(stepBefore);
+    await this.#endEpoch(rows / seconds, Array.from(random.state()));
   }
 
   /** Steps until the threads are to come back: to the next checkpoint, or the epoch's end. */
@@ -203,10 +213,7 @@ class Training {
     writeSums(network, sums);
     Atomics.store(words, Word.step, step);
     Atomics.store(words, Word.command, Command.next);
-    // Of steps that an interrupted run has done there is no log.
-    const every = this.#plan.everySteps ?? 1;
-    this.#toldSteps = Math.max(Math.ceil(step / every) * every, step === 0 ? 0 : this.#toldSteps);
-    this.#runningSince = performance.now();
+    this.reporter.begin(this.#state);
     this.#around.serve.attend(this.#memoryEnd);
     try {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
@@ -215,11 +222,10 @@ class Training {
       const engagement = { parties: this.#parties, here: false };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
-      this.#runningSince = null;
       this.#around.serve.leave();
-      this.#tellSteps();
+      await this.reporter.end();
     }
-    if (this.#fault) throw this.#fault.error;
+    this.reporter.throwFault();
     const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
       const place = { epoch, step: Atomics.load(words, Word.step) };
@@ -227,73 +233,6 @@ class Training {
     }
     bringHome(network);
     this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
-  }
-
-  /** Tells the callbacks where training stands. */
-  look(): void {
-    this.#tellSteps();
-    const { onProgress } = this.#plan.callbacks;
-    if (onProgress && this.#runningSince !== null) {
-      const progress = this.#progress(this.#runningSince);
-      this.#tell(() => onProgress(progress));
-    }
-  }
-
-  /** Calls a callback that nobody awaits. One that fails ends training after the current step. */
-  #tell(callback: () => unknown): void {
-    const failed = (error: unknown): void => {
-      this.#fault ??= { error };
-      Atomics.store(this.#network.control.words, Word.stopRequest, 1);
-    };
-    try {
-      Promise.resolve(callback()).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  /** Tells of every `everySteps` steps that have been done since it was last told. */
-  #tellSteps(): void {
-    const { everySteps, callbacks } = this.#plan;
-    const { onSteps } = callbacks;
-    if (!onSteps || everySteps === null) return;
-    const done = Atomics.load(this.#network.control.words, Word.step);
-    while (this.#toldSteps + everySteps <= done) {
-      this.#toldSteps += everySteps;
-      const log = this.#stepsLog(everySteps, this.#toldSteps);
-      this.#tell(() => onSteps(log));
-    }
-  }
-
-  /** What `count` steps of this epoch came to, up to the step `end`. */
-  #stepsLog(count: number, end: number): StepsLog {
-    const entries = Array.from({ length: count }, (_, i) => readStep(this.#epoch.log, end - count + i));
-    const taken = entries.filter(({ lossSum }) => Number.isFinite(lossSum));
-    const sum = (of: (entry: StepEntry) => number): number =>
-      taken.reduce((total, entry) => total + of(entry), 0);
-    return {
-      epoch: this.#state.epoch,
-      step: end,
-      loss: sum((entry) => entry.lossSum) / sum((entry) => entry.counted),
-      gradientNorm: entries.reduce((most, entry) => Math.max(most, entry.gradientNorm), 0),
-      learningRate: entries[count - 1].learningRate,
-    };
-  }
-
-  #progress(started: number): Progress {
-    const { words } = this.#network.control;
-    const { epoch, step: before, sums: sumsBefore } = this.#state;
-    const step = Atomics.load(words, Word.step);
-    const { lossSum, correct, seen } = readSums(this.#network);
-    const seconds = (performance.now() - started) / 1000;
-    const left = this.#steps * (this.#plan.epochs - epoch) - step;
-    return {
-      ...{ epoch, epochs: this.#plan.epochs, step, steps: this.#steps },
-      loss: lossSum / Math.max(1, seen),
-      accuracy: correct / Math.max(1, seen),
-      sequencesPerSecond: (seen - sumsBefore.seen) / seconds,
-      secondsLeft: step === before ? Number.POSITIVE_INFINITY : (seconds / (step - before)) * left,
-    };
   }
 
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {

@@ -36,12 +36,12 @@ export async function* trainingEvents(
   const callbacks: Callbacks = {
     onProgress: (progress) => {
       tell({ type: 'progress', ...progress });
-      options.callbacks?.onProgress?.(progress);
+      return options.callbacks?.onProgress?.(progress);
     },
     ...(options.everySteps !== undefined && {
       onSteps: (log: StepsLog) => {
         tell({ type: 'steps', ...log });
-        options.callbacks?.onSteps?.(log);
+        return options.callbacks?.onSteps?.(log);
       },
     }),
     onEpochEnd: (epoch, log) => {
