@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { measureNormalization } from './data/normalization.ts';
 import { decodeSafetensors, encodeSafetensors } from './io/safetensors.ts';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
+import type { OptimizerOptions } from './training/optimizers.ts';
 
 const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
 const everything = {
@@ -107,7 +108,7 @@ describe('options of a classifier', () => {
           `cells: expected the weights of 2 cells, got ${got}`,
         );
       expect(() => model.initWeights([first, undefined as never], output)).toThrow(
-        'cells[1].W_ih: expected [11, 11], got "nothing"',
+        'cells[1].W_ih: expected [11, 11], got nothing',
       );
       expect(() => model.initWeights([[first[0], first[0]], second], output)).toThrow(
         'cells[0].W_hh: expected [11, 11], got [11, 5]',
@@ -123,7 +124,7 @@ describe('options of a classifier', () => {
       );
       const notFinite = { data: Float32Array.of(Number.NaN, 0, 0, 0), shape: [4, 1] };
       expect(() => model.initWeights([first, second], [output[0], notFinite])).toThrow(
-        'output.b: expected finite numbers, got "NaN at 0"',
+        'output.b: expected finite numbers, got NaN at 0',
       );
       model.initWeights([first, second], [output[0], [[1], [2], [3], [4]]]);
       expect([...model.outputLayer.b.data]).toEqual([1, 2, 3, 4]);
@@ -192,7 +193,7 @@ describe('a saved model', () => {
     [
       'another number of layers than it has',
       { 'elman.shape': '{"inputSize":5,"hiddenSize":11,"outputSize":4,"numLayers":3}' },
-      'stateDict.rnn.weight_ih_l2: expected [11, 11], got "nothing"',
+      'stateDict.rnn.weight_ih_l2: expected [11, 11], got nothing',
     ],
   ];
   it.each(damage)('with %s in its file is refused, and named', async (_what, change, message) => {
@@ -313,7 +314,75 @@ describe('labels', () => {
   });
 });
 
+describe('a model that is not whole', () => {
+  it('is not written to a file that could not be read again', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'elman-whole-'));
+    try {
+      await withModel({ threads: 0 }, async (model) => {
+        model.outputLayer.b.data[2] = Number.NaN;
+        for (const write of [model.save(join(folder, 'a')), model.exportOnnx(join(folder, 'a'))]) {
+          await expect(write).rejects.toMatchObject({
+            code: 'NOT_FINITE',
+            message: expect.stringContaining('output.bias is NaN at 2; no file is written'),
+          });
+        }
+        expect(await readdir(folder)).toEqual([]);
+        model.outputLayer.b.data[2] = 0;
+        const reserved = model.save(join(folder, 'a'), { metadata: { 'elman.note': '' } });
+        await expect(reserved).rejects.toThrow('metadata: expected names not of this library (elman.…)');
+        for (const path of [undefined, '', 7] as unknown as string[]) {
+          await expect(model.save(path)).rejects.toThrow('path: expected the path of a file');
+          await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('path: expected the path of a file');
+        }
+      });
+      await writeFile(join(folder, 'b'), 'no model at all');
+      await expect(RNNPhonemeClassifier.load(join(folder, 'b'))).rejects.toThrow(
+        `${join(folder, 'b')} is no whole model file: safetensors: the header claims`,
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('what would pass unseen', () => {
+  it('is refused: misspelt lengths, too many threads, no number in a frame, new instead of create', async () => {
+    const misspelt = { data: new Float32Array(10), shape: [1, 2, 5], length: [1] };
+    await withModel({ threads: 0 }, async (model) => {
+      await expect(model.predict(misspelt)).rejects.toThrow('x.length: expected one of');
+      const frame = [1, 2, null, 4, 5] as unknown as number[];
+      expect(() => model.stream().step(frame)).toThrow('frame[2]: expected a number, got null');
+    });
+    await expect(RNNPhonemeClassifier.create({ ...small, threads: 10_000 })).rejects.toThrow(
+      'threads: expected at most 256, got 10000',
+    );
+    const Model = RNNPhonemeClassifier as unknown as new (options: object) => unknown;
+    expect(() => new Model(small)).toThrow('new: expected a call of create or load, got new');
+    expect(() => measureNormalization([[[1]]], undefined as unknown as number)).toThrow(
+      'inputSize: expected',
+    );
+    const inherited = { type: 'sgd', toString: 1 } as unknown as OptimizerOptions;
+    await withModel({ threads: 0 }, async (model) => {
+      expect(() => model.optimizer(inherited)).toThrow('optimizer.toString: expected an option of sgd');
+    });
+  });
+});
+
 describe('measureNormalization', () => {
+  it('gives what never changes the deviation 1, though its mean is rounded', () => {
+    for (const [value, frames] of [
+      [0.1, 3],
+      [0.3, 1000],
+      [-7, 5],
+    ]) {
+      const x = [Array.from({ length: frames }, (_, t) => [value, t])];
+      const { mean, std } = measureNormalization(x, 2);
+      expect(std[0]).toBe(1);
+      expect(Math.abs(mean[0] - value)).toBeLessThan(1e-12);
+      expect(std[1]).toBeCloseTo(Math.sqrt((frames ** 2 - 1) / 12), 9);
+    }
+  });
+
   it('gives mean and deviation over all frames, padding left out, and 1 where nothing varies', () => {
     const data = [1, 5, 3, 5, Number.NaN, Number.NaN, 5, 5, 7, 5, 9, 5];
     const { mean, std } = measureNormalization({ data, shape: [2, 3, 2], lengths: [2, 3] }, 2);

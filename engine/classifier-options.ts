@@ -34,7 +34,7 @@ export interface ClassifierOptions {
   normalization?: Normalization;
   /** Names of the classes; they travel with the model. */
   classes?: readonly string[];
-  /** Worker threads; default: the cores this process may use; 0 computes on the calling thread. */
+  /** Worker threads, at most 256; default: the cores this process may use; 0 computes on the calling thread. */
   threads?: number;
   /** Default float32. */
   dtype?: Dtype;
@@ -65,6 +65,9 @@ const OPTIONS = [
   ...['output', 'normalization', 'classes', 'threads', 'dtype', 'seed', 'recurrentInit', 'kernels'],
 ];
 
+/** A batch has fewer lanes than this; thousands of threads would exhaust the process's memory, which nobody could catch. */
+const MAX_THREADS = 256;
+
 /** Options, checked, with defaults. */
 export interface ClassifierPlan {
   readonly shape: Required<NetworkShape>;
@@ -80,7 +83,12 @@ export interface ClassifierPlan {
 /** Throws BAD_ARGUMENT. */
 export function readClassifierOptions(options: ClassifierOptions): ClassifierPlan {
   checkKeys('options', options, OPTIONS);
-  const { numLayers = 2, threads = availableParallelism(), dtype = 'float32', seed = 0 } = options;
+  const {
+    numLayers = 2,
+    threads = Math.min(availableParallelism(), MAX_THREADS),
+    dtype = 'float32',
+    seed = 0,
+  } = options;
   const { recurrentInit = 'uniform', kernels = 'wasm', normalization, classes } = options;
   const { nonlinearity = 'tanh', bidirectional = false, bias = true, output = 'last' } = options;
   const shape = {
@@ -95,7 +103,8 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     output: checkOneOf('output', output, ['last', 'mean', 'steps']),
     normalized: normalization !== undefined,
   };
-  checkInteger('threads', threads, 0);
+  if (checkInteger('threads', threads, 0) > MAX_THREADS)
+    throw badArgument('threads', `at most ${MAX_THREADS}`, threads);
   checkInteger('seed', seed, 0);
   checkDtype(dtype);
   return {

@@ -73,13 +73,22 @@ export const notFinite = (
   loss: number,
   norm: number,
   largest: number,
-): ElmanError =>
-  new ElmanError(
+  /** The first of the data that is not finite; null where all are. */
+  value: { readonly row: number; readonly frame: number; readonly at: number; readonly is: number } | null,
+): ElmanError => {
+  const advice = value
+    ? `data.x: the value ${value.at} of frame ${value.frame} of sequence ${value.row} is ${value.is}`
+    : 'try a lower learning rate, or clipNorm';
+  return new ElmanError(
     'NOT_FINITE',
-    `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step} ` +
-      `(the largest norm of the epoch before it: ${largest}); ` +
-      'the parameters are those before this step (try a lower learning rate, or clipNorm)',
+    `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step}` +
+      (step > 0 ? ` (the largest norm of the epoch before it: ${largest})` : '') +
+      `; the parameters are those before this step (${advice})`,
   );
+};
+
+export const parameterNotFinite = (method: string, name: string, at: number, value: number): ElmanError =>
+  new ElmanError('NOT_FINITE', `${method}: ${name} is ${value} at ${at}; no file is written`);
 
 export const workerLost = (cause: unknown): ElmanError =>
   new ElmanError(
@@ -177,8 +186,21 @@ function shorten(text: string): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
+/** Words that say what came, where they are not what came. */
+class Words {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** For `got`: shown as it stands, not in quotes. */
+export const plain = (text: string): unknown => new Words(text);
+
 /** A value in a few words: arrays by their numbers, strings in quotes. */
 function describe(value: unknown): string {
+  if (value instanceof Words) return value.text;
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'string') return quote(value);
   if (Array.isArray(value) && value.every((entry) => typeof entry === 'number')) {
     return `[${shorten(value.join(', '))}]`;

@@ -1,4 +1,4 @@
-import { badArgument } from './errors.ts';
+import { badArgument, parameterNotFinite, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { readBias } from './linear.ts';
 import type { Parameter } from './network/geometry.ts';
@@ -69,6 +69,14 @@ function cellParameters({ g }: Network, cell: number, given: CellWeights | undef
   });
 }
 
+/** Throws NOT_FINITE where a file of these could not be loaded again. */
+export function checkFinite(method: string, parameters: Readonly<Record<string, Tensor>>): void {
+  for (const [name, { data }] of Object.entries(parameters)) {
+    const bad = data.findIndex((number) => !Number.isFinite(number));
+    if (bad >= 0) throw parameterNotFinite(method, name, bad, data[bad]);
+  }
+}
+
 function setParameters(network: Network, given: readonly Given[]): void {
   const values = given.map((each) => readParameter(each, network.g.dtype));
   given.forEach(({ parameter }, i) => {
@@ -78,10 +86,10 @@ function setParameters(network: Network, given: readonly Given[]): void {
 
 function readParameter({ parameter: { shape }, label, value }: Given, dtype: Dtype): Tensor {
   if (value === undefined || value === null)
-    throw badArgument(label, `[${shape.join(', ')}]`, value ?? 'nothing');
+    throw badArgument(label, `[${shape.join(', ')}]`, value ?? plain('nothing'));
   const read =
     shape.length === 1 ? readBias(label, value, shape[0], dtype) : readTensor(label, value, shape, dtype);
   const bad = read.data.findIndex((number) => !Number.isFinite(number));
-  if (bad >= 0) throw badArgument(label, 'finite numbers', `${read.data[bad]} at ${bad}`);
+  if (bad >= 0) throw badArgument(label, 'finite numbers', plain(`${read.data[bad]} at ${bad}`));
   return read;
 }

@@ -157,16 +157,14 @@ describe('arguments', () => {
       const bits = bitsOf(m);
       const good = m.stateDict();
       const { 'rnn.bias_hh_l1': _, ...missing } = good;
-      expect(() => m.loadStateDict(missing)).toThrow(
-        'stateDict.rnn.bias_hh_l1: expected [11], got "nothing"',
-      );
+      expect(() => m.loadStateDict(missing)).toThrow('stateDict.rnn.bias_hh_l1: expected [11], got nothing');
       expect(() => m.loadStateDict({ ...good, extra: zeros(1) })).toThrow('stateDict.extra: expected one of');
       expect(() => m.loadStateDict({ ...good, 'output.bias': zeros(5) })).toThrow(
         'stateDict.output.bias: expected [4], got [5]',
       );
       const bad = { data: [0, 0, Number.NaN, 0], shape: [4] };
       expect(() => m.loadStateDict({ ...good, 'output.bias': bad })).toThrow(
-        'expected finite numbers, got "NaN at 2"',
+        'expected finite numbers, got NaN at 2',
       );
       expect(bitsOf(m)).toBe(bits);
     });
@@ -409,11 +407,47 @@ describe('fit', () => {
       await expect(fit).rejects.toMatchObject({
         code: 'NOT_FINITE',
         message: expect.stringMatching(
-          /epoch 0, step 2 \(the largest norm of the epoch before it: \d+\.\d+\)/,
+          /epoch 0, step 2 \(the largest norm of the epoch before it: \d+\.\d+\).*\(data\.x: the value 0 of frame 0 of sequence 20 is NaN\)/,
         ),
       });
       expect(bitsOf(model)).toBe(expected);
     });
+  });
+
+  it('leaves the accumulated gradients alone where its signal is aborted before it begins', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        await model.gradients(data.x, data.labels);
+        const once = model.rnn[0].dW_hh.data.slice();
+        const second = model.gradients(data.x, data.labels);
+        const controller = new AbortController();
+        const fit = model.fit(data, { signal: controller.signal });
+        controller.abort(new Error('not needed'));
+        await expect(fit).rejects.toThrow('not needed');
+        await second;
+        expect((await model.predict(data.x)).shape).toEqual([50, 4]);
+        expect(model.rnn[0].dW_hh.data).toEqual(once.map((value) => 2 * value));
+      });
+    }
+  });
+
+  it('is not waited for by calls whose signal is aborted', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        let ended = false;
+        const long = model.fit(data, { epochs: 300, batchSize: 4 }).then(() => {
+          ended = true;
+        });
+        const controller = new AbortController();
+        const { signal } = controller;
+        const calls = [model.fit(data, { signal }), model.evaluate(data, { signal })];
+        controller.abort(new Error('not needed'));
+        for (const call of calls) await expect(call).rejects.toThrow('not needed');
+        expect(ended).toBe(false);
+        await long;
+        expect((await model.forward(data.x)).shape).toEqual([50, 4]);
+      });
+    }
   });
 
   it('reports progress and every epoch, and keeps the event loop free', async () => {

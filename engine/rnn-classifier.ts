@@ -5,13 +5,13 @@ import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
 import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, badModelFile, busy, closed } from './errors.ts';
+import { badArgument, badModelFile, busy, closed, plain } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
-import { readModelFile, writeModelFile } from './io/model-file.ts';
+import { PREFIX, readModelFile, writeModelFile } from './io/model-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { type CellWeights, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
+import { type CellWeights, checkFinite, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, type Evaluation, type GradientResult, logitsShape } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
@@ -39,7 +39,7 @@ import {
 import { OptimizerSlot, takeOverCounts } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkFlag, checkInteger, checkKeys, checkSignal } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './validation.ts';
 
 /** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
 export interface GradientOptions extends LossOptions {
@@ -116,6 +116,7 @@ export class RNNPhonemeClassifier {
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(plan: ClassifierPlan, network: Network) {
+    if (!(network instanceof Network)) throw badArgument('new', 'a call of create or load', plain('new'));
     const { shape } = plan;
     this.inputSize = shape.inputSize;
     this.hiddenSize = shape.hiddenSize;
@@ -163,7 +164,8 @@ export class RNNPhonemeClassifier {
     options: Pick<ClassifierOptions, 'threads' | 'kernels'> = {},
   ): Promise<RNNPhonemeClassifier> {
     checkKeys('options', options, ['threads', 'kernels']);
-    const { shape, dtype, normalization, classes, parameters, metadata } = await readModelFile(path);
+    const file = await readModelFile(checkPath(path));
+    const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
     const model = await RNNPhonemeClassifier.create({
       ...sizes,
@@ -336,15 +338,17 @@ export class RNNPhonemeClassifier {
   /**
    * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole.
    * Its options, normalization and class names travel with it.
-   * @param options `metadata`: further strings that are to
-   * @throws BUSY, CLOSED; the file system's errors
+   * @param options `metadata`: further strings that are to, under names that do not begin with `elman.`
+   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; BUSY, CLOSED; the file system's errors
    */
   async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
     checkKeys('options', options, ['metadata']);
     const { network } = this.#idle('save');
     const metadata = { ...this.#metadata, ...checkMetadata(options.metadata ?? {}) };
+    const parameters = stateDictOf(network);
+    checkFinite('save', parameters);
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
-    await writeModelFile(path, header, stateDictOf(network), metadata);
+    await writeModelFile(checkPath(path), header, parameters, metadata);
     this.#metadata = metadata;
   }
 
@@ -353,14 +357,15 @@ export class RNNPhonemeClassifier {
    * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
    * probabilities, both [batch, O], or [batch, time, O] as the logits are; no initial states. In it each layer is an RNN operator, see
    * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
-   * @throws NOT_EXPORTABLE for a float64 model; BUSY, CLOSED; the file system's errors
+   * @throws NOT_EXPORTABLE for a float64 model; BAD_ARGUMENT, NOT_FINITE, BUSY, CLOSED; the file system's errors
    */
   async exportOnnx(path: string): Promise<void> {
     const { network } = this.#idle('exportOnnx');
     const { dtype, normalization, classes } = this;
     const parameters = stateDictOf(network);
+    checkFinite('exportOnnx', parameters);
     const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
-    await writeFileAtomically(path, encodeOnnx(source));
+    await writeFileAtomically(checkPath(path), encodeOnnx(source));
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
@@ -398,7 +403,7 @@ export class RNNPhonemeClassifier {
       options.validation === undefined ? null : this.#readData('validation', options.validation, ignoreIndex);
     plan.signal?.throwIfAborted();
     this.#training++;
-    return this.#call(async () => {
+    const work = async () => {
       const start = calls.scratchStart;
       try {
         return await train(network, training, slot, this.#withCallbacks(plan), {
@@ -414,7 +419,8 @@ export class RNNPhonemeClassifier {
         this.#training--;
         await server.between(start);
       }
-    });
+    };
+    return this.#call(work, plan.signal);
   }
 
   /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
@@ -473,7 +479,7 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#call(() => calls.evaluate(sequences, signal));
+    return this.#call(() => calls.evaluate(sequences, signal), signal);
   }
 
   /**
@@ -493,7 +499,7 @@ export class RNNPhonemeClassifier {
     const probabilities =
       this.#training > 0
         ? await server.ask(input, signal)
-        : await this.#call(() => server.compute(input, calls.scratchStart, signal));
+        : await this.#call(() => server.compute(input, calls.scratchStart, signal), signal);
     return new Tensor(probabilities, logitsShape(network, input));
   }
 
@@ -551,10 +557,22 @@ export class RNNPhonemeClassifier {
     return callback?.model === this && !callback.hasEnded;
   }
 
-  /** Runs when all calls made before have ended. */
-  async #call<T>(work: () => Promise<T>): Promise<T> {
-    this.#inFlight++;
+  /**
+   * Runs when all calls made before have ended. A signal ends the waiting at once; the work then begins in its turn all
+   * the same, sees the signal, and leaves everything in order.
+   */
+  async #call<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#turn;
+    const result = this.#inTurn(before, work);
+    if (signal) {
+      result.catch(() => {});
+      await unlessAborted(before, signal);
+    }
+    return result;
+  }
+
+  async #inTurn<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {
+    this.#inFlight++;
     let end = (): void => {};
     this.#turn = new Promise<void>((resolve) => {
       end = resolve;
@@ -582,9 +600,22 @@ export class RNNPhonemeClassifier {
   }
 }
 
+/** Waits for a promise that never rejects. Rejects with the signal's reason. */
+function unlessAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    void promise.then(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    });
+  });
+}
+
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
+    if (key.startsWith(PREFIX)) throw badArgument('metadata', `names not of this library (${PREFIX}…)`, key);
   }
   return metadata;
 }

@@ -1,6 +1,6 @@
 import type { NormalizationSpec } from './data/normalization.ts';
 import { realArray } from './data/sequences.ts';
-import { badArgument } from './errors.ts';
+import { badArgument, plain } from './errors.ts';
 import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
@@ -115,7 +115,7 @@ export class ClassifierStream {
       throw badArgument(
         'stream',
         'a model that reads forward only',
-        'a bidirectional one, which needs the end',
+        plain('a bidirectional one, which needs the end'),
       );
     const plan = planStream(g);
     const pages = Math.ceil(plan.end / PAGE_BYTES);
@@ -146,7 +146,10 @@ export class ClassifierStream {
       throw badArgument('frame', `${inputSize} numbers`, frame?.length ?? frame);
     const plan = this.#plan;
     const first = plan.x / realBytes;
-    for (let j = 0; j < inputSize; j++) this.#reals[first + j] = frame[j];
+    for (let j = 0; j < inputSize; j++) {
+      if (typeof frame[j] !== 'number') throw badArgument(`frame[${j}]`, 'a number', frame[j]);
+      this.#reals[first + j] = frame[j];
+    }
     const wasm = this.#wasm;
     if (this.#g.normalized)
       wasm.normalizeRows(plan.x, PANEL_BYTES, 0, 1, this.#g.inputPanels, plan.mean, plan.std);

@@ -26,7 +26,7 @@ describe('tensor', () => {
     [
       'ragged rows',
       () => tensor([[1, 2], [3]]),
-      'values: expected rows of equal lengths, shape [2, 2], got "a row of 1"',
+      'values: expected rows of equal lengths, shape [2, 2], got a row of 1',
     ],
     ['text', () => tensor('abc' as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],
     ['nothing', () => tensor(null as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],

@@ -1,4 +1,4 @@
-import { badArgument } from './errors.ts';
+import { badArgument, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { checkKeys } from './validation.ts';
 
@@ -111,7 +111,7 @@ function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): 
     }
     // The innermost rank may be typed arrays: a frame often is one.
     if (!isNumberArray(level) || level.length !== shape[depth]) {
-      const got = isNumberArray(level) ? `a row of ${level.length}` : level;
+      const got = isNumberArray(level) ? plain(`a row of ${level.length}`) : level;
       throw badArgument(name, `rows of equal lengths, shape [${shape.join(', ')}]`, got);
     }
     for (let i = 0; i < level.length; i++) fill(level[i], depth + 1);

@@ -13,9 +13,16 @@ export function checkKeys(name: string, options: unknown, known: readonly string
 
 export function checkInteger(name: string, value: unknown, least: number): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
-    throw badArgument(name, `an integer, ${least} or more`, value);
+    const isTooLarge = typeof value === 'number' && value > Number.MAX_SAFE_INTEGER;
+    throw badArgument(name, `an integer${isTooLarge ? ' below 2⁵³' : ''}, ${least} or more`, value);
   }
   return value;
+}
+
+/** A path in the file system. */
+export function checkPath(path: unknown): string {
+  if (typeof path !== 'string' || path === '') throw badArgument('path', 'the path of a file', path);
+  return path;
 }
 
 export function checkPositive(name: string, value: unknown): number {

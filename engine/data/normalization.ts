@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { checkKeys } from '../validation.ts';
+import { checkInteger, checkKeys } from '../validation.ts';
 import { readSequences, type SequencesLike } from './read-sequences.ts';
 
 /** How frames are normalized: x ← (x − mean) / std, value by value of a frame. */
@@ -38,12 +38,16 @@ export function normalizationSpec(given: unknown, inputSize: number): Normalizat
  * @throws BAD_ARGUMENT
  */
 export function measureNormalization(x: SequencesLike, inputSize: number): Normalization {
+  checkInteger('inputSize', inputSize, 1);
   const input = readSequences('x', x, inputSize, 'float64');
   const values = new Float64Array(input.frames * inputSize);
   input.copyTo(values, 0, input.rows);
   const mean = averages(values, inputSize, (value) => value);
   const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
-  return { mean, std: variance.map((square) => (square > 0 ? Math.sqrt(square) : 1)) };
+  // By the values themselves: the mean of equal numbers is rounded, and their deviation from it then is not zero.
+  const varies = (i: number): boolean =>
+    values.some((value, at) => at % inputSize === i && value !== values[i]);
+  return { mean, std: variance.map((square, i) => (square > 0 && varies(i) ? Math.sqrt(square) : 1)) };
 }
 
 /** The mean over frames of what `of` makes of each value. */

@@ -1,7 +1,7 @@
 import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import { isShapedData, type RealArray, readTensor, type Tensor, type TensorLike } from '../tensor.ts';
-import { checkInteger } from '../validation.ts';
+import { checkInteger, checkKeys } from '../validation.ts';
 import type { Labels } from './read-labels.ts';
 import { realArray, type Sequences } from './sequences.ts';
 
@@ -38,6 +38,9 @@ export interface SequenceInput {
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
   const lengths = isShapedData(x) && 'lengths' in x ? x.lengths : undefined;
+  // A misspelt `lengths` would have padding read for frames.
+  if (isShapedData(x) && Object.getPrototypeOf(x) === Object.prototype)
+    checkKeys(name, x, ['data', 'shape', 'lengths', 'dtype']);
   const whole = readTensor(name, x, ['batch', 'time', inputSize], dtype);
   return readPadded(name, whole, lengths);
 }

@@ -1,8 +1,8 @@
 import type { Dtype } from '../kernels/kernels.ts';
 
 /**
- * Sequences as the engine reads them: one after the other in shared memory, without padding of its own. Row i is
- * the frames starts[i] … starts[i] + lengths[i] − 1, each of `inputSize` values.
+ * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] + lengths[i] − 1,
+ * each of `inputSize` values; what lies between two rows is nobody's.
  */
 export interface Sequences {
   readonly values: Float32Array | Float64Array;
@@ -13,6 +13,19 @@ export interface Sequences {
   /** The first label of each row, and how many of its labels count. */
   readonly labelStarts: Uint32Array;
   readonly counted: Int32Array;
+}
+
+/** The first value that is not finite; null where all are. */
+export function firstNotFinite({ values, starts, lengths }: Sequences, inputSize: number) {
+  for (let row = 0; row < lengths.length; row++) {
+    const first = starts[row] * inputSize;
+    const found = values
+      .subarray(first, first + lengths[row] * inputSize)
+      .findIndex((value) => !Number.isFinite(value));
+    if (found >= 0)
+      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: values[first + found] };
+  }
+  return null;
 }
 
 export const realArray = (

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type ClassifierOptions, readClassifierOptions } from '../classifier-options.ts';
 import type { NormalizationSpec } from '../data/normalization.ts';
-import { badModelFile } from '../errors.ts';
+import { badModelFile, ElmanError } from '../errors.ts';
 import type { Dtype } from '../kernels/kernels.ts';
 import type { NetworkShape } from '../network/geometry.ts';
 import type { Tensor } from '../tensor.ts';
@@ -22,7 +22,8 @@ export interface ModelFile {
 }
 
 const FORMAT = 'elman 1';
-const PREFIX = 'elman.';
+/** What names in the metadata begin with that are not the user's. */
+export const PREFIX = 'elman.';
 
 /** What stands in the metadata under `elman.`, each as JSON. */
 type Header = Pick<ModelFile, 'shape' | 'normalization' | 'classes'>;
@@ -46,7 +47,7 @@ export async function writeModelFile(
 
 /** Throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model of this library. */
 export async function readModelFile(path: string): Promise<ModelFile> {
-  const { tensors, metadata } = decodeSafetensors(await readFile(path));
+  const { tensors, metadata } = decodeFile(path, await readFile(path));
   const format = metadata[`${PREFIX}format`];
   if (format !== FORMAT)
     throw badModelFile(path, `its format is ${format ?? 'not given'}, expected ${FORMAT}`);
@@ -55,6 +56,16 @@ export async function readModelFile(path: string): Promise<ModelFile> {
   if (dtype === undefined) throw badModelFile(path, 'it has no output.weight');
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
   return { ...readHeader(path, metadata), dtype, parameters, metadata: Object.fromEntries(own) };
+}
+
+function decodeFile(path: string, bytes: Uint8Array): ReturnType<typeof decodeSafetensors> {
+  try {
+    return decodeSafetensors(bytes);
+  } catch (cause) {
+    throw cause instanceof ElmanError
+      ? new ElmanError(cause.code, `${path} is no whole model file: ${cause.message}`, { cause })
+      : cause;
+  }
 }
 
 /** The options are checked as those of create are: a damaged file says what is wrong with it. */

@@ -117,13 +117,17 @@ export class WorkerTeam<Job> {
     const pool = this.#start();
     this.#pool = pool;
     this.#lost = false;
-    const limit = setTimeout(() => void this.#discard(pool), START_LIMIT_MS);
+    let fault = 'it could not start';
+    const limit = setTimeout(() => {
+      fault = `not all ${this.size} have started within ${START_LIMIT_MS / 1000} s`;
+      void this.#discard(pool);
+    }, START_LIMIT_MS);
     try {
       await this.#dispatch(pool, null, placesOf(this.size));
       return pool;
     } catch (error) {
       // What kept a thread from starting would do so again: this is no thread lost in a call.
-      throw workerFailed('it could not start', error instanceof Error ? (error.cause ?? error) : error);
+      throw workerFailed(fault, error instanceof Error ? (error.cause ?? error) : error);
     } finally {
       clearTimeout(limit);
     }

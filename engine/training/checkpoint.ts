@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { badArgument, badCheckpoint, ElmanError } from '../errors.ts';
+import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
 import { writeFileAtomically } from '../io/atomic-file.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import type { RealArray } from '../tensor.ts';
@@ -10,8 +11,8 @@ import type { TrainingState } from './training-state.ts';
 
 /**
  * A checkpoint is a safetensors file: the block of parameters, the optimizer's two blocks of moments, where there is
- * one the block of the best parameters so far, and in the metadata what is not an array. It is written beside,
- * flushed and renamed: a crash at any byte leaves the file before it whole.
+ * one the block of the best parameters so far, and in the metadata what is not an array and a checksum of everything.
+ * It is written beside, flushed and renamed: a crash at any byte leaves the file before it whole.
  */
 export interface Checkpoint {
   readonly parameters: RealArray;
@@ -29,6 +30,7 @@ const NAME = /^checkpoint-(\d{9})\.safetensors$/;
 /** What a process leaves behind that dies while it writes one (see io/atomic-file.ts). */
 const UNFINISHED = /^checkpoint-\d{9}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
 const KEY = 'elman.training';
+const CHECKSUM = 'elman.sha256';
 
 const fileName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.safetensors`;
 
@@ -47,7 +49,8 @@ export async function saveCheckpoint(
   };
   if (best) tensors.best = stored(best);
   await mkdir(spec.dir, { recursive: true });
-  const metadata = { [KEY]: JSON.stringify({ state, counts, settings }, keepNumber) };
+  const text = JSON.stringify({ state, counts, settings }, keepNumber);
+  const metadata = { [KEY]: text, [CHECKSUM]: checksum(text, tensors) };
   await writeFileAtomically(join(spec.dir, fileName(steps)), encodeSafetensors(tensors, metadata));
   for (const old of (await checkpointFiles(spec.dir)).slice(spec.keep))
     await rm(join(spec.dir, old), { force: true });
@@ -58,6 +61,15 @@ const stored = (data: RealArray): StoredTensor => ({
   shape: [data.length],
   data,
 });
+
+function checksum(text: string, tensors: Readonly<Record<string, StoredTensor>>): string {
+  const hash = createHash('sha256').update(text);
+  for (const name of Object.keys(tensors).sort()) {
+    const { data } = tensors[name];
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
 
 /** The checkpoints of a directory, the newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
@@ -81,7 +93,7 @@ async function removeUnfinished(dir: string): Promise<void> {
 
 /**
  * Opens a directory for a training: with `resume` returns its newest checkpoint that is whole, or null where there is
- * none. A damaged one is named in a warning, passed over and removed, since it would pass for newer than those to come;
+ * none. A damaged one is named in a warning, passed over and renamed, since it would pass for newer than those to come;
  * what a process that died has not written to its end is removed.
  * @throws BAD_ARGUMENT where the checkpoints are of a training with other settings, or there are any without `resume`
  */
@@ -108,7 +120,7 @@ export async function openCheckpoints(
         error instanceof SyntaxError || (error instanceof ElmanError && error.code !== 'BAD_ARGUMENT');
       if (!isDamage) throw error;
       process.emitWarning(`${path} is damaged and passed over: ${error.message}`);
-      await rm(path, { force: true });
+      await rename(path, `${path}.damaged`);
     }
   }
   return null;
@@ -118,6 +130,8 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
   const { state, counts, settings: saved } = JSON.parse(metadata[KEY] ?? 'null', reviveNumber) ?? {};
   if (!state || !counts || !saved) throw badCheckpoint(path, 'it says nothing of a training');
+  if (metadata[CHECKSUM] !== checksum(metadata[KEY], Object.fromEntries(tensors)))
+    throw badCheckpoint(path, 'its contents are not those of its checksum');
   requireSameSettings(settings, saved);
   const block = (name: string): RealArray => {
     const data = tensors.get(name)?.data;
@@ -137,7 +151,7 @@ function requireSameSettings(settings: TrainingSettings, saved: TrainingSettings
   for (const [name, value] of Object.entries(settings)) {
     const [ours, theirs] = [JSON.stringify(value), JSON.stringify(saved[name])];
     if (ours !== theirs)
-      throw badArgument('checkpoint.resume', `a training whose ${name} is ${ours}`, saved[name]);
+      throw badArgument('checkpoint.resume', `a training whose ${name} is ${ours}`, plain(theirs));
   }
 }
 

@@ -317,6 +317,23 @@ describe('checkpoints', () => {
     warning.mockRestore();
   });
 
+  it('of which a bit has flipped are damaged, and kept under another name', async () => {
+    const expected = await whole();
+    for (const share of [0.2, 0.5, 0.999]) {
+      const place = join(dir, String(share));
+      await brokenOff({ dir: place, everySteps: 2, keep: 3 }, 3);
+      const newest = join(place, (await readdir(place)).sort()[2]);
+      const bytes = await readFile(newest);
+      bytes[Math.floor(share * bytes.length)] ^= 4;
+      await writeFile(newest, bytes);
+      const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+      expect(await resumed({ dir: place, everySteps: 2 })).toEqual(expected);
+      expect(warning).toHaveBeenCalledWith(expect.stringContaining(`${newest} is damaged and passed over`));
+      warning.mockRestore();
+      expect(await readFile(`${newest}.damaged`)).toEqual(bytes);
+    }
+  });
+
   it('of another training are not mixed with those to come', async () => {
     await brokenOff({ dir }, 1);
     await withModel({ threads: 0 }, async (model) => {

@@ -1,4 +1,4 @@
-import type { Sequences } from '../data/sequences.ts';
+import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
 import { type BatchSpec, forwardOnly } from '../network/batch-memory.ts';
 import type { Epoch } from '../network/jobs.ts';
@@ -229,7 +229,8 @@ class Training {
     const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
       const place = { epoch, step: Atomics.load(words, Word.step) };
-      throw notFinite(place, reals[Real.lossSum], reals[Real.gradientNorm], reals[Real.largestNorm]);
+      const value = firstNotFinite(this.#epoch.data, network.g.inputSize);
+      throw notFinite(place, reals[Real.lossSum], reals[Real.gradientNorm], reals[Real.largestNorm], value);
     }
     bringHome(network);
     this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };

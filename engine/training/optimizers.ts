@@ -82,7 +82,8 @@ export function optimizerSpec(options: OptimizerType | OptimizerOptions): Optimi
   const defaults = DEFAULTS[given.type];
   for (const [name, value] of Object.entries(given)) {
     if (name === 'type' || value === undefined) continue;
-    if (!(name in defaults)) throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);
+    if (!Object.hasOwn(defaults, name))
+      throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);
     checkOption(name, value);
   }
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

@@ -41,7 +41,8 @@ export interface PlateauSchedule {
 
 export type ScheduleOptions = ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule;
 export type ScheduleType = ScheduleOptions['type'];
-export type Schedule = ScheduleType | ScheduleOptions;
+/** A step schedule has no default for its epochs. */
+export type Schedule = Exclude<ScheduleType, 'step'> | ScheduleOptions;
 
 /** A schedule with its defaults; the type says which of the numbers count. */
 export interface ScheduleSpec {
