@@ -34,8 +34,10 @@ describe('the main job', () => {
     const model = await RNNPhonemeClassifier.load(join(folder, 'runs/speech/model.safetensors'), {
       threads: 0,
     });
-    const classes = JSON.parse(model.metadata.classes);
+    const { classes, normalization } = model;
+    if (!classes || !normalization) throw new Error('the file does not say what its frames and classes are');
     expect(classes).toHaveLength(model.outputSize);
+    expect(normalization.std.some((value) => value !== 1)).toBe(true);
     expect((await model.predict([[new Array(model.inputSize).fill(0)]])).shape).toEqual([1, classes.length]);
     await model.close();
   });
@@ -48,9 +50,16 @@ describe('the main job', () => {
   });
 
   it('says what is wrong with an option, and ends with an error', async () => {
-    await expect(job('--threads', 'many')).rejects.toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('--threads: expected an integer, 0 or more, got many'),
-    });
+    const faults = [
+      ['--threads', 'many', '--threads: expected an integer, 0 or more, got many'],
+      ['--seed', '', '--seed: expected an integer, 0 or more, got nothing'],
+      ['--out', main, '--out: expected a folder that can be written to: EEXIST'],
+    ];
+    for (const [option, value, fault] of faults) {
+      await expect(job(option, value)).rejects.toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(fault),
+      });
+    }
   });
 });

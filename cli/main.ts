@@ -1,4 +1,7 @@
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { exportCorpus } from './export-corpus.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -28,14 +31,14 @@ function readArguments() {
       segments: { type: 'string' },
       out: { type: 'string', default: 'runs/speech' },
       export: { type: 'string' },
-      help: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
   const whole = (name: string, text: string | undefined, least: number): number | undefined => {
     if (text === undefined) return undefined;
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < least) {
-      throw new Error(`--${name}: expected an integer, ${least} or more, got ${text}`);
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw new Error(`--${name}: expected an integer, ${least} or more, got ${text || 'nothing'}`);
     }
     return value;
   };
@@ -55,6 +58,9 @@ async function main(): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
+  // Before minutes of work that would have nowhere to go.
+  await makeFolder('out', options.out);
+  if (options.export !== undefined) await makeFolder('export', dirname(options.export));
   const started = performance.now();
   const line = new ProgressLine();
   const corpus = await loadCorpus({
@@ -67,7 +73,7 @@ async function main(): Promise<void> {
   const source = corpus.fromCache ? 'read from the cache' : 'spoken';
   const minutes = Math.round(corpus.speechSeconds / 60);
   line.keep(`${minutes} minutes of speech ${source} in ${secondsSince(started)} s`);
-  if (options.export) await exportCorpus(options.export, corpus);
+  if (options.export !== undefined) await exportCorpus(options.export, corpus);
   const outcome = await trainSpeech(corpus, { ...options, outDir: options.out }, line);
   line.show('');
   const rows = summaryOf(corpus, outcome);
@@ -76,6 +82,18 @@ async function main(): Promise<void> {
   console.log(
     `\nModel   ${outcome.modelPath}\nReport  ${outcome.reportPath}\n${secondsSince(started)} s in all`,
   );
+}
+
+/** Makes sure that files can be written into a folder. */
+async function makeFolder(option: string, path: string): Promise<void> {
+  try {
+    if (path === '') throw new Error('its name is empty');
+    await mkdir(path, { recursive: true });
+    await access(path, constants.W_OK);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : cause;
+    throw new Error(`--${option}: expected a folder that can be written to: ${reason}`, { cause });
+  }
 }
 
 const secondsSince = (start: number): string => ((performance.now() - start) / 1000).toFixed(1);

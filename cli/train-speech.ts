@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EpochLog, type Progress, RNNPhonemeClassifier, type TensorLike } from '../engine/index.ts';
 import { largest, linearBaseline } from './baseline.ts';
@@ -13,7 +12,7 @@ export interface TrainingOptions {
   readonly threads: number;
   readonly epochs: number;
   readonly seed: number;
-  /** Where model and report go. */
+  /** The folder that model and report go to. */
   readonly outDir: string;
 }
 
@@ -47,7 +46,7 @@ export async function trainSpeech(
   const { threads, epochs, seed, outDir } = options;
   const classes = corpus.classes.length;
   const shape = { inputSize: corpus.featureSize, outputSize: classes, ...network };
-  const model = await RNNPhonemeClassifier.create({ ...shape, threads, seed });
+  const model = await RNNPhonemeClassifier.create({ ...shape, classes: corpus.classes, threads, seed });
   try {
     const history = await model.fit(labelled(corpus.train, corpus.featureSize), {
       ...training,
@@ -76,8 +75,7 @@ export async function trainSpeech(
       modelPath: join(outDir, 'model.safetensors'),
       reportPath: join(outDir, 'report.html'),
     };
-    await mkdir(outDir, { recursive: true });
-    await model.save(outcome.modelPath, { metadata: metadataOf(corpus) });
+    await saveForRawFrames(model, corpus, outcome.modelPath);
     await writeOutcome(corpus, outcome);
     return outcome;
   } finally {
@@ -108,13 +106,20 @@ function hashWeights(model: RNNPhonemeClassifier): string {
   return hash.digest('hex');
 }
 
-/** What a user of the saved model needs besides its weights. */
-const metadataOf = (corpus: Corpus): Record<string, string> => ({
-  classes: JSON.stringify(corpus.classes),
-  mean: JSON.stringify([...corpus.normalisation.mean]),
-  std: JSON.stringify([...corpus.normalisation.std]),
-  corpus: corpus.hash,
-});
+/** The corpus holds normalized frames, of which the linear classifiers are made as well; who uses the model has raw ones. */
+async function saveForRawFrames(model: RNNPhonemeClassifier, corpus: Corpus, path: string): Promise<void> {
+  const { inputSize, outputSize } = model;
+  const raw = await RNNPhonemeClassifier.create({
+    ...{ inputSize, outputSize, ...network, threads: 0 },
+    ...{ classes: corpus.classes, normalization: corpus.normalisation },
+  });
+  try {
+    raw.loadStateDict(model.stateDict());
+    await raw.save(path, { metadata: { corpus: corpus.hash } });
+  } finally {
+    await raw.close();
+  }
+}
 
 export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
