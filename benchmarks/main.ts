@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import benny from 'benny';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
+import { checkOneOf } from '../engine/validation.ts';
 import { renderResults } from './chart.ts';
 import { measureLimit } from './limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
@@ -18,7 +19,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     /** Sizes B,T,I,H,L, separated by semicolons. */
     sizes: { type: 'string' },
-    /** wasm or blas. */
+    /** wasm, wasm-relaxed or blas. */
     kernels: { type: 'string', default: 'wasm' },
     /** Thread counts, separated by commas; 0 computes on the calling thread. */
     threads: { type: 'string' },
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
 });
 
 const sizes = options.sizes?.split(';').map(parseSize) ?? sizesOf(options.quick);
-const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
+const maker = checkOneOf<KernelMaker>('--kernels', options.kernels, ['wasm', 'wasm-relaxed', 'blas']);
 const counts = options.threads?.split(',').map(Number) ?? threadCounts();
 const cases = options.quick ? { minSamples: 3, maxTime: 0.15 } : { minSamples: 15, maxTime: 2 };
 const suites = SUITES.filter(({ name }) => options.only === undefined || name === options.only);

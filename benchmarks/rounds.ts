@@ -1,3 +1,5 @@
+import { median } from './statistics.ts';
+
 /** Something to be timed: does its work so often and returns when it is done. */
 export interface Contestant {
   readonly name: string;
@@ -52,7 +54,7 @@ export async function mediansByTurns(
       times[i].push((performance.now() - begun) / 1000);
     }
   } while (performance.now() < end);
-  return times.map(middle);
+  return times.map(median);
 }
 
 /** Repeats asynchronous work for some time; the median of the single times. */
@@ -70,9 +72,7 @@ export function syncContestant(name: string, work: () => void, burst = 1): Conte
       for (let i = 0; i < burst; i++) work();
       times.push((performance.now() - begun) / 1000 / burst);
     } while (performance.now() < end);
-    return middle(times);
+    return median(times);
   };
   return { name, measure };
 }
-
-const middle = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1];

@@ -113,11 +113,7 @@ const SORTING = 'sorting the batch';
 
 function sorting(size: Size): Contestant {
   const data = {
-    values: new Float32Array(0),
-    starts: new Uint32Array(size.B),
     lengths: new Int32Array(size.B).fill(size.T),
-    labels: new Int32Array(size.B),
-    labelStarts: new Uint32Array(size.B),
     counted: new Int32Array(size.B).fill(1),
   };
   const batch = new SortedBatch(size.B);

@@ -17,7 +17,10 @@ import type { Effort } from './effort.ts';
  */
 
 const CLASSES: Readonly<Record<string, readonly (keyof Kernels)[]>> = {
-  matmul: ['project', 'multiply', 'tanhStep', 'tanhStepBackward', 'tanhBackward', 'outerProduct', 'sumRows'],
+  matmul: [
+    ...['project', 'multiply', 'tanhForward', 'tanhStep'],
+    ...['tanhBackward', 'tanhStepBackward', 'outerProduct', 'sumRows'],
+  ] as const,
   loss: ['softmaxRow'],
   gather: ['gatherRows', 'zeroRows', 'copyRow', 'scatterRows'],
   pack: ['packTransposed', 'packPlain', 'packBias'],
@@ -66,6 +69,9 @@ function classShares(replay: Replay, seconds: number, step: number): number[] {
   replay.timeByKernel(3);
   const times = replay.timeByKernel(Math.max(3, Math.round(seconds / step)));
   const all = [...times.values()].reduce((a, b) => a + b, 0);
+  const known = new Set(Object.values(CLASSES).flat());
+  const unknown = [...times.keys()].filter((kernel) => !known.has(kernel));
+  if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: in no class of kernels`);
   return Object.values(CLASSES).map(
     (kernels) => kernels.reduce((sum, kernel) => sum + (times.get(kernel) ?? 0), 0) / all,
   );

@@ -21,15 +21,8 @@ export function readHiddens(
   const states = Array.from({ length: time + 1 }, () =>
     newReals(g.dtype, g.cells.length * rows * g.hiddenSize),
   );
-  const data = {
-    values: newReals(g.dtype, 0),
-    starts: new Uint32Array(0),
-    lengths: kept.lengths,
-    labels: kept.lengths,
-    labelStarts: new Uint32Array(0),
-    counted: kept.lengths,
-  };
-  const batch = new SortedBatch(rows).fill(data, 0, null);
+  const { lengths } = kept;
+  const batch = new SortedBatch(rows).fill({ lengths, counted: new Int32Array(rows) }, 0, null);
   const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0 };
   const { reals } = thread.tools(ALONE);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {

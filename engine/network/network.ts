@@ -95,7 +95,7 @@ export class Network {
     await this.team?.ready();
   }
 
-  /** Numbers at an address of the memory. A view: valid until the memory grows, and after. */
+  /** Numbers at an address of the memory: a view of it. */
   reals(at: number, size: number): RealArray {
     return realArray(this.g.dtype, this.#memory.buffer, at, size);
   }

@@ -26,7 +26,7 @@ export class SortedBatch {
   }
 
   /** Takes the rows `first` … of the data set, or of `permutation` where there is one. */
-  fill(data: Sequences, first: number, permutation: Uint32Array | null): this {
+  fill(data: Pick<Sequences, 'lengths' | 'counted'>, first: number, permutation: Uint32Array | null): this {
     let longest = 0;
     this.counted = 0;
     for (let i = 0; i < this.rows; i++) {
