@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { type Normalization, type NormalizationSpec, normalizationSpec } from './data/normalization.ts';
 import { badArgument } from './errors.ts';
-import type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
-import type { KernelOptions } from './kernels/make-kernels.ts';
+import type { Dtype, KernelMaker, KernelOptions, Nonlinearity } from './kernels/kernels.ts';
 import type { NetworkShape, OutputMode } from './network/geometry.ts';
 import type { RecurrentInit } from './network/initialise.ts';
 import { checkDtype } from './tensor.ts';

@@ -13,19 +13,21 @@ async function snippetsOf(document: string): Promise<string> {
   return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code).join('\n');
 }
 
-/** Runs a module as a user's file would run: by Node, importing the built package by its name. */
-async function runModule(code: string): Promise<string> {
-  // Inside the project, where the package may refer to itself; each run in a folder of its own.
+/** A user's file, which imports the built package by its name, in a folder of its own, and what a command says of it. */
+async function withFile(name: string, code: string, command: readonly string[]): Promise<string> {
+  // Inside the project, where the package may refer to itself.
   await mkdir(join(root, '.cache'), { recursive: true });
   const folder = await mkdtemp(join(root, '.cache', 'snippet-'));
   try {
-    await writeFile(join(folder, 'example.mjs'), code);
-    const { stdout } = await run(process.execPath, ['example.mjs'], { cwd: folder, timeout: 60_000 });
+    await writeFile(join(folder, name), code);
+    const { stdout } = await run(process.execPath, [...command, name], { cwd: folder, timeout: 60_000 });
     return stdout;
   } finally {
     await rm(folder, { recursive: true });
   }
 }
+
+const runModule = (code: string): Promise<string> => withFile('example.mjs', code, []);
 
 describe('the documents', () => {
   it('README.md: the ten lines run, learn their task, and end by themselves', async () => {
@@ -39,5 +41,33 @@ describe('the documents', () => {
   it('docs/guide.md: every snippet runs, one after the other', async () => {
     const output = await runModule(await snippetsOf('docs/guide.md'));
     expect(output).toMatch(/^[abc] the guide$/m);
+  });
+});
+
+describe('the types', () => {
+  it('are whole for a strict user who has no browser’s types, and refuse what is refused', async () => {
+    const code = `
+      import { RNNPhonemeClassifier, type Evaluation, type GradientResult } from 'elman';
+      const model = await RNNPhonemeClassifier.create({ inputSize: 2, hiddenSize: 3, outputSize: 2 });
+      const data = { x: [[[1, 2]]], labels: [0] };
+      const evaluation: Evaluation = await model.evaluate(data);
+      const result: GradientResult = await model.gradients(data.x, data.labels);
+      await model.fit(data, { everySteps: 1, callbacks: { onSteps: async ({ loss }) => void loss } });
+      // @ts-expect-error: a step schedule has no default for its epochs
+      await model.fit(data, { schedule: 'step' });
+      export { evaluation, result };
+    `;
+    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
+    const plain = [
+      '--lib',
+      'es2023,esnext.disposable',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+      '--ignoreConfig',
+    ];
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    await withFile('example.mts', code, [tsc, ...strict, ...plain, '--module', 'nodenext']);
   });
 });

@@ -3,13 +3,9 @@ import type { Dtype } from './kernels/kernels.ts';
 import { readBias } from './linear.ts';
 import type { Parameter } from './network/geometry.ts';
 import type { Network } from './network/network.ts';
+import type { CellWeights } from './rnn-cell.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkKeys } from './validation.ts';
-
-/** Weights of one cell: [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]], the biases only where it has them. */
-export type CellWeights =
-  | readonly [TensorLike, TensorLike]
-  | readonly [TensorLike, TensorLike, TensorLike, TensorLike];
 
 /** A value that is to be given to a parameter; `label` is what the caller calls it. */
 interface Given {

@@ -19,6 +19,11 @@ import { Random } from './numeric/random.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
+/** Weights of one cell: [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]], the biases only where it has them. */
+export type CellWeights =
+  | readonly [TensorLike, TensorLike]
+  | readonly [TensorLike, TensorLike, TensorLike, TensorLike];
+
 /** Options of a cell that stands by itself. */
 export interface CellOptions extends LayerOptions {
   /** Default tanh. */

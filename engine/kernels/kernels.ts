@@ -27,6 +27,13 @@ export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) *
  */
 export type KernelMaker = 'wasm' | 'wasm-relaxed' | 'blas';
 
+/** Which kernels a model wants. */
+export interface KernelOptions {
+  readonly maker: KernelMaker;
+  /** The BLAS library's path; by default it is looked for under the usual names. */
+  readonly blasPath?: string;
+}
+
 /**
  * A matrix of activations in memory. Its columns come in panels of 32 bytes, zero past its width:
  * `address(row, panel) = at + panel · stride + row · pitch`.

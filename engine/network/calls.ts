@@ -5,6 +5,7 @@ import { noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
 import { laneCount } from '../parallel/lane-plan.ts';
 import type { Engagement } from '../parallel/team.ts';
+import type { Evaluation, GradientResult } from '../results.ts';
 import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
@@ -12,29 +13,6 @@ import { outputRowSize } from './lane.ts';
 import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
 import { runAndTakeOver } from './take-over.ts';
-
-/** What `gradients` returns. */
-export interface GradientResult {
-  /** Mean softmax cross-entropy over the batch's labels. */
-  readonly loss: number;
-  /** [B, O]; with logits at every step [B, T, O] */
-  readonly logits: Tensor;
-  /** [L · D, B, H], divided by the batch's labels */
-  readonly dh0: Tensor;
-  /** [B, T, I], not averaged; where it was asked for */
-  readonly dx?: Tensor;
-  /** The states each row ends with [L · D, B, H]; where they were asked for */
-  readonly hT?: Tensor;
-}
-
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy: number;
-  /** Labels of each class (first index) that were given each class (second index). */
-  readonly confusion: number[][];
-  /** Share of each class's labels that were given their class; NaN for a class without any. */
-  readonly recall: number[];
-}
 
 /** What a call of `gradients` is about, checked. */
 export interface GradientRequest {

@@ -4,9 +4,9 @@ import { laneCount } from '../parallel/lane-plan.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
 import { logitsShape, ROWS_PER_CALL } from './calls.ts';
-import { writeServeSpec } from './epoch-program.ts';
 import { outputRowSize } from './lane.ts';
 import type { Network } from './network.ts';
+import { writeServeSpec } from './serve-program.ts';
 
 /** A prediction that has been handed to the threads is looked for this often. */
 const LOOK_MS = 1;

@@ -1,6 +1,6 @@
 import { realArray } from '../data/sequences.ts';
-import { type Dtype, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
-import { type KernelOptions, makeKernels } from '../kernels/make-kernels.ts';
+import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
+import { makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
 import type { Place } from '../parallel/program.ts';

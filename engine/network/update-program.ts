@@ -58,7 +58,6 @@ export function* update(thread: ModelThread, job: Update, place: Place): Program
   };
   for (const run of runsOf(g, place)) updateRun(kernels, model, run, step);
   yield* takeOver(thread, stepCopies(model), place, () => {
-    control.reals[Real.gradientNorm] = norm;
     writeCounts(control.reals, 1, counts);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The words the threads of a model talk through. They lie at the start of the model's memory; each is written by
- * whom its comment says, and nobody else.
+ * The words the threads of a model talk through. They lie at the start of the model's memory. While a call runs, each is
+ * written by whom its comment says, and nobody else; between two calls the main thread sets what the next one begins with.
  */
 
 /** 32-bit words. */
@@ -14,11 +14,11 @@ export const Word = {
   round: 1,
   /** Not 0: leave every barrier with an error. Written by the main thread or by a thread that failed. */
   abort: 2,
-  /** The next lane to be claimed. Reset by the main thread before a call, and by the last thread at a barrier. */
+  /** The next lane to be claimed. Raised by whoever claims one, reset by the last thread at a barrier. */
   nextLane: 3,
   /** Not 0: end `fit` after this step. Written by the main thread. */
   stopRequest: 4,
-  /** 1: a prediction waits to be served between two steps; 2: it has been. Written 1 by the main thread, 2 by a thread. */
+  /** 1: a prediction waits to be served between two steps; 2: it has been. Written 1 and 0 by the main thread, 2 by a thread. */
   serve: 5,
   /** What the threads do after a step (see Command). Written by the last thread at the step's last barrier. */
   command: 6,
@@ -34,7 +34,7 @@ export const Word = {
   skipped: 11,
   /** Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames. Written by the main thread. */
   serveSpec: 12,
-  /** 1: the weights are packed. Reset by the main thread before a call, unless it has packed them itself; written by the last thread at a barrier. */
+  /** 1: the weights are packed: by the main thread before the call, or by the call. Written by the last thread at a barrier. */
   packed: 17,
   /** 1: the second copies a call makes are whole. Reset by the main thread before it, written by the last thread at a barrier. */
   whole: 18,
@@ -42,7 +42,7 @@ export const Word = {
 
 /** 64-bit floats, behind the words. */
 export const Real = {
-  /** Σ of the losses of the rows seen in this epoch. */
+  /** Σ of the losses of the rows seen in this epoch, or in a call; of a step that is not finite and ends training, its loss. */
   lossSum: 0,
   /** Global norm of the gradient of the last step, before clipping. */
   gradientNorm: 1,

@@ -282,7 +282,7 @@ function storeEdge(c: usize, cRow: usize, edge: usize, rows: i32, columns: i32, 
 }
 
 /**
- * The same for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
+ * outerTile for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
  * been in nobody's cache since the step before.
  */
 function outerPanels(
