@@ -19,7 +19,7 @@ import {
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
 import { median, pairedRatios } from './statistics.ts';
 import { createModel, engage, networkBehind, stepInside, withModels } from './steps.ts';
-import { axisTitle, colours, renderSvg } from './svg.ts';
+import { axisTitle, colours, muted, renderSvg } from './svg.ts';
 import { digits, duration, markdownTable, percent } from './table.ts';
 
 /**
@@ -196,7 +196,7 @@ async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Pro
   };
 }
 
-/** Lines for predictions, dots for measurements, on axes where twice as fast on twice the threads is a diagonal. */
+/** Dashed lines for predictions, dots for measurements, on axes where twice as fast on twice the threads is a diagonal. */
 function picture(curves: readonly Curve[]): string {
   const axis = { type: 'log', logBase: 2, min: 1, max: 64 };
   const ideal = {
@@ -211,13 +211,18 @@ function picture(curves: readonly Curve[]): string {
   };
   const lines = curves.map(({ name, predicted }, i) => ({
     ...{ type: 'line', name, data: predicted, color: colours[i], symbol: 'emptyCircle', symbolSize: 5 },
+    lineStyle: { type: 'dashed' },
   }));
   const dots = curves.map(({ name, measured }, i) => ({
     ...{ type: 'scatter', name: `${name}, measured`, data: measured, color: colours[i], symbolSize: 11 },
   }));
   return renderSvg(760, 480, {
-    legend: { top: 0, data: [ideal, ...lines].map(({ name }) => name) },
-    grid: { left: 60, right: 30, top: 60, bottom: 55 },
+    title: {
+      ...{ text: 'Dashed: predicted. Dots: measured. B, T, I, H, L =', left: 8, top: 8 },
+      textStyle: { fontSize: 13, fontWeight: 'normal', color: muted },
+    },
+    legend: { left: 0, top: 30, data: [...lines, ideal].map(({ name }) => name) },
+    grid: { left: 60, right: 30, top: 75, bottom: 55 },
     xAxis: { ...axis, ...axisTitle('threads, a core each', 32) },
     yAxis: { ...axis, ...axisTitle('times as fast as one thread', 36) },
     series: [ideal, ...lines, ...dots],

@@ -147,6 +147,9 @@ function learningCurve(history: EpochRecord[]): string {
   });
 }
 
+/** The cells of a heat map lie at 2, and would paint over the axes. */
+const ABOVE_CELLS = 3;
+
 function confusionMatrix(classes: string[], confusion: number[][]): string {
   const size = Math.max(520, 21 * classes.length + 170);
   const labels = { interval: 0, color: ink, fontSize: 13 };
@@ -162,6 +165,7 @@ function confusionMatrix(classes: string[], confusion: number[][]): string {
       type: 'category',
       data: classes,
       ...axisTitle('heard as', 40),
+      z: ABOVE_CELLS,
       axisLabel: labels,
       splitLine: { show: true, lineStyle: { color: '#f1f5f9' } },
     },
@@ -170,6 +174,7 @@ function confusionMatrix(classes: string[], confusion: number[][]): string {
       data: classes,
       inverse: true,
       ...axisTitle('said', 55),
+      z: ABOVE_CELLS,
       axisLabel: labels,
       splitLine: { show: true, lineStyle: { color: '#f1f5f9' } },
     },
@@ -186,7 +191,7 @@ function confusionMatrix(classes: string[], confusion: number[][]): string {
         { min: 20, lt: 40, label: '20–40 %', color: '#f08a3c' },
         { min: 10, lt: 20, label: '10–20 %', color: '#f6b26b' },
         { min: 3, lt: 10, label: '3–10 %', color: '#fbd9ae' },
-        { gt: 0, lt: 3, label: '< 3 %', color: '#f4f1ea' },
+        { gt: 0, lt: 3, label: '< 3 %', color: '#e9e0cb' },
       ],
     },
     series: [{ type: 'heatmap', data: cells }],
