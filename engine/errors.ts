@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'BUSY'
   | 'CLOSED'
   | 'MEMORY_TOO_LARGE'
+  | 'NOT_BUILT'
   | 'NOT_EXPORTABLE'
   | 'NO_FORWARD'
   | 'RELAXED_SIMD_MISSING'
@@ -64,6 +65,12 @@ export const relaxedSimdMissing = (): ElmanError =>
 
 export const noForward = (method: string): ElmanError =>
   new ElmanError('NO_FORWARD', `${method}: there has been no forward before it`);
+
+export const notBuilt = (path: string): ElmanError =>
+  new ElmanError(
+    'NOT_BUILT',
+    `${path} does not exist: a bundler must leave elman out of its bundle (as external), a clone needs npm run build`,
+  );
 
 export const notExportable = (reason: string): ElmanError =>
   new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
 import { workerFailed, workerLost } from '../errors.ts';
@@ -153,9 +151,8 @@ export class WorkerTeam<Job> {
   }
 
   #start(): Piscina<Task<Job>, Reply> {
-    const filename = fileURLToPath(workerFile);
-    // Without this, piscina would leave every task but the first pending for ever.
-    if (!existsSync(filename)) throw workerFailed(`${filename} does not exist; run npm run build`);
+    // Throws where there is none: piscina would leave every task but the first pending for ever.
+    const filename = workerFile();
     const pool = new Piscina<Task<Job>, Reply>({
       filename,
       minThreads: this.size,

@@ -18,7 +18,8 @@ const residents = new WeakMap<Network, OptimizerSlot>();
 export class OptimizerSlot {
   readonly spec: OptimizerSpec;
   readonly #network: Network;
-  #aside: OptimizerState;
+  /** Null while it is in the model's memory. */
+  #aside: OptimizerState | null;
 
   constructor(network: Network, spec: OptimizerSpec) {
     this.#network = network;
@@ -37,10 +38,12 @@ export class OptimizerSlot {
     if (resident === this) return;
     resident?.moveOut();
     const { model, control } = this.#network;
-    this.#network.block(model.first[0]).set(this.#aside.first);
-    this.#network.block(model.second[0]).set(this.#aside.second);
-    writeCounts(control.reals, 0, this.#aside.counts);
+    const { first, second, counts } = this.state();
+    this.#network.block(model.first[0]).set(first);
+    this.#network.block(model.second[0]).set(second);
+    writeCounts(control.reals, 0, counts);
     residents.set(this.#network, this);
+    this.#aside = null;
   }
 
   moveOut(): void {
@@ -56,7 +59,7 @@ export class OptimizerSlot {
 
   /** A copy of moments and counts. */
   state(): OptimizerState {
-    if (residents.get(this.#network) !== this) return this.#aside;
+    if (this.#aside) return this.#aside;
     const { model, control, g } = this.#network;
     return {
       first: this.#network.copy(model.first[0], g.blockSize),
