@@ -76,9 +76,10 @@ const REDUCTIONS = 50;
 const reduction: SuiteKind = {
   name: 'reduction',
   piece: 'adding up the gradients of all lanes, and their norm',
-  prepare: async (size, threads) => {
+  // The kernel is WebAssembly's with every maker, but the number of lanes is not.
+  prepare: async (size, threads, kernels) => {
     const parties = Math.max(1, threads);
-    const model = await createModel(size, parties);
+    const model = await createModel(size, parties, kernels);
     const { parameterCount } = networkBehind(model).g;
     const { trace, memory } = await recordStep(model, seededData(size), parties);
     await model.close();

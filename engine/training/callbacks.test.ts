@@ -97,7 +97,7 @@ describe('a callback', () => {
       const callbacks = {
         onEpochEnd: () => void epochs++,
         onSteps: async () => {
-          await vi.waitUntil(() => epochs === 2, { interval: 1 });
+          await vi.waitUntil(() => epochs === 2, { interval: 1, timeout: 30_000 });
           seen++;
         },
       };
