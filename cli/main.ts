@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   }
   // Before minutes of work that would have nowhere to go.
   await makeFolder('out', options.out);
-  if (options.export !== undefined) await makeFolder('export', dirname(options.export));
+  if (options.export !== undefined) await makeFolder('export', options.export && dirname(options.export));
   const started = performance.now();
   const line = new ProgressLine();
   const corpus = await loadCorpus({

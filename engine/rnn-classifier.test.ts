@@ -442,6 +442,7 @@ describe('fit', () => {
         const { signal } = controller;
         const calls = [model.fit(data, { signal }), model.evaluate(data, { signal })];
         controller.abort(new Error('not needed'));
+        calls.push(model.evaluate(data, { signal }));
         for (const call of calls) await expect(call).rejects.toThrow('not needed');
         expect(ended).toBe(false);
         await long;

@@ -499,7 +499,7 @@ export class RNNPhonemeClassifier {
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const probabilities =
       this.#training > 0
-        ? await server.ask(input, signal)
+        ? await orAborted(server.ask(input, signal), signal)
         : await this.#call(() => server.compute(input, calls.scratchStart, signal), signal);
     return new Tensor(probabilities, logitsShape(network, input));
   }
@@ -565,10 +565,9 @@ export class RNNPhonemeClassifier {
   async #call<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#turn;
     const result = this.#inTurn(before, work);
-    if (signal) {
-      result.catch(() => {});
-      await unlessAborted(before, signal);
-    }
+    // Nobody hears of it where the waiting has been aborted.
+    result.catch(() => {});
+    await orAborted(before, signal);
     return result;
   }
 
@@ -601,15 +600,14 @@ export class RNNPhonemeClassifier {
   }
 }
 
-/** Waits for a promise that never rejects. Rejects with the signal's reason. */
-function unlessAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+/** A promise, or the reason of a signal that comes before it. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
     signal.addEventListener('abort', abort);
-    void promise.then(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    });
+    if (signal.aborted) abort();
+    void promise.finally(() => signal.removeEventListener('abort', abort)).then(resolve, reject);
   });
 }
 

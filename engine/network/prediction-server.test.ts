@@ -68,6 +68,21 @@ describe('a prediction while training runs', () => {
     });
   });
 
+  it('and the next and the next, from several sides at once, does not keep training from its end', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      let ended = false;
+      const client = async (): Promise<void> => {
+        while (!ended) await model.predict(data.x);
+      };
+      const clients = [client(), client(), client()];
+      const two = [0, 1].map(() => model.fit(data, { epochs: 5, batchSize: 4 }));
+      clients.push(client(), client());
+      await Promise.all(two);
+      ended = true;
+      await Promise.all(clients);
+    });
+  });
+
   it('ends with its signal’s reason', async () => {
     await withModel({ threads: 2 }, async (model) => {
       const fit = model.fit(data, { epochs: 100, batchSize: 4 });

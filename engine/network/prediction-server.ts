@@ -111,9 +111,9 @@ export class PredictionServer {
     Atomics.store(this.#network.control.words, Word.serve, 0);
   }
 
-  /** When no epoch runs: answers everything that waits. */
+  /** When no epoch runs: answers everything that waits now; who keeps asking does not keep training from going on. */
   async between(start: number): Promise<void> {
-    for (let request = this.#waiting.shift(); request; request = this.#waiting.shift()) {
+    for (const request of this.#waiting.splice(0)) {
       await this.#finish(request, start).then(request.resolve, request.reject);
     }
   }
@@ -132,10 +132,9 @@ export class PredictionServer {
         this.#wake = resolve;
       });
       await this.between(start);
-      await Promise.race([done.catch(() => {}), asked]);
+      if (this.#waiting.length === 0) await Promise.race([done.catch(() => {}), asked]);
     }
     this.#wake = () => {};
-    await this.between(start);
     return work;
   }
 

@@ -1,5 +1,11 @@
-import { describe, expect, it, vi } from 'vitest';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
 import { labelled, withModel } from '../test-models.ts';
+import type { StepsLog } from './fit-options.ts';
 
 const data = labelled(50, 6);
 
@@ -90,20 +96,50 @@ describe('a callback', () => {
     });
   });
 
-  it('that takes its time is waited for before training has ended, and not before the next epoch', async () => {
+  it('that takes its time is not waited for, and may use the model', async () => {
     await withModel({ threads: 2 }, async (model) => {
-      let epochs = 0;
-      let seen = 0;
+      const answers: Promise<unknown>[] = [];
       const callbacks = {
-        onEpochEnd: () => void epochs++,
-        onSteps: async () => {
-          await vi.waitUntil(() => epochs === 2, { interval: 1, timeout: 30_000 });
-          seen++;
+        onSteps: () => {
+          const answer = model.evaluate(data).then(() => model.predict(data.x));
+          answers.push(answer);
+          return answer;
         },
       };
       await model.fit(data, { epochs: 2, everySteps: 5, batchSize: 10, callbacks });
-      expect(seen).toBe(2);
+      expect(await Promise.all(answers)).toHaveLength(2);
     });
+  });
+
+  it('that fails when fit has resolved is an unhandled rejection, and does not disturb the next training', async () => {
+    const script = `
+      import { RNNPhonemeClassifier } from ${JSON.stringify(new URL('../../dist/engine/index.js', import.meta.url))};
+      const model = await RNNPhonemeClassifier.create({ inputSize: 1, hiddenSize: 2, outputSize: 2, threads: 1 });
+      const onSteps = () => new Promise((_, reject) => setTimeout(reject, 200, new Error('too late')));
+      const data = { x: [[[1]]], labels: [0] };
+      await model.fit(data, { everySteps: 1, callbacks: { onSteps } });
+      console.log('resolved');
+    `;
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+    await expect(run).rejects.toMatchObject({
+      stdout: 'resolved\n',
+      stderr: expect.stringContaining('too late'),
+    });
+  });
+
+  it('of steps is told of all of them, wherever the checkpoints lie', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'elman-callbacks-'));
+    try {
+      await withModel({ threads: 2 }, async (model) => {
+        const told: number[] = [];
+        const callbacks = { onSteps: ({ step }: StepsLog) => told.push(step) };
+        const checkpoint = { dir, everySteps: 7 };
+        await model.fit(data, { epochs: 2, batchSize: 2, everySteps: 10, callbacks, checkpoint });
+        expect(told).toEqual([10, 20, 10, 20]);
+      });
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 
   it('may ask for one prediction after the other, and be refused a training', async () => {

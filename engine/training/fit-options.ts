@@ -54,11 +54,11 @@ export interface StepsLog {
 
 export interface Callbacks {
   /**
-   * Where it throws, or what it promises fails, training ends after the current step, and fit rejects with that. The
-   * threads do not wait for a promise; fit does before it resolves.
+   * Where it throws, or what it promises fails, training ends after the current step, and fit rejects with that. Nobody
+   * waits for a promise: one that fails when fit has resolved is an unhandled rejection.
    */
   onProgress?(progress: Progress): unknown;
-  /** Told of every `everySteps` steps of an epoch, soon after they have been done. Waits and throws as above. */
+  /** Told of every `everySteps` steps of an epoch, soon after they have been done. Throws as above. */
   onSteps?(log: StepsLog): unknown;
   /**
    * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;

@@ -59,8 +59,8 @@ export async function train(
       plan.signal?.throwIfAborted();
       await training.runEpoch();
     }
-    await training.reporter.settle();
     plan.signal?.throwIfAborted();
+    training.reporter.finish();
     training.restoreBest();
   } finally {
     clearInterval(timer);
@@ -210,6 +210,7 @@ class Training {
     const network = this.#network;
     const { words } = network.control;
     const { epoch, step, sums, plateau } = this.#state;
+    this.reporter.throwFault();
     writeSums(network, sums);
     Atomics.store(words, Word.step, step);
     Atomics.store(words, Word.command, Command.next);

@@ -57,7 +57,7 @@ export class OptimizerSlot {
     this.#aside = state;
   }
 
-  /** A copy of moments and counts. */
+  /** Moments and counts: a copy of those in the model's memory, or what is put aside. */
   state(): OptimizerState {
     if (this.#aside) return this.#aside;
     const { model, control, g } = this.#network;

@@ -21,9 +21,12 @@ export class Reporter {
   #running: { readonly from: TrainingState; readonly since: number } | null = null;
   /** Steps of this epoch that onSteps has been told of. */
   #toldSteps = 0;
-  /** What callbacks have promised. */
-  readonly #promises = new Set<Promise<void>>();
+  /** Steps of this epoch that have been done when the threads last came back. */
+  #doneSteps = 0;
+  /** Promises of callbacks that have not settled yet. */
+  #pending = 0;
   #fault: { readonly error: unknown } | null = null;
+  #isOver = false;
 
   constructor(network: Network, plan: FitPlan, epoch: EpochSteps) {
     this.#network = network;
@@ -33,10 +36,10 @@ export class Reporter {
 
   /** The threads begin. */
   begin(from: TrainingState): void {
-    // Of steps that an interrupted run has done there is no log.
     const every = this.#plan.everySteps ?? 1;
-    const { step } = from;
-    this.#toldSteps = Math.max(Math.ceil(step / every) * every, step === 0 ? 0 : this.#toldSteps);
+    if (from.step === 0) this.#toldSteps = 0;
+    // Of steps that an interrupted run has done there is no log.
+    else if (from.step !== this.#doneSteps) this.#toldSteps = Math.ceil(from.step / every) * every;
     this.#running = { from, since: performance.now() };
   }
 
@@ -54,14 +57,15 @@ export class Reporter {
   async end(): Promise<void> {
     if (this.#running) this.#tellSteps(this.#running.from.epoch);
     this.#running = null;
-    // One that fails at once has failed after a turn; the next epoch does not wait for a slow one.
-    if (this.#promises.size > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#doneSteps = Atomics.load(this.#network.control.words, Word.step);
+    // One that fails at once has failed after a turn; nobody waits for a slow one.
+    if (this.#pending > 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
-  /** Waits for all that callbacks have promised. Rejects with what one has thrown. */
-  async settle(): Promise<void> {
-    await Promise.all(this.#promises);
+  /** Training has succeeded: a promise that fails from now on is everybody's. */
+  finish(): void {
     this.throwFault();
+    this.#isOver = true;
   }
 
   /** Throws what a callback has thrown by now. */
@@ -73,13 +77,17 @@ export class Reporter {
   #tell(callback: () => unknown): void {
     const failed = (error: unknown): void => {
       this.#fault ??= { error };
-      Atomics.store(this.#network.control.words, Word.stopRequest, 1);
+      if (this.#running) Atomics.store(this.#network.control.words, Word.stopRequest, 1);
+      // As an unhandled rejection: fit has resolved, and has nobody else to tell.
+      if (this.#isOver) throw error;
     };
     try {
-      const promise = Promise.resolve(callback()).then(() => {}, failed);
-      this.#promises.add(promise);
-      void promise.then(() => this.#promises.delete(promise));
+      this.#pending++;
+      void Promise.resolve(callback())
+        .finally(() => this.#pending--)
+        .catch(failed);
     } catch (error) {
+      this.#pending--;
       failed(error);
     }
   }
