@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { CallQueue, orAborted } from './call-queue.ts';
 import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
@@ -111,10 +112,9 @@ export class RNNPhonemeClassifier {
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
-  #inFlight = 0;
   #training = 0;
   #gradientCalls = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #queue = new CallQueue();
 
   private constructor(plan: ClassifierPlan, network: Network) {
     if (!(network instanceof Network)) throw badArgument('new', 'a call of create or load', plain('new'));
@@ -240,7 +240,7 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['finalStates']);
     const finalStates = checkFlag('finalStates', options.finalStates ?? false);
     const { input, states } = this.#readCall(x, h0);
-    const result = await this.#call(() => calls.forward(input, states, finalStates));
+    const result = await this.#queue.run(() => calls.forward(input, states, finalStates));
     return finalStates ? result : result.logits;
   }
 
@@ -265,7 +265,7 @@ export class RNNPhonemeClassifier {
     const { calls } = this.#joinQueue('backward');
     checkKeys('options', options, ['inputGradient']);
     const inputGradient = checkFlag('inputGradient', options.inputGradient ?? false);
-    return this.#call(() => calls.backward(delta, inputGradient));
+    return this.#queue.run(() => calls.backward(delta, inputGradient));
   }
 
   /**
@@ -291,7 +291,7 @@ export class RNNPhonemeClassifier {
       finalStates: checkFlag('finalStates', options.finalStates ?? false),
       dropoutKey: this.#dropoutKey(options.dropoutStep),
     };
-    return this.#call(() => calls.gradients(request));
+    return this.#queue.run(() => calls.gradients(request));
   }
 
   /** Of the masks of a call of `gradients`; each call has others, unless told which. */
@@ -375,7 +375,7 @@ export class RNNPhonemeClassifier {
     const slot = new OptimizerSlot(network, optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
       this.#joinQueue('step');
-      return this.#call(async () => {
+      return this.#queue.run(async () => {
         slot.moveIn();
         const rate = learningRate ?? slot.spec.learningRate;
         const job = { kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm } as const;
@@ -421,7 +421,7 @@ export class RNNPhonemeClassifier {
         await server.between(start);
       }
     };
-    return this.#call(work, plan.signal);
+    return this.#queue.run(work, plan.signal);
   }
 
   /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
@@ -480,7 +480,7 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#call(() => calls.evaluate(sequences, signal), signal);
+    return this.#queue.run(() => calls.evaluate(sequences, signal), signal);
   }
 
   /**
@@ -500,7 +500,7 @@ export class RNNPhonemeClassifier {
     const probabilities =
       this.#training > 0
         ? await orAborted(server.ask(input, signal), signal)
-        : await this.#call(() => server.compute(input, calls.scratchStart, signal), signal);
+        : await this.#queue.run(() => server.compute(input, calls.scratchStart, signal), signal);
     return new Tensor(probabilities, logitsShape(network, input));
   }
 
@@ -525,7 +525,7 @@ export class RNNPhonemeClassifier {
   async #close(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
-    await this.#turn;
+    await this.#queue.ended;
     networks.delete(this);
     await parts?.network.close();
   }
@@ -542,7 +542,7 @@ export class RNNPhonemeClassifier {
   /** While fit waits for its callback no thread runs: what the callback reads and writes is as between two calls. */
   #idle(method: string): Parts {
     const parts = this.#open(method);
-    if (this.#inFlight > 0 && !this.#isInCallback) throw busy(method);
+    if (this.#queue.isBusy && !this.#isInCallback) throw busy(method);
     return parts;
   }
 
@@ -558,34 +558,6 @@ export class RNNPhonemeClassifier {
     return callback?.model === this && !callback.hasEnded;
   }
 
-  /**
-   * Runs when all calls made before have ended. A signal ends the waiting at once; the work then begins in its turn all
-   * the same, sees the signal, and leaves everything in order.
-   */
-  async #call<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const before = this.#turn;
-    const result = this.#inTurn(before, work);
-    // Nobody hears of it where the waiting has been aborted.
-    result.catch(() => {});
-    await orAborted(before, signal);
-    return result;
-  }
-
-  async #inTurn<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {
-    this.#inFlight++;
-    let end = (): void => {};
-    this.#turn = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    try {
-      await before;
-      return await work();
-    } finally {
-      this.#inFlight--;
-      end();
-    }
-  }
-
   #readCall(x: SequencesLike, h0: TensorLike | undefined) {
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const shape = [this.numLayers * (this.bidirectional ? 2 : 1), input.rows, this.hiddenSize];
@@ -598,17 +570,6 @@ export class RNNPhonemeClassifier {
     const labels = readLabels(`${name}.labels`, data.labels, input, this.#labelRule(ignoreIndex));
     return shareSequences(input, labels, this.inputSize, this.dtype);
   }
-}
-
-/** A promise, or the reason of a signal that comes before it. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-    void promise.finally(() => signal.removeEventListener('abort', abort)).then(resolve, reject);
-  });
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
