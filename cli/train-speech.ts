@@ -46,7 +46,7 @@ export async function trainSpeech(
   const { threads, epochs, seed, outDir } = options;
   const classes = corpus.classes.length;
   const shape = { inputSize: corpus.featureSize, outputSize: classes, ...network };
-  const model = await RNNPhonemeClassifier.create({ ...shape, classes: corpus.classes, threads, seed });
+  const model = await RNNPhonemeClassifier.create({ ...shape, threads, seed });
   try {
     const history = await model.fit(labelled(corpus.train, corpus.featureSize), {
       ...training,

@@ -4,7 +4,7 @@ import { readBias } from './linear.ts';
 import type { Parameter } from './network/geometry.ts';
 import type { Network } from './network/network.ts';
 import type { CellWeights } from './rnn-cell.ts';
-import { readTensor, Tensor, type TensorLike } from './tensor.ts';
+import { type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkKeys } from './validation.ts';
 
 /** A value that is to be given to a parameter; `label` is what the caller calls it. */
@@ -65,10 +65,13 @@ function cellParameters({ g }: Network, cell: number, given: CellWeights | undef
   });
 }
 
+/** −1 where all are finite. */
+const notFiniteAt = (data: RealArray): number => data.findIndex((number) => !Number.isFinite(number));
+
 /** Throws NOT_FINITE where a file of these could not be loaded again. */
 export function checkFinite(method: string, parameters: Readonly<Record<string, Tensor>>): void {
   for (const [name, { data }] of Object.entries(parameters)) {
-    const bad = data.findIndex((number) => !Number.isFinite(number));
+    const bad = notFiniteAt(data);
     if (bad >= 0) throw parameterNotFinite(method, name, bad, data[bad]);
   }
 }
@@ -85,7 +88,7 @@ function readParameter({ parameter: { shape }, label, value }: Given, dtype: Dty
     throw badArgument(label, `[${shape.join(', ')}]`, value ?? plain('nothing'));
   const read =
     shape.length === 1 ? readBias(label, value, shape[0], dtype) : readTensor(label, value, shape, dtype);
-  const bad = read.data.findIndex((number) => !Number.isFinite(number));
+  const bad = notFiniteAt(read.data);
   if (bad >= 0) throw badArgument(label, 'finite numbers', plain(`${read.data[bad]} at ${bad}`));
   return read;
 }

@@ -24,13 +24,21 @@ describe('a prediction while training runs', () => {
   });
 
   it('sees the steps that have been done', async () => {
-    await withModel({ threads: 2 }, async (model) => {
-      const before = await model.predict(data.x);
-      const fit = model.fit(data, { epochs: 200, batchSize: 4 });
-      await model.predict(data.x);
-      expect(await model.predict(data.x)).not.toEqual(before);
-      await fit;
-    });
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        const before = await model.predict(data.x);
+        const fit = model.fit(data, { epochs: 200, batchSize: 4 });
+        const first = await model.predict(data.x);
+        const second = await model.predict(data.x);
+        expect(second).not.toEqual(before);
+        expect(second).not.toEqual(first);
+        for (let row = 0; row < 50; row++) {
+          const sum = Array.from(first.data.subarray(row * 4, row * 4 + 4)).reduce((a, b) => a + b);
+          expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
+        }
+        await fit;
+      });
+    }
   });
 
   it('is not overwritten by the evaluation at the epoch’s end', async () => {

@@ -40,7 +40,7 @@ export class PredictionServer {
     this.#network = network;
   }
 
-  /** Probabilities of some rows [rows, O], as soon as training lets them in. Rejects with the signal's reason. */
+  /** Probabilities of some rows [rows, O], as soon as training lets them in. A signal ends it before its next part, with the signal's reason. */
   ask(input: SequenceInput, signal: AbortSignal | undefined): Promise<RealArray> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...this.#begin(input, signal), resolve, reject });
@@ -104,8 +104,7 @@ export class PredictionServer {
     if (!this.#served) return;
     const { request, part, plan } = this.#served;
     this.#keep(request, part, plan);
-    if (request.signal?.aborted) request.reject(request.signal.reason);
-    else if (request.done === request.input.rows) request.resolve(request.probabilities);
+    if (request.done === request.input.rows) request.resolve(request.probabilities);
     else this.#waiting.push(request);
     this.#served = null;
     Atomics.store(this.#network.control.words, Word.serve, 0);
