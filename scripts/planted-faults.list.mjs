@@ -56,9 +56,10 @@ export const faults = [
   fault(
     'the inner sum leaves the last panel out',
     matmul,
-    'const end = a + PANEL;\n    do {',
-    'const end = a + PANEL;\n    if (p > 0 && p == kPanels - 1) break;\n    do {',
+    'if (b == bLast) break;',
+    'if (b == bLast - <usize>(kPanels > 1) * LANES * PANEL) break;',
   ),
+  fault('rows beyond the first sixteen are not multiplied', matmul, 'first += ROWS * PANEL', 'first += end'),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
   fault('a coefficient of tanh ends too soon', assembly('tanh'), '0.1333333333278375', '0.1333333'),
   fault('tanh′ is taken from z', matmul, 'v128.mul<real>(h, h)', 'v128.mul<real>(d, h)'),
@@ -71,8 +72,8 @@ export const faults = [
   fault(
     'rows past the first sixteen of a tile are left out of dzᵀ x',
     matmul,
-    'while (a != end) {',
-    'if (a != end) {',
+    'const last = a + <usize>depth * PANEL;',
+    'const last = a + <usize>min(depth, 16) * PANEL;',
   ),
   fault('rows beyond 512 overwrite those before', matmul, '    add = true;\n', ''),
   fault(
