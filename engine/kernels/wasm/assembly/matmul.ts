@@ -125,7 +125,8 @@ function reluBackwardTile(d: usize, h: usize): void {
 
 /**
  * The left operand and the result of `matmul` are panels; B is packed (see pack.ts). A few rows of the left operand meet
- * all of B before the next ones do: of what is larger than a cache, the rows are read once.
+ * all of B before the next ones do: of what is larger than a cache, the rows are read once. Inlined into each kernel that
+ * is a matmul, so that what is the same for all of a kernel's tiles is a constant.
  */
 @inline
 function matmul(
