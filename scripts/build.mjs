@@ -1,10 +1,11 @@
 // Compiles the AssemblyScript kernels (once for each data type) and the TypeScript sources into dist/.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { unroll } from './unroll.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(root);
@@ -17,7 +18,12 @@ const modules = ['f32', 'f64'].flatMap((real) => [
 ]);
 
 for (const { name, real, features } of modules) {
-  const { error, stderr } = await asc.main([
+  /** The compiler asks for files that may not exist. */
+  const readFile = (path, folder) => {
+    const file = resolve(folder, path);
+    return existsSync(file) ? unroll(readFileSync(file, 'utf8'), { LANES: real === 'f32' ? 8 : 4 }) : null;
+  };
+  const options = [
     'engine/kernels/wasm/assembly/index.ts',
     ...['--outFile', `dist/kernels/${name}.wasm`],
     ...['--use', `real=${real}`],
@@ -25,7 +31,8 @@ for (const { name, real, features } of modules) {
     ...['--enable', features, '--importMemory', '--sharedMemory', '--maximumMemory', '65536'],
     // Nothing of the module's own lies in the memory: the first page is left alone by the layout anyway.
     ...['--initialMemory', '1'],
-  ]);
+  ];
+  const { error, stderr } = await asc.main(options, { readFile });
   if (error) {
     console.error(stderr.toString());
     process.exit(1);

@@ -56,8 +56,14 @@ export const faults = [
   fault(
     'the inner sum leaves the last panel out',
     matmul,
-    'if (b == bLast) break;',
-    'if (b == bLast - <usize>(kPanels > 1) * LANES * PANEL) break;',
+    'last = b + <usize>kPanels * LANES * PANEL',
+    'last = b + <usize>max(kPanels - 1, 1) * LANES * PANEL',
+  ),
+  fault(
+    'a round of a loop that is written out is lost',
+    'scripts/unroll.mjs',
+    'constants[count] ?? Number(count)',
+    '(constants[count] ?? Number(count)) - 1',
   ),
   fault('rows beyond the first sixteen are not multiplied', matmul, 'first += ROWS * PANEL', 'first += end'),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),

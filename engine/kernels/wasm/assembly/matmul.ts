@@ -15,14 +15,16 @@ const DEPTH: i32 = 512;
 /** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
 const PANELS: i32 = 16;
 
-// The loops of `tile` and `outerTile`, in which nearly all of the time passes, are written for the order in which V8 lays
-// out their instructions: each row's load right before the arithmetic that needs it. With all loads first a Zen 3 takes a
-// sixth longer. V8 places instructions from the last to the first, a load once all that needs it and the load after it have
-// been placed; `node --print-wasm-code --no-liftoff` shows the outcome.
-//  - Each is the only loop of a function, which is called: a loop within another is unrolled, all loads of a copy first.
-//  - `if` around a loop that always runs keeps what is stored after it from holding back the loads.
-//  - Rows go up or down, so that the last one loaded is the first to be placed: in `outerTile`, where branches follow, row 0.
+// Nearly all of the time passes in the loops of `tile` and `outerTile`. A core that starts six instructions a cycle is kept
+// from their multiplications and additions by everything else, so the build writes several rounds out (scripts/unroll.mjs):
+// V8 asks at the head of a loop whether it has been interrupted, once for all of them.
+//  - A round ends in a branch, taken only after the last of a panel (of four): V8 orders what lies between two branches, from
+//    the last instruction to the first, a load once all that needs it and the load after it have been placed. Without branches
+//    all loads of all rounds would come first.
+//  - Rows are loaded right before the arithmetic that needs them, or two by two: what the last load is for is written last.
+//    With all loads of a round first a Zen 3 takes a quarter longer.
 //  - Pointers move before they are used: a sum is an address as it is, what a round begins with has to be widened first.
+// `node --print-wasm-code --no-liftoff` shows the outcome.
 
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
@@ -31,6 +33,7 @@ const PANELS: i32 = 16;
  *   start: what row r begins with lies at start + r · startStep (a bias row: step 0; c itself: step 32)
  *   c: the tile [4, LANES]
  */
+@inline
 function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start: usize, startStep: usize): void {
   let c00 = v128.load(start), c01 = v128.load(start, 16);
   start += startStep;
@@ -39,32 +42,31 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
   let c20 = v128.load(start), c21 = v128.load(start, 16);
   start += startStep;
   let c30 = v128.load(start), c31 = v128.load(start, 16);
-  const jump = aStride - PANEL;
   if (kPanels) {
     a -= sizeof<real>();
     b -= PANEL;
-    const bLast = b + <usize>kPanels * LANES * PANEL;
-    let aLast = a + PANEL;
+    const last = b + <usize>kPanels * LANES * PANEL;
     while (true) {
-      a += sizeof<real>();
-      b += PANEL;
-      const b0 = v128.load(b), b1 = v128.load(b, 16);
-      const a0 = v128.load_splat<real>(a);
-      c00 = multiplyAdd(a0, b0, c00);
-      c01 = multiplyAdd(a0, b1, c01);
-      const a1 = v128.load_splat<real>(a, 32);
-      c10 = multiplyAdd(a1, b0, c10);
-      c11 = multiplyAdd(a1, b1, c11);
-      const a2 = v128.load_splat<real>(a, 64);
-      c20 = multiplyAdd(a2, b0, c20);
-      c21 = multiplyAdd(a2, b1, c21);
-      const a3 = v128.load_splat<real>(a, 96);
-      c30 = multiplyAdd(a3, b0, c30);
-      c31 = multiplyAdd(a3, b1, c31);
-      if (a != aLast) continue;
-      if (b == bLast) break;
-      a += jump;
-      aLast += aStride;
+      for (let k = 0; k < LANES; k++) { // unroll
+        a += sizeof<real>();
+        b += PANEL;
+        const b0 = v128.load(b), b1 = v128.load(b, 16);
+        const a2 = v128.load_splat<real>(a, 64);
+        const a3 = v128.load_splat<real>(a, 96);
+        c20 = multiplyAdd(a2, b0, c20);
+        c21 = multiplyAdd(a2, b1, c21);
+        c30 = multiplyAdd(a3, b0, c30);
+        c31 = multiplyAdd(a3, b1, c31);
+        const a0 = v128.load_splat<real>(a);
+        const a1 = v128.load_splat<real>(a, 32);
+        c00 = multiplyAdd(a0, b0, c00);
+        c01 = multiplyAdd(a0, b1, c01);
+        c10 = multiplyAdd(a1, b0, c10);
+        c11 = multiplyAdd(a1, b1, c11);
+        if (b == last) break;
+      }
+      if (b == last) break;
+      a += aStride - PANEL;
     }
   }
   v128.store(c, c00);
@@ -239,6 +241,7 @@ export function reluArray(at: usize, bytes: usize): void {
 }
 
 /** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */
+@inline
 function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
   let c00 = v128.splat<real>(0), c01 = v128.splat<real>(0);
   let c10 = v128.splat<real>(0), c11 = v128.splat<real>(0);
@@ -249,21 +252,24 @@ function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: b
     b -= PANEL;
     const last = a + <usize>depth * PANEL;
     do {
-      a += PANEL;
-      b += PANEL;
-      const b0 = v128.load(b), b1 = v128.load(b, 16);
-      const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
-      c30 = multiplyAdd(a3, b0, c30);
-      c31 = multiplyAdd(a3, b1, c31);
-      const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
-      c20 = multiplyAdd(a2, b0, c20);
-      c21 = multiplyAdd(a2, b1, c21);
-      const a1 = v128.load_splat<real>(a, sizeof<real>());
-      c10 = multiplyAdd(a1, b0, c10);
-      c11 = multiplyAdd(a1, b1, c11);
-      const a0 = v128.load_splat<real>(a);
-      c00 = multiplyAdd(a0, b0, c00);
-      c01 = multiplyAdd(a0, b1, c01);
+      for (let k = 0; k < 4; k++) { // unroll
+        a += PANEL;
+        b += PANEL;
+        const b0 = v128.load(b), b1 = v128.load(b, 16);
+        const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
+        c30 = multiplyAdd(a3, b0, c30);
+        c31 = multiplyAdd(a3, b1, c31);
+        const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
+        c20 = multiplyAdd(a2, b0, c20);
+        c21 = multiplyAdd(a2, b1, c21);
+        const a1 = v128.load_splat<real>(a, sizeof<real>());
+        c10 = multiplyAdd(a1, b0, c10);
+        c11 = multiplyAdd(a1, b1, c11);
+        const a0 = v128.load_splat<real>(a);
+        c00 = multiplyAdd(a0, b0, c00);
+        c01 = multiplyAdd(a0, b1, c01);
+        if (a == last) break;
+      }
     } while (a != last);
   }
   storeRow(c, c00, c01, add);
@@ -307,12 +313,9 @@ function outerPanels(
     for (let j = 0; j < n; j += LANES) {
       const bPanel = b + <usize>(j / LANES) * bStride;
       const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
-      if (i + TILE <= m && j + LANES <= n) {
-        outerTile(at, cRow, aTile, bPanel, depth, add);
-      } else {
-        outerTile(edge, PANEL, aTile, bPanel, depth, false);
-        storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
-      }
+      const whole = i + TILE <= m && j + LANES <= n;
+      outerTile(whole ? at : edge, whole ? cRow : PANEL, aTile, bPanel, depth, whole && add);
+      if (!whole) storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
     }
   }
 }
