@@ -125,6 +125,26 @@ function reluBackwardTile(d: usize, h: usize): void {
   }
 }
 
+/** One panel of c, rows being a multiple of 4. */
+@inline
+function matmulPanel(
+  c: usize, rows: usize, a: usize, aStride: usize, kPanels: i32, b: usize,
+  start: usize, startStep: usize, after: i32, h: usize,
+): void {
+  const end = c + rows * PANEL;
+  do {
+    tile(c, a, aStride, kPanels, b, start, startStep);
+    if (after == TANH) tanhTile(c);
+    else if (after == TANH_BACKWARD) tanhBackwardTile(c, h);
+    else if (after == RELU) reluTile(c);
+    else if (after == RELU_BACKWARD) reluBackwardTile(c, h);
+    c += <usize>TILE * PANEL;
+    a += <usize>TILE * PANEL;
+    h += <usize>TILE * PANEL;
+    if (startStep) start += <usize>TILE * PANEL;
+  } while (c != end);
+}
+
 /**
  * The left operand and the result of `matmul` are panels; B is packed (see pack.ts). A few rows of the left operand meet
  * all of B before the next ones do: of what is larger than a cache, the rows are read once. Inlined into each kernel that
@@ -138,19 +158,20 @@ function matmul(
   after: i32, h: usize, hStride: usize,
 ): void {
   const bStride = <usize>kPanels * LANES * PANEL;
-  const end = <usize>rows * PANEL;
-  for (let first: usize = 0; first < end; first += ROWS * PANEL) {
-    const last = min<usize>(first + ROWS * PANEL, end);
-    for (let n: usize = 0; n < <usize>nPanels; n++) {
-      const cn = c + n * cStride, bn = b + n * bStride, startn = start + n * startStride, hn = h + n * hStride;
-      for (let r = first; r < last; r += <usize>TILE * PANEL) {
-        tile(cn + r, a + r, aStride, kPanels, bn, startStep ? startn + r : startn, startStep);
-        if (after == TANH) tanhTile(cn + r);
-        else if (after == TANH_BACKWARD) tanhBackwardTile(cn + r, hn + r);
-        else if (after == RELU) reluTile(cn + r);
-        else if (after == RELU_BACKWARD) reluBackwardTile(cn + r, hn + r);
-      }
+  const stepStart: usize = startStep ? ROWS * PANEL : 0;
+  for (let left = <usize>rows; left; left -= min(left, ROWS)) {
+    let cPanel = c, bPanel = b, startPanel = start, hPanel = h;
+    for (let n = 0; n < nPanels; n++) {
+      matmulPanel(cPanel, min(left, ROWS), a, aStride, kPanels, bPanel, startPanel, startStep, after, hPanel);
+      cPanel += cStride;
+      bPanel += bStride;
+      startPanel += startStride;
+      hPanel += hStride;
     }
+    c += ROWS * PANEL;
+    a += ROWS * PANEL;
+    h += ROWS * PANEL;
+    start += stepStart;
   }
 }
 
@@ -310,13 +331,15 @@ function outerPanels(
 ): void {
   for (let i = 0; i < m; i += TILE) {
     const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
+    let at = c, bPanel = b;
     for (let j = 0; j < n; j += LANES) {
-      const bPanel = b + <usize>(j / LANES) * bStride;
-      const at = c + <usize>i * cRow + <usize>j * sizeof<real>();
       const whole = i + TILE <= m && j + LANES <= n;
       outerTile(whole ? at : edge, whole ? cRow : PANEL, aTile, bPanel, depth, whole && add);
       if (!whole) storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
+      at += PANEL;
+      bPanel += bStride;
     }
+    c += <usize>TILE * cRow;
   }
 }
 
