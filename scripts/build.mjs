@@ -1,10 +1,11 @@
 // Compiles the AssemblyScript kernels (once for each data type) and the TypeScript sources into dist/.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { keepConstants } from './keep-constants.mjs';
 import { unroll } from './unroll.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -23,6 +24,7 @@ for (const { name, real, features } of modules) {
     const file = resolve(folder, path);
     return existsSync(file) ? unroll(readFileSync(file, 'utf8'), { LANES: real === 'f32' ? 8 : 4 }) : null;
   };
+  const writeFile = (path, binary) => writeFileSync(path, keepConstants(binary));
   const options = [
     'engine/kernels/wasm/assembly/index.ts',
     ...['--outFile', `dist/kernels/${name}.wasm`],
@@ -32,7 +34,7 @@ for (const { name, real, features } of modules) {
     // Nothing of the module's own lies in the memory: the first page is left alone by the layout anyway.
     ...['--initialMemory', '1'],
   ];
-  const { error, stderr } = await asc.main(options, { readFile });
+  const { error, stderr } = await asc.main(options, { readFile, writeFile });
   if (error) {
     console.error(stderr.toString());
     process.exit(1);

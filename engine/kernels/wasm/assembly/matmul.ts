@@ -98,17 +98,13 @@ function tanhBackwardV(d: v128, h: v128): v128 {
   return withoutFaded(v128.mul<real>(d, v128.sub<real>(v128.splat<real>(1), v128.mul<real>(h, h))));
 }
 
-/** Written out: a round of a loop would make its constants anew. */
 @inline
 function tanhBackwardTile(d: usize, h: usize): void {
-  v128.store(d, tanhBackwardV(v128.load(d), v128.load(h)));
-  v128.store(d, tanhBackwardV(v128.load(d, 16), v128.load(h, 16)), 16);
-  v128.store(d, tanhBackwardV(v128.load(d, 32), v128.load(h, 32)), 32);
-  v128.store(d, tanhBackwardV(v128.load(d, 48), v128.load(h, 48)), 48);
-  v128.store(d, tanhBackwardV(v128.load(d, 64), v128.load(h, 64)), 64);
-  v128.store(d, tanhBackwardV(v128.load(d, 80), v128.load(h, 80)), 80);
-  v128.store(d, tanhBackwardV(v128.load(d, 96), v128.load(h, 96)), 96);
-  v128.store(d, tanhBackwardV(v128.load(d, 112), v128.load(h, 112)), 112);
+  for (let i = 0; i < 8; i++) { // unroll
+    v128.store(d, tanhBackwardV(v128.load(d), v128.load(h)));
+    d += 16;
+    h += 16;
+  }
 }
 
 /** c ← max(c, 0); NaN stays NaN. */
