@@ -6,19 +6,13 @@ import binaryen from 'assemblyscript/binaryen';
  * variable it loads in one.
  */
 export function keepConstants(binary) {
-  const text = read(binary).emitText();
+  const text = binaryen.readBinary(binary).emitText();
   const [head, ...functions] = text.split(/^(?= \(func \$)/m);
   const module = binaryen.parseText(head + functions.map(keepInFunction).join(''));
   module.setFeatures(binaryen.Features.All);
   if (!module.validate())
     throw new Error('The kernels are no longer valid WebAssembly with their constants kept.');
   return module.emitBinary();
-}
-
-function read(binary) {
-  const module = binaryen.readBinary(binary);
-  module.setFeatures(binaryen.Features.All);
-  return module;
 }
 
 /** Of a function's text the first lines are its signature and its variables. */
