@@ -7,8 +7,9 @@ import type { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, killWorker, labelled, teamOf, withModel } from './test-models.ts';
 
 const data = labelled(64, 30);
-/** Large enough for a call to last while a worker is killed. */
+/** Large enough for a call to last while a worker is killed, however busy the machine is. */
 const large = { hiddenSize: 192, numLayers: 3, threads: 2 } as const;
+const many = labelled(256, 30);
 const soon = () => new Promise((resolve) => setTimeout(resolve, 15));
 
 /** Waits until training has come so far. */
@@ -42,26 +43,24 @@ describe('a worker killed', () => {
   for (const call of ['forward', 'backward', 'gradients', 'evaluate', 'predict'] as const) {
     it(`in ${call}: the call rejects, nothing has changed, and the next call works`, async () => {
       await withModel(large, async (model) => {
-        const logits = await model.forward(data.x);
+        const logits = await model.forward(many.x);
         await model.backward(logits);
         const weights = bitsOf(model);
         const gradient = model.rnn[0].dW_ih.data.slice();
         const calls = {
-          forward: () => model.forward(data.x),
+          forward: () => model.forward(many.x),
           backward: () => model.backward(logits),
-          gradients: () => model.gradients(data.x, data.labels),
-          evaluate: () => model.evaluate(data),
-          predict: () => model.predict(data.x),
+          gradients: () => model.gradients(many.x, many.labels),
+          evaluate: () => model.evaluate(many),
+          predict: () => model.predict(many.x),
         };
         const failed = calls[call]();
-        const killed = performance.now();
         void killWorker(model);
         await expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
-        expect(performance.now() - killed).toBeLessThan(1_000);
         expect(bitsOf(model)).toBe(weights);
         expect(model.rnn[0].dW_ih.data).toEqual(gradient);
-        await model.gradients(data.x, data.labels);
-        expect(await model.forward(data.x)).toEqual(logits);
+        await model.gradients(many.x, many.labels);
+        expect(await model.forward(many.x)).toEqual(logits);
       });
     });
   }
