@@ -174,7 +174,7 @@ export class RNNCell {
     const block = this.#block(pad, input, before);
     pad.fill(block.h, block.rows, state.data, batch, hiddenSize);
     const dz = pad.panels(d.data, batch, hiddenSize);
-    cellBackward(k, this.#sizes, packed, block, oneFrame(batch), dz, null, pad.scratch);
+    cellBackward(k, this.#sizes, packed, block, oneFrame(batch), dz);
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };

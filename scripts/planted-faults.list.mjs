@@ -384,10 +384,10 @@ export const faults = [
     training,
   ),
   fault(
-    'a last state has no gradient where another row goes on',
-    cell,
-    'return rowsAt(lengths, t + 1);',
-    'return t + 1 < lengths[0] ? lengths.length : 0;',
+    'the gradient of a last state goes to where the longest row ends',
+    laneBackward,
+    'const last = reverse ? 0 : length - 1;',
+    'const last = reverse ? 0 : steps - 1;',
   ),
   fault(
     'backward takes the weights that forward packed',

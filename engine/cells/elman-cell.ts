@@ -173,12 +173,6 @@ function rowsAt(lengths: Lengths, t: number): number {
   return rows;
 }
 
-/** The first of the rows whose last frame, in the cell's own order, is that of step t: they go on to `rowsAt`. */
-function firstEnding(lengths: Lengths, t: number, reverse: boolean): number {
-  if (reverse) return t === 0 ? 0 : lengths.length;
-  return rowsAt(lengths, t + 1);
-}
-
 /**
  * A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. Whole names: to
  * join them would make strings in every lane.
@@ -246,10 +240,7 @@ export interface Scratch {
   readonly zeros: number;
 }
 
-/**
- * In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t.
- * `last` [rows, hidden] stands for d where only each row's last state has a gradient from above: d is then only written.
- */
+/** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
 export function cellBackward(
   k: Kernels,
   sizes: CellSizes,
@@ -257,8 +248,6 @@ export function cellBackward(
   block: CellBlock,
   lengths: Lengths,
   d: Panels,
-  last: Panels | null,
-  { zeros }: Scratch,
 ): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
@@ -271,18 +260,8 @@ export function cellBackward(
     const at = d.at + t * step;
     const after = reverse ? at - step : at + step;
     const h_t = h + t * step;
-    if (last) {
-      if (i === 0) k.zeroRows(at, stride, d.pitch, rows, hiddenPanels);
-      else k.multiply(at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, zeros);
-      const end = rowsAt(lengths, t);
-      for (let row = firstEnding(lengths, t, reverse); row < end; row++) {
-        k.copyRow(at + row * d.pitch, stride, last.at + row * last.pitch, last.stride, hiddenPanels);
-      }
-    }
-    if (last || i === 0) k[first](at, stride, h_t, hStride, rows, hiddenPanels);
-    else {
-      k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h_t, hStride);
-    }
+    if (i === 0) k[first](at, stride, h_t, hStride, rows, hiddenPanels);
+    else k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h_t, hStride);
     // What flows on behind a row's last frame is the gradient of its initial state, no step's.
     if (!reverse) continue;
     const active = rowsAt(lengths, t);

@@ -72,7 +72,7 @@ function clearPadding({ g, reals }: LaneTools, gradients: number): void {
   reals.fill(0, first + g.parameterCount, first + g.blockSize);
 }
 
-/** The output layer backward; leaves the gradients of the top layer's states in its d, that of the last ones in dFeatures. */
+/** The output layer backward; leaves the gradients of the top layer's states in its d. */
 function outputBackward(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { kernels: k, g, model, scratch } = tools;
   const { features, dFeatures, logits: delta, d, outputSteps } = block.workspace;
@@ -89,22 +89,29 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
     const to = g.output === 'steps' ? top[direction] : dFeatures[direction];
     const W = model.packedOutput.W[direction];
     k.multiply(to.at, to.stride, rows, hiddenPanels, at, stride, outputPanels, W, zeros);
-    if (g.output === 'mean') spreadGradient(tools, block, to, top[direction]);
+    if (g.output !== 'steps') spreadGradient(tools, block, direction, to, top[direction]);
   });
   const db = target.block + g.b.offset * realBytes;
   k.sumRows(db, db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
 }
 
-/** The gradient of the mean into that of all states that a row has. */
-function spreadGradient({ kernels: k, g }: LaneTools, block: Block, from: Panels, to: Panels): void {
-  const { rows, steps } = block.workspace;
+/** The gradient of a row's last state, or of the mean of all, into that of every state that it has. */
+function spreadGradient(tools: LaneTools, block: Block, direction: number, from: Panels, to: Panels): void {
+  const { kernels: k, g } = tools;
+  const { rows, steps, layers } = block.workspace;
+  const { reverse } = layers[g.numLayers - 1][direction];
   const step = stepOf(block, to);
   k.zeroRows(to.at, to.stride, to.pitch, rows * steps, g.hiddenPanels);
   for (let i = 0; i < block.count; i++) {
     const length = block.lengths[i];
     const row = rowAt(to, i);
-    const mean = rowAt(from, i);
-    k.addRows(row, to.stride, step, mean, from.stride, 0, length, g.hiddenPanels, 1 / length);
+    const feature = rowAt(from, i);
+    if (g.output === 'mean') {
+      k.addRows(row, to.stride, step, feature, from.stride, 0, length, g.hiddenPanels, 1 / length);
+    } else {
+      const last = reverse ? 0 : length - 1;
+      k.copyRow(row + last * step, to.stride, feature, from.stride, g.hiddenPanels);
+    }
   }
 }
 
@@ -117,14 +124,13 @@ function cellGradients(
   target: GradientTarget,
 ): void {
   const { kernels: k, g, model, scratch } = tools;
-  const { layers, d, dFeatures } = block.workspace;
+  const { layers, d } = block.workspace;
   const cell = layers[l][direction];
   const number = l * g.directions + direction;
   const dz = d[l % 2][direction];
   const { lengths, fromRest } = block;
-  const last = g.output === 'last' && l === g.numLayers - 1 ? dFeatures[direction] : null;
   const arrays = cellArrays(g, number, target.block);
-  cellBackward(k, model.cells[l], model.packedCells[number], cell, lengths, dz, last, scratch);
+  cellBackward(k, model.cells[l], model.packedCells[number], cell, lengths, dz);
   cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add, fromRest);
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }

@@ -121,30 +121,22 @@ function reluBackwardTile(d: usize, h: usize): void {
   }
 }
 
-/** One panel of c, rows being a multiple of 4. */
+/** What becomes of a tile of c once it is summed up. */
 @inline
-function matmulPanel(
-  c: usize, rows: usize, a: usize, aStride: usize, kPanels: i32, b: usize,
-  start: usize, startStep: usize, after: i32, h: usize,
-): void {
-  const end = c + rows * PANEL;
-  do {
-    tile(c, a, aStride, kPanels, b, start, startStep);
-    if (after == TANH) tanhTile(c);
-    else if (after == TANH_BACKWARD) tanhBackwardTile(c, h);
-    else if (after == RELU) reluTile(c);
-    else if (after == RELU_BACKWARD) reluBackwardTile(c, h);
-    c += <usize>TILE * PANEL;
-    a += <usize>TILE * PANEL;
-    h += <usize>TILE * PANEL;
-    if (startStep) start += <usize>TILE * PANEL;
-  } while (c != end);
+function finish(c: usize, h: usize, after: i32): void {
+  if (after == TANH) tanhTile(c);
+  else if (after == TANH_BACKWARD) tanhBackwardTile(c, h);
+  else if (after == RELU) reluTile(c);
+  else if (after == RELU_BACKWARD) reluBackwardTile(c, h);
 }
 
 /**
  * The left operand and the result of `matmul` are panels; B is packed (see pack.ts). A few rows of the left operand meet
  * all of B before the next ones do: of what is larger than a cache, the rows are read once. Inlined into each kernel that
  * is a matmul, so that what is the same for all of a kernel's tiles is a constant.
+ *
+ * A tile is finished when the next one is summed up: its sums lie in memory by then, and the core has the next one's
+ * arithmetic to do while tanh makes it wait.
  */
 @inline
 function matmul(
@@ -155,10 +147,20 @@ function matmul(
 ): void {
   const bStride = <usize>kPanels * LANES * PANEL;
   const stepStart: usize = startStep ? ROWS * PANEL : 0;
+  let summed: usize = 0, summedH: usize = 0;
   for (let left = <usize>rows; left; left -= min(left, ROWS)) {
     let cPanel = c, bPanel = b, startPanel = start, hPanel = h;
     for (let n = 0; n < nPanels; n++) {
-      matmulPanel(cPanel, min(left, ROWS), a, aStride, kPanels, bPanel, startPanel, startStep, after, hPanel);
+      const end = min(left, ROWS) * PANEL;
+      for (let row: usize = 0; row != end; row += <usize>TILE * PANEL) {
+        const at = cPanel + row;
+        tile(at, a + row, aStride, kPanels, bPanel, startStep ? startPanel + row : startPanel, startStep);
+        if (after) {
+          if (summed) finish(summed, summedH, after);
+          summed = at;
+          summedH = hPanel + row;
+        }
+      }
       cPanel += cStride;
       bPanel += bStride;
       startPanel += startStride;
@@ -169,6 +171,7 @@ function matmul(
     h += ROWS * PANEL;
     start += stepStart;
   }
+  if (after && summed) finish(summed, summedH, after);
 }
 
 /** c = bias + a B, bias a padded row: the input projection of every time step at once, and the output layer. */
