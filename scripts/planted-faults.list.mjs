@@ -12,6 +12,7 @@ const loss = assembly('loss');
 const cell = 'engine/cells/elman-cell.ts';
 const lane = 'engine/network/lane.ts';
 const laneBackward = 'engine/network/lane-backward.ts';
+const sharedProducts = 'engine/network/shared-products.ts';
 const laneLoss = 'engine/network/lane-loss.ts';
 const lanePrograms = 'engine/network/lane-programs.ts';
 const calls = 'engine/network/call-programs.ts';
@@ -414,15 +415,22 @@ export const faults = [
   fault(
     'the first lane is claimed by nobody',
     lanePrograms,
-    'Atomics.store(thread.control.words, Word.nextLane, 0);',
-    'Atomics.store(thread.control.words, Word.nextLane, 1);',
+    'Atomics.store(words, Word.nextLane, 0);',
+    'Atomics.store(words, Word.nextLane, 1);',
     laws,
   ),
   fault(
     'lanes are added before all are done',
     lanePrograms,
-    '    yield null;\n  }\n  yield leader;',
-    '    yield null;\n  }\n  leader();',
+    '  yield* products.help();\n  yield leader;',
+    '  leader();',
+    threads,
+  ),
+  fault(
+    'a piece of a product begins where the one before it does',
+    sharedProducts,
+    '(first / panelColumns) * aStride',
+    '0 * aStride',
     threads,
   ),
   fault(

@@ -7,7 +7,15 @@ import type { ForwardCall, GradientsCall, Job } from './jobs.ts';
 import { forwardBlock, writeFinalStates, writeLogits } from './lane.ts';
 import { backwardBlock, readDelta } from './lane-backward.ts';
 import { lossAndDelta, type Score, softmaxBlock } from './lane-loss.ts';
-import { batchScore, divisorOf, everyLane, laneGradient, packWeights, storeScore } from './lane-programs.ts';
+import {
+  batchScore,
+  divisorOf,
+  everyGradientLane,
+  everyLane,
+  laneGradient,
+  packWeights,
+  storeScore,
+} from './lane-programs.ts';
 import { plainLoss } from './loss.ts';
 import { reduceRun, runsOf } from './reduce.ts';
 import { SortedBatch } from './sorted-batch.ts';
@@ -86,7 +94,7 @@ export function* backward(
       target.add = true;
     }
   };
-  yield* everyLane(thread, memory, visit, nothing);
+  yield* everyGradientLane(thread, tools, memory, visit, nothing);
   yield* accumulate(thread, memory, spec.rows, place);
 }
 
@@ -108,7 +116,7 @@ export function* gradients(thread: ModelThread, job: GradientsCall, place: Place
   yield* packWeights(thread, 0, place);
   const work = { memory, batch, data, loss, dropoutKey, call: job, finalStates: spec.finalStates };
   const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
-  yield* everyLane(thread, memory, visit, () => {
+  yield* everyGradientLane(thread, tools, memory, visit, () => {
     thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
   });
   yield* accumulate(thread, memory, divisorOf(batch), place);

@@ -6,7 +6,14 @@ import type { BatchMemory } from './batch-memory.ts';
 import { batchKey } from './dropout.ts';
 import type { Epoch } from './jobs.ts';
 import type { Score } from './lane-loss.ts';
-import { batchScore, divisorOf, everyLane, laneGradient, openLanes, packWeights } from './lane-programs.ts';
+import {
+  batchScore,
+  divisorOf,
+  everyGradientLane,
+  laneGradient,
+  openLanes,
+  packWeights,
+} from './lane-programs.ts';
 import { reduceRun, runsOf } from './reduce.ts';
 import { servePredictions } from './serve-program.ts';
 import { SortedBatch } from './sorted-batch.ts';
@@ -30,7 +37,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     const tools = thread.tools(place);
     const work = { memory, batch, data, loss, dropoutKey, call: null, finalStates: false };
     const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
-    yield* everyLane(thread, memory, visit, nothing);
+    yield* everyGradientLane(thread, tools, memory, visit, nothing);
 
     for (const run of runsOf(g, place)) {
       const squared = reduceRun(kernels, model, memory, run, divisorOf(batch), 0);

@@ -56,6 +56,10 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
   outputBackward(tools, block, target);
   for (let l = g.numLayers - 1; l >= 0; l--) {
     layers[l].forEach((_, direction) => {
+      cellStates(tools, block, l, direction);
+    });
+    tools.products.finish();
+    layers[l].forEach((_, direction) => {
       cellGradients(tools, block, l, direction, target);
     });
     if (l > 0) layerInputGradient(tools, block, l, d[(l - 1) % 2]);
@@ -64,6 +68,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     layerInputGradient(tools, block, 0, [block.workspace.dx]);
     writeInputGradient(tools, block, target.results);
   }
+  tools.products.finish();
 }
 
 /** The gradient buffer's end, where no parameter is: it counts in the global norm like the rest. */
@@ -85,7 +90,19 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
   features.forEach((h, direction) => {
     const dW = target.block + (g.W.offset + direction * hiddenSize) * realBytes;
     const { at, stride } = delta;
-    k.outerProduct(dW, width, outputSize, hiddenSize, at, stride, h.at, h.stride, rows, edge, add);
+    tools.products.kernels.outerProduct(
+      dW,
+      width,
+      outputSize,
+      hiddenSize,
+      at,
+      stride,
+      h.at,
+      h.stride,
+      rows,
+      edge,
+      add,
+    );
     const to = g.output === 'steps' ? top[direction] : dFeatures[direction];
     const W = model.packedOutput.W[direction];
     k.multiply(to.at, to.stride, rows, hiddenPanels, at, stride, outputPanels, W, zeros);
@@ -115,7 +132,15 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
   }
 }
 
-/** One cell backward: its d becomes dz, its sums go to the target. */
+/** One cell back through time: its d becomes dz. */
+function cellStates({ kernels, g, model }: LaneTools, block: Block, l: number, direction: number): void {
+  const { layers, d } = block.workspace;
+  const packed = model.packedCells[l * g.directions + direction];
+  const dz = d[l % 2][direction];
+  cellBackward(kernels, model.cells[l], packed, layers[l][direction], block.lengths, dz);
+}
+
+/** What follows from a cell's dz: sums over its rows, to the target. */
 function cellGradients(
   tools: LaneTools,
   block: Block,
@@ -123,15 +148,23 @@ function cellGradients(
   direction: number,
   target: GradientTarget,
 ): void {
-  const { kernels: k, g, model, scratch } = tools;
+  const { products, g, model, scratch } = tools;
   const { layers, d } = block.workspace;
   const cell = layers[l][direction];
-  const number = l * g.directions + direction;
   const dz = d[l % 2][direction];
-  const { lengths, fromRest } = block;
-  const arrays = cellArrays(g, number, target.block);
-  cellBackward(k, model.cells[l], model.packedCells[number], cell, lengths, dz);
-  cellWeightGradients(k, model.cells[l], g.dtype, cell, dz, arrays, scratch, target.add, fromRest);
+  const arrays = cellArrays(g, l * g.directions + direction, target.block);
+  const { add } = target;
+  cellWeightGradients(
+    products.kernels,
+    model.cells[l],
+    g.dtype,
+    cell,
+    dz,
+    arrays,
+    scratch,
+    add,
+    block.fromRest,
+  );
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 

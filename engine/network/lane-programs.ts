@@ -19,16 +19,35 @@ export function* everyLane(
   visit: (lane: number) => void,
   leader: () => void,
 ): Program {
+  yield* ownLanes(thread, memory, visit);
+  yield leader;
+}
+
+/** The same where lanes have weight gradients: with them those without a lane can help. */
+export function* everyGradientLane(
+  thread: ModelThread,
+  { products }: LaneTools,
+  memory: BatchMemory,
+  visit: (lane: number) => void,
+  leader: () => void,
+): Program {
+  products.begin(memory.lanes);
+  yield* ownLanes(thread, memory, visit);
+  yield* products.help();
+  yield leader;
+}
+
+function* ownLanes(thread: ModelThread, memory: BatchMemory, visit: (lane: number) => void): Program {
   for (const lane of thread.claimLanes(memory.lanes)) {
     visit(lane);
     yield null;
   }
-  yield leader;
 }
 
 /** For one thread to do at a barrier: the lanes that come after it may be claimed from the first on. */
-export const openLanes = (thread: ModelThread): void => {
-  Atomics.store(thread.control.words, Word.nextLane, 0);
+export const openLanes = ({ control: { words } }: ModelThread): void => {
+  Atomics.store(words, Word.nextLane, 0);
+  Atomics.store(words, Word.helping, 0);
 };
 
 /**

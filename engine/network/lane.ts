@@ -5,6 +5,7 @@ import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import { dropThreshold, rowKey } from './dropout.ts';
 import type { Geometry } from './geometry.ts';
 import type { ModelMemory } from './model-memory.ts';
+import type { SharedProducts } from './shared-products.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
 /** What a thread computes lanes with. */
@@ -13,6 +14,7 @@ export interface LaneTools {
   readonly g: Geometry;
   readonly model: ModelMemory;
   readonly scratch: Scratch;
+  readonly products: SharedProducts;
   /** The whole memory as values of the model's data type, and as f64. */
   readonly reals: Float32Array | Float64Array;
   readonly doubles: Float64Array;

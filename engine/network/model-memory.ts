@@ -9,6 +9,7 @@ import { PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry, Parameter } from './geometry.ts';
+import { OFFER_BYTES } from './shared-products.ts';
 
 /** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */
 export const BLOCK_PARAMETERS = 4_096;
@@ -34,6 +35,8 @@ export interface ModelMemory {
   readonly normalization: Normalization;
   /** 128 bytes for each thread. */
   readonly edges: number;
+  /** What each thread offers to the others (see shared-products.ts). */
+  readonly offers: number;
   /** Sizes of each layer's cells. */
   readonly cells: readonly CellSizes[];
   readonly regions: readonly Region[];
@@ -80,6 +83,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / BLOCK_PARAMETERS));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
+  const offers = map.add('offered products', Math.max(1, threads) * OFFER_BYTES);
   const input = (name: string) => map.add(name, g.normalized ? g.inputPanels * PANEL_BYTES : 0);
   const normalization = { mean: input('means'), std: input('deviations'), zeros: input('zero means') };
   const cells = Array.from({ length: g.numLayers }, (_, layer) =>
@@ -110,6 +114,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
       zeros,
       normalization,
       edges,
+      offers,
       cells,
     },
     regions: map.regions,

@@ -15,6 +15,7 @@ import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './
 import type { Job, Rows } from './jobs.ts';
 import { type Copies, type ModelMemory, planModel } from './model-memory.ts';
 import { programOf } from './programs.ts';
+import { offersIn, withdrawOffers } from './shared-products.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
 /**
@@ -42,6 +43,7 @@ export class Network {
   /** null where there are no threads but the calling one. */
   readonly team: WorkerTeam<Job> | null;
   readonly #here: CallingThread<Job>;
+  readonly #offers: readonly Int32Array[];
   /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
   flopsPerThread = FLOPS_PER_THREAD;
   /** Work in which the calling thread takes part; tests set it, so that small calls are made in either way. */
@@ -76,6 +78,7 @@ export class Network {
     this.thread = thread;
     if (normalization) this.#writeNormalization(normalization);
     this.control = thread.control;
+    this.#offers = offersIn(this.#memory.buffer, this.model.offers, threads);
     const { words } = this.control;
     this.#here = new CallingThread((job, place) => programOf(thread, job, place), words);
     this.team = threads === 0 ? null : new WorkerTeam<Job>(threads, this.#here, setup, words);
@@ -176,6 +179,8 @@ export class Network {
     if (together) this.thread.weights(ALONE).pack(0);
     Atomics.store(words, Word.packed, together ? 1 : 0);
     Atomics.store(words, Word.nextLane, 0);
+    Atomics.store(words, Word.helping, 0);
+    withdrawOffers(this.#offers);
     return this.team && !(here && parties === 1)
       ? this.team.run(job, engagement)
       : this.#here.run(job, ALONE);

@@ -18,6 +18,7 @@ import { EDGE_BYTES, type ModelMemory, planModel } from './model-memory.ts';
 import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pack-plan.ts';
 import type { ByteRange } from './reduce.ts';
 import { Remembered } from './remembered.ts';
+import { offersIn, SharedProducts } from './shared-products.ts';
 import type { SortedBatch } from './sorted-batch.ts';
 
 /** What a thread needs to take part in a model: the memory everything lies in, the kernels, and the sizes. */
@@ -55,6 +56,7 @@ export class ModelThread {
   readonly #packPieces: readonly ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
+  readonly #products = new Remembered<SharedProducts>(PLANS_KEPT);
   #lastWorkspace: BlockWorkspace | null = null;
   #reals: Float32Array | Float64Array;
   #doubles: Float64Array;
@@ -95,10 +97,25 @@ export class ModelThread {
       kernels: this.kernels,
       g: this.g,
       model: this.model,
-      scratch: { edge: this.model.edges + place.index * EDGE_BYTES, zeros: this.model.zeros },
+      scratch: { edge: this.#edge(place), zeros: this.model.zeros },
+      products: this.#productsAt(place),
       reals: this.#reals,
       doubles: this.#doubles,
     };
+  }
+
+  #edge({ index }: Place): number {
+    return this.model.edges + index * EDGE_BYTES;
+  }
+
+  #productsAt(place: Place): SharedProducts {
+    return this.#products.get(`${place.index} of ${place.parties}`, () => {
+      const { kernels, g, model } = this;
+      const offers = offersIn(this.buffer, model.offers, place.parties);
+      const panelColumns = g.maker === 'blas' ? null : g.columns;
+      const { words } = this.control;
+      return new SharedProducts({ kernels, words, offers, place, edge: this.#edge(place), panelColumns });
+    });
   }
 
   get buffer(): ArrayBufferLike {

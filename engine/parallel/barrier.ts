@@ -8,6 +8,9 @@ import { Word } from './control.ts';
 const SPINS = 20_000;
 const SPINS_SHARING = 1_000;
 const CORES = availableParallelism();
+
+export const looksBeforeSleep = (parties: number): number => (parties > CORES ? SPINS_SHARING : SPINS);
+
 /** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 100;
 
@@ -30,7 +33,7 @@ export class Barrier {
   constructor(words: Int32Array, parties: number) {
     this.#words = words;
     this.#parties = parties;
-    this.#spins = parties > CORES ? SPINS_SHARING : SPINS;
+    this.#spins = looksBeforeSleep(parties);
   }
 
   /** Waits for all; throws Aborted when the call has been given up. */
