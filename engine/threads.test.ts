@@ -1,7 +1,8 @@
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import { networkOf } from './network/registry.ts';
-import { labelled, teamOf, withModel } from './test-models.ts';
+import { offersIn } from './network/shared-products.ts';
+import { bitsOf, labelled, teamOf, withModel } from './test-models.ts';
 
 describe('worker threads', () => {
   it('really run, as many as were asked for, none of them the main thread', async () => {
@@ -42,6 +43,29 @@ describe('worker threads', () => {
       const logits = await model.forward(labelled(9, 3).x);
       expect(logits.toArray()).toEqual(Array.from({ length: 9 }, () => [1, 2, 3, 4]));
     });
+  });
+
+  it('share the weight gradients of the last lanes, and train the same bits as one alone', async () => {
+    const shape = { hiddenSize: 40, numLayers: 4, bidirectional: true } as const;
+    const data = labelled(36, 20);
+    const trained = (threads: number) =>
+      withModel({ ...shape, threads }, async (model) => {
+        const network = networkOf(model);
+        if (!network) throw new Error('this model is closed');
+        network.flopsPerThread = 1;
+        // Three lanes at a time.
+        await model.fit(data, { epochs: 4, batchSize: 12, shuffle: false });
+        const { model: memory, control } = network;
+        const [first] = offersIn(control.words.buffer, memory.offers, 1);
+        return { bits: bitsOf(model), offered: first[0] };
+      });
+    const alone = await trained(0);
+    expect(alone.offered).toBe(0);
+    for (const threads of [2, 3]) {
+      const together = await trained(threads);
+      expect(together.bits).toBe(alone.bits);
+      expect(together.offered).toBeGreaterThan(0);
+    }
   });
 
   it('are not engaged for less work than they cost', async () => {

@@ -427,6 +427,13 @@ export const faults = [
     threads,
   ),
   fault(
+    'a product is put off until what it reads is overwritten',
+    laneBackward,
+    'goes.\n    tools.products.finish();',
+    'goes.',
+    threads,
+  ),
+  fault(
     'a piece of a product begins where the one before it does',
     sharedProducts,
     '(first / panelColumns) * aStride',

@@ -58,6 +58,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     layers[l].forEach((_, direction) => {
       cellStates(tools, block, l, direction);
     });
+    // What was put off reads the d of the layer above, into which this layer's input gradient goes.
     tools.products.finish();
     layers[l].forEach((_, direction) => {
       cellGradients(tools, block, l, direction, target);
@@ -68,6 +69,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     layerInputGradient(tools, block, 0, [block.workspace.dx]);
     writeInputGradient(tools, block, target.results);
   }
+  // The next block takes this workspace.
   tools.products.finish();
 }
 

@@ -44,10 +44,10 @@ function* ownLanes(thread: ModelThread, memory: BatchMemory, visit: (lane: numbe
   }
 }
 
-/** For one thread to do at a barrier: the lanes that come after it may be claimed from the first on. */
+/** For one thread to do at a barrier, or before a call: the lanes that come may be claimed from the first on. */
 export const openLanes = ({ control: { words } }: ModelThread): void => {
   Atomics.store(words, Word.nextLane, 0);
-  Atomics.store(words, Word.helping, 0);
+  Atomics.store(words, Word.withoutLane, 0);
 };
 
 /**

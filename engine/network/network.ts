@@ -13,6 +13,7 @@ import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
 import type { Job, Rows } from './jobs.ts';
+import { openLanes } from './lane-programs.ts';
 import { type Copies, type ModelMemory, planModel } from './model-memory.ts';
 import { programOf } from './programs.ts';
 import { offersIn, withdrawOffers } from './shared-products.ts';
@@ -74,7 +75,7 @@ export class Network {
       kernels,
       threads,
     };
-    const thread = new ModelThread(setup);
+    const thread = new ModelThread(setup, 'calling');
     this.thread = thread;
     if (normalization) this.#writeNormalization(normalization);
     this.control = thread.control;
@@ -178,8 +179,7 @@ export class Network {
     // While the others wake up, this thread can be at its first lane.
     if (together) this.thread.weights(ALONE).pack(0);
     Atomics.store(words, Word.packed, together ? 1 : 0);
-    Atomics.store(words, Word.nextLane, 0);
-    Atomics.store(words, Word.helping, 0);
+    openLanes(this.thread);
     withdrawOffers(this.#offers);
     return this.team && !(here && parties === 1)
       ? this.team.run(job, engagement)

@@ -9,7 +9,7 @@ const PARTIES = 2;
 const [ROWS, LEFT, RIGHT] = [24, 37, 19];
 
 /** Two threads' parts on one memory, with operands of a product [ROWS, LEFT]ᵀ [ROWS, RIGHT] in it. */
-function exchange(dtype: Dtype, whole = false) {
+function exchange(dtype: Dtype, { whole = false, maySleep = true } = {}) {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 65_536, shared: true });
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
   const { words } = controlBlock(memory.buffer, 0);
@@ -23,6 +23,7 @@ function exchange(dtype: Dtype, whole = false) {
     (index) =>
       new SharedProducts({
         ...{ kernels, words, offers, place: { index, parties: PARTIES }, edge: edges + 128 * index },
+        maySleep,
         panelColumns: whole ? null : panelColumns(dtype),
       }),
   );
@@ -45,7 +46,7 @@ function exchange(dtype: Dtype, whole = false) {
 function lanesGone({ threads, words }: ReturnType<typeof exchange>, without = 0): void {
   for (const thread of threads) thread.begin(3);
   words[Word.nextLane] = 3;
-  words[Word.helping] = without;
+  words[Word.withoutLane] = without;
 }
 
 describe.each(['float32', 'float64'] as const)('a product of %s', (dtype) => {
@@ -85,12 +86,25 @@ describe.each(['float32', 'float64'] as const)('a product of %s', (dtype) => {
   });
 
   it('stays whole where it must', () => {
-    const here = exchange(dtype, true);
+    const here = exchange(dtype, { whole: true });
     lanesGone(here);
     here.put();
     expect(here.offers[0][0]).toBe(1);
     here.threads[0].finish();
     expect(here.got()).toEqual(here.expected);
+  });
+});
+
+describe('the calling thread', () => {
+  it('puts nothing off, and does not sleep while others have lanes', () => {
+    const here = exchange('float32', { maySleep: false });
+    lanesGone(here);
+    here.put();
+    expect(here.got()).toEqual(here.expected);
+    const help = here.threads[1].help();
+    expect(help.next()).toEqual({ done: false, value: null });
+    here.words[Word.withoutLane]++;
+    expect(help.next().done).toBe(true);
   });
 });
 
@@ -103,6 +117,18 @@ describe('offers', () => {
     here.put();
     expect(here.offers[0][0]).toBe(offered);
     expect(here.got()).toEqual(here.expected);
+  });
+
+  it('are not written over while one of them is being read', () => {
+    const here = exchange('float32');
+    lanesGone(here);
+    while (here.offers[0][0] < 62) here.put();
+    // All but the first piece are done: whoever has claimed that one may not have read it yet.
+    here.offers[0].set([here.offers[0][0]], 16);
+    here.offers[0].set([here.offers[0][0] - 1], 32);
+    const offered = here.offers[0][0];
+    here.put();
+    expect(here.offers[0][0]).toBe(offered);
   });
 
   it('of a call that was given up keep nobody', () => {

@@ -9,7 +9,10 @@ import type { Place, Program } from '../parallel/program.ts';
  * the same sum whoever computes it, so no bit changes.
  *
  * What a thread offers is a ring of pieces with three counters that only grow (and wrap around): pieces offered, claimed,
- * done. A piece's words are written before it is offered, and again only when all before it are done.
+ * done. A piece's words are written before it is offered, and again only when all that was offered before is done.
+ *
+ * The calling thread helps, and offers nothing: while it waited for a piece, it could not hear that the thread which has claimed
+ * it is dead.
  */
 
 /** Pieces of one product, at most, and their rows of the weight gradient, at least: whole panels of dz. */
@@ -28,7 +31,7 @@ const PIECE_WORDS = 10;
 const OFFER_WORDS = FIRST_PIECE + CAPACITY * PIECE_WORDS;
 export const OFFER_BYTES = 4 * OFFER_WORDS;
 
-/** A thread that sleeps looks at least this often whether there is something to do. */
+/** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 1;
 
 /** Where the piece with this number lies. */
@@ -51,6 +54,8 @@ export interface SharedProductsSetup {
   /** Of every thread that takes part. */
   readonly offers: readonly Int32Array[];
   readonly place: Place;
+  /** Whether it may sleep: not the calling thread. */
+  readonly maySleep: boolean;
   /** 128 bytes of this thread's own. */
   readonly edge: number;
   /** Columns of a panel of dz; null where a product must stay whole: a BLAS may round one of another shape differently. */
@@ -67,21 +72,24 @@ export class SharedProducts {
   readonly #own: Int32Array;
   readonly #looks: number;
   #lanes = Number.POSITIVE_INFINITY;
+  /** Pieces offered before, all of which are done. */
+  #settled = 0;
 
   constructor(setup: SharedProductsSetup) {
-    const { kernels, offers, place } = setup;
+    const { kernels, offers, place, maySleep } = setup;
     this.#setup = setup;
     this.#own = offers[place.index];
     this.#looks = looksBeforeSleep(place.parties);
     const outerProduct = (...product: Product): void => {
       if (!this.#putOff(product)) kernels.outerProduct(...product);
     };
-    this.kernels = place.parties > 1 ? { ...kernels, outerProduct } : kernels;
+    this.kernels = maySleep && place.parties > 1 ? { ...kernels, outerProduct } : kernels;
   }
 
-  /** Says how many lanes the batch has. */
+  /** Before a batch's first lane: says how many there are. */
   begin(lanes: number): void {
     this.#lanes = lanes;
+    this.#settled = this.#own[OFFERED];
   }
 
   /** Offers a product; false where it is to be computed at once. */
@@ -92,7 +100,7 @@ export class SharedProducts {
     const rows = panelColumns ? PIECE_ROWS * Math.ceil(m / (PIECE_ROWS * PIECES)) : m;
     const count = Math.ceil(m / rows);
     const offered = own[OFFERED];
-    if (((offered + count - Atomics.load(own, DONE)) | 0) > CAPACITY) return false;
+    if (((offered + count - this.#settled) | 0) > CAPACITY) return false;
     for (let i = 0; i < count; i++) {
       const first = i * rows;
       const at = pieceAt(offered + i);
@@ -105,7 +113,7 @@ export class SharedProducts {
     return true;
   }
 
-  /** Computes a piece of a thread's offers; false where all are claimed. */
+  /** Computes a piece of a thread's offers, unless another thread is quicker; false where there is none to claim. */
   #compute(offers: Int32Array): boolean {
     const next = Atomics.load(offers, CLAIMED);
     if (next === Atomics.load(offers, OFFERED)) return false;
@@ -117,41 +125,43 @@ export class SharedProducts {
     const [m, n, depth, add] = [offers[i + 6], offers[i + 7], offers[i + 8], offers[i + 9]];
     // Addresses from 2 GiB on are negative as words.
     kernels.outerProduct(c >>> 0, cRow, m, n, a >>> 0, aStride, b >>> 0, bStride, depth, edge, add);
-    Atomics.add(offers, DONE, 1);
+    const done = Atomics.add(offers, DONE, 1) + 1;
+    if ((done | 0) === Atomics.load(offers, OFFERED)) Atomics.notify(offers, DONE);
     return true;
   }
 
-  /** Returns when all that this thread has put off is done; or the call given up, as the next barrier says. */
+  /** Returns when all that this thread has put off is done, or the call has been given up: the next barrier throws then. */
   finish(): void {
     const own = this.#own;
     while (this.#compute(own));
     for (let looks = 0; ; looks++) {
       const done = Atomics.load(own, DONE);
-      if (done === own[OFFERED] || Atomics.load(this.#setup.words, Word.abort)) return;
+      if (done === own[OFFERED] || Atomics.load(this.#setup.words, Word.abort)) break;
       if (looks > this.#looks) Atomics.wait(own, DONE, done, SLEEP_MS);
     }
+    this.#settled = own[OFFERED];
   }
 
   /** For a thread that has no lane left: computes what others offer, until none has one. */
   *help(): Program {
-    const { words, offers, place } = this.#setup;
-    Atomics.add(words, Word.helping, 1);
+    const { words, offers, place, maySleep } = this.#setup;
+    Atomics.add(words, Word.withoutLane, 1);
     this.#tell();
     for (;;) {
-      const news = Atomics.load(words, Word.offers);
+      const news = Atomics.load(words, Word.news);
       for (const others of offers) while (this.#compute(others));
-      if (Atomics.load(words, Word.helping) === place.parties || Atomics.load(words, Word.abort)) return;
+      if (Atomics.load(words, Word.withoutLane) === place.parties || Atomics.load(words, Word.abort)) return;
       let looks = 0;
-      while (Atomics.load(words, Word.offers) === news && looks < this.#looks) looks++;
+      while (Atomics.load(words, Word.news) === news && looks < this.#looks) looks++;
       if (looks < this.#looks) continue;
-      Atomics.wait(words, Word.offers, news, SLEEP_MS);
+      if (maySleep) Atomics.wait(words, Word.news, news, SLEEP_MS);
       yield null;
     }
   }
 
   #tell(): void {
     const { words } = this.#setup;
-    Atomics.add(words, Word.offers, 1);
-    Atomics.notify(words, Word.offers);
+    Atomics.add(words, Word.news, 1);
+    Atomics.notify(words, Word.news);
   }
 }

@@ -53,6 +53,7 @@ export class ModelThread {
   readonly kernels: Kernels;
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
+  readonly #maySleep: boolean;
   readonly #packPieces: readonly ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
@@ -61,7 +62,8 @@ export class ModelThread {
   #reals: Float32Array | Float64Array;
   #doubles: Float64Array;
 
-  constructor(setup: ThreadSetup) {
+  constructor(setup: ThreadSetup, kind: 'worker' | 'calling' = 'worker') {
+    this.#maySleep = kind === 'worker';
     this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker);
     this.model = planModel(this.g, setup.threads);
     this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
@@ -114,7 +116,11 @@ export class ModelThread {
       const offers = offersIn(this.buffer, model.offers, place.parties);
       const panelColumns = g.maker === 'blas' ? null : g.columns;
       const { words } = this.control;
-      return new SharedProducts({ kernels, words, offers, place, edge: this.#edge(place), panelColumns });
+      return new SharedProducts({
+        ...{ kernels, words, offers, place, panelColumns },
+        maySleep: this.#maySleep,
+        edge: this.#edge(place),
+      });
     });
   }
 

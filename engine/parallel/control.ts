@@ -39,9 +39,9 @@ export const Word = {
   /** 1: the second copies a call makes are whole. Reset by the main thread before it, written by the last thread at a barrier. */
   whole: 18,
   /** Threads that have no lane left. Raised by each of them, reset where `nextLane` is. */
-  helping: 19,
-  /** Changes whenever there is something new to look at for those threads. Raised by whoever brings it. */
-  offers: 20,
+  withoutLane: 19,
+  /** Changes whenever there is something new for those threads to look at. Raised by whoever brings it. */
+  news: 20,
 } as const;
 
 /** 64-bit floats, behind the words. */
