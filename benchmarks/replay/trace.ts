@@ -123,7 +123,7 @@ export function oneBufferAThread(trace: StepTrace): StepTrace {
   const [, stride, lanes] = additions[0].args;
   const end = first + stride * lanes;
   const lanesOf = (calls: readonly KernelCall[], thread: number): KernelCall[] => {
-    let firstLane: number | null = null;
+    const written = new Set<number>();
     const onThreads = (at: number): number => first + thread * stride + ((at - first) % stride);
     return calls.map((call) => {
       const { kernel, args } = call;
@@ -131,9 +131,8 @@ export function oneBufferAThread(trace: StepTrace): StepTrace {
         return call;
       // sumRows writes to two places, outerProduct to one.
       const places = args.slice(0, kernel === 'sumRows' ? 2 : 1).map(onThreads);
-      const lane = Math.floor((args[0] - first) / stride);
-      firstLane ??= lane;
-      const add = lane === firstLane ? args[args.length - 1] : 1;
+      const add = written.has(places[0]) ? 1 : 0;
+      written.add(places[0]);
       return { kernel, args: [...places, ...args.slice(places.length, -1), add] };
     });
   };

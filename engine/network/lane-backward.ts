@@ -56,7 +56,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
   outputBackward(tools, block, target);
   for (let l = g.numLayers - 1; l >= 0; l--) {
     layers[l].forEach((_, direction) => {
-      cellStates(tools, block, l, direction);
+      stateGradients(tools, block, l, direction);
     });
     // What was put off reads the d of the layer above, into which this layer's input gradient goes.
     tools.products.finish();
@@ -82,6 +82,7 @@ function clearPadding({ g, reals }: LaneTools, gradients: number): void {
 /** The output layer backward; leaves the gradients of the top layer's states in its d. */
 function outputBackward(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { kernels: k, g, model, scratch } = tools;
+  const { outerProduct } = tools.products.kernels;
   const { features, dFeatures, logits: delta, d, outputSteps } = block.workspace;
   const rows = outputSteps * block.workspace.rows;
   const { hiddenSize, outputSize, hiddenPanels, outputPanels, realBytes, directions } = g;
@@ -92,19 +93,7 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
   features.forEach((h, direction) => {
     const dW = target.block + (g.W.offset + direction * hiddenSize) * realBytes;
     const { at, stride } = delta;
-    tools.products.kernels.outerProduct(
-      dW,
-      width,
-      outputSize,
-      hiddenSize,
-      at,
-      stride,
-      h.at,
-      h.stride,
-      rows,
-      edge,
-      add,
-    );
+    outerProduct(dW, width, outputSize, hiddenSize, at, stride, h.at, h.stride, rows, edge, add);
     const to = g.output === 'steps' ? top[direction] : dFeatures[direction];
     const W = model.packedOutput.W[direction];
     k.multiply(to.at, to.stride, rows, hiddenPanels, at, stride, outputPanels, W, zeros);
@@ -135,7 +124,7 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
 }
 
 /** One cell back through time: its d becomes dz. */
-function cellStates({ kernels, g, model }: LaneTools, block: Block, l: number, direction: number): void {
+function stateGradients({ kernels, g, model }: LaneTools, block: Block, l: number, direction: number): void {
   const { layers, d } = block.workspace;
   const packed = model.packedCells[l * g.directions + direction];
   const dz = d[l % 2][direction];

@@ -9,6 +9,7 @@ const SPINS = 20_000;
 const SPINS_SHARING = 1_000;
 const CORES = availableParallelism();
 
+/** How often a thread of so many looks for what it waits for before it goes to sleep. */
 export const looksBeforeSleep = (parties: number): number => (parties > CORES ? SPINS_SHARING : SPINS);
 
 /** A sleeping thread looks at the abort flag at least this often. */
