@@ -26,6 +26,7 @@ export function networkBehind(model: RNNPhonemeClassifier): Network {
 export function engage(model: RNNPhonemeClassifier, parties: number): void {
   const network = networkBehind(model);
   const own = network.engaged.bind(network);
+  network.sharing = () => parties;
   network.engaged = (...work) => ({ parties, here: own(...work).here });
 }
 

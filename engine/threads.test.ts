@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import { networkOf } from './network/registry.ts';
 import { offersIn } from './network/shared-products.ts';
 import { bitsOf, labelled, teamOf, withModel } from './test-models.ts';
+
+const run = promisify(execFile);
 
 describe('worker threads', () => {
   it('really run, as many as were asked for, none of them the main thread', async () => {
@@ -22,7 +26,7 @@ describe('worker threads', () => {
     await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
       const { x, labels } = labelled(24, 20);
       const { loss } = await model.gradients(x, labels);
-      await teamOf(model).answered();
+      await vi.waitFor(() => expect(teamOf(model).ranOn).not.toContain(-1));
       const ids = teamOf(model).ranOn;
       expect(new Set(ids).size).toBe(2);
       expect(ids).not.toContain(threadId);
@@ -31,6 +35,37 @@ describe('worker threads', () => {
         expect(model.rnn[0].dW_hh.toArray()).toEqual(alone.rnn[0].dW_hh.toArray());
       });
     });
+  });
+
+  it('stay on duty from call to call, leave when none comes, and are called in for the next one', async () => {
+    await withModel({ threads: 3, hiddenSize: 64 }, async (model) => {
+      const { x, labels } = labelled(64, 90);
+      const { pool } = teamOf(model);
+      if (!pool) throw new Error('the threads have not started');
+      const called = vi.spyOn(pool, 'run');
+      const losses: number[] = [];
+      for (let call = 0; call < 5; call++) losses.push((await model.gradients(x, labels)).loss);
+      // The first call may have come so late that they had left since they started; no other one has.
+      expect([0, 3]).toContain(called.mock.calls.length);
+      const shifts = 3 + called.mock.calls.length;
+      await vi.waitFor(() => expect(pool.completed).toBe(shifts), 10_000);
+      losses.push((await model.gradients(x, labels)).loss);
+      expect(called).toHaveBeenCalledTimes(shifts);
+      expect(new Set(losses).size).toBe(1);
+    });
+  });
+
+  it('let a process end whose model nobody has closed', { timeout: 60_000 }, async () => {
+    const engine = new URL('../dist/engine/index.js', import.meta.url).href;
+    const code = `
+      import { RNNPhonemeClassifier } from '${engine}';
+      const model = await RNNPhonemeClassifier.create({ inputSize: 9, hiddenSize: 64, outputSize: 4, numLayers: 2, threads: 2 });
+      const x = { data: new Float32Array(64 * 90 * 9), shape: [64, 90, 9] };
+      await model.gradients(x, new Int32Array(64));
+      console.log('done');`;
+    const limit = { timeout: 30_000 };
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], limit);
+    expect(stdout).toBe('done\n');
   });
 
   it('share one memory with the main thread: what is written into a view is what they compute with', async () => {
@@ -75,8 +110,7 @@ describe('worker threads', () => {
       expect(teamOf(model).ranOn).toHaveLength(0);
     });
     await withModel({ threads: 4, hiddenSize: 128, numLayers: 2 }, async (model) => {
-      await model.forward(labelled(5, 8).x);
-      await teamOf(model).answered();
+      await model.forward(labelled(5, 10).x);
       const { ranOn } = teamOf(model);
       expect(ranOn.length).toBeGreaterThan(0);
       expect(ranOn.length).toBeLessThan(4);

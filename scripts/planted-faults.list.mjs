@@ -546,6 +546,13 @@ export const faults = [
     'const from = (second > 0 ? home + offset : 0) / real;',
     laws,
   ),
+  fault(
+    'the bell rings before the message has come',
+    'engine/parallel/mailbox.ts',
+    '  port.postMessage(message);\n  Atomics.add(bell, 0, 1);\n  Atomics.notify(bell, 0);',
+    '  Atomics.add(bell, 0, 1);\n  Atomics.notify(bell, 0);\n  port.postMessage(message);',
+    ['mailbox'],
+  ),
   fault('close leaves the threads behind', 'engine/parallel/team.ts', 'this.#ending = pool.destroy();', '', [
     'pool',
   ]),

@@ -3,20 +3,39 @@ import { workerData } from 'piscina';
 import type { Job } from '../engine/network/jobs.ts';
 import { programOf } from '../engine/network/programs.ts';
 import { ModelThread, type ThreadSetup } from '../engine/network/thread.ts';
-import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
+import { Aborted, Barrier, giveUp, looksBeforeSleep } from '../engine/parallel/barrier.ts';
+import { Word } from '../engine/parallel/control.ts';
+import { type Mailbox, take } from '../engine/parallel/mailbox.ts';
 import { nothing } from '../engine/parallel/program.ts';
-import type { Reply, Task } from '../engine/parallel/team.ts';
+import type { Letter, Reply, Task } from '../engine/parallel/shift.ts';
 
-/** One worker thread of a model: takes its place in the call it is given, and meets the others at the barriers. */
+/** One worker thread of a model: takes its place in the calls it is given, and meets the others at the barriers. */
 const thread = new ModelThread(workerData as ThreadSetup);
+const { words } = thread.control;
 
-export default function run({ job, index, parties }: Task<Job>): Reply {
-  const { words } = thread.control;
+/** A shift: one call after the other, until it is dismissed or a call fails. */
+export default function shift(mailbox: Mailbox): Reply {
+  const write = (letter: Letter): void => mailbox.port.postMessage(letter);
+  write({ threadId });
+  let looks = 0;
+  for (;;) {
+    const task = take(mailbox, looks) as Task<Job> | null;
+    if (task === null) return { ok: true };
+    const failure = takePart(task);
+    if (failure) return failure;
+    const { here, parties } = task;
+    if (!here && Atomics.add(words, Word.ended, 1) + 1 === parties) write('complete');
+    // Between two calls the calling thread is awake as well.
+    looks = looksBeforeSleep(here ? parties : parties + 1);
+  }
+}
+
+function takePart({ job, index, parties }: Task<Job>): Reply | null {
   const barrier = new Barrier(words, parties);
   try {
     if (job === null) barrier.wait(nothing);
     else for (const leader of programOf(thread, job, { index, parties })) if (leader) barrier.wait(leader);
-    return { ok: true, threadId };
+    return null;
   } catch (error) {
     const aborted = error instanceof Aborted;
     // Not once more: the next call may have begun.

@@ -19,11 +19,10 @@ import { programOf } from './programs.ts';
 import { offersIn, withdrawOffers } from './shared-products.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
-/**
- * A call engages one thread for every so many floating-point operations: with less for each, its barriers cost more
- * than it brings, and with less in all, the way to a thread and back takes longer than computing here (some 40 µs).
- */
+/** A batch is worth one thread for every so many floating-point operations: with less for each, barriers cost more than it brings. */
 const FLOPS_PER_THREAD = 1e6;
+/** A call that is worth fewer threads is computed here: sending for others takes as long as they would save. */
+const THREADS_WORTH_A_MESSAGE = 4;
 /**
  * The calling thread is one of those that compute a call of less than that: one or two milliseconds, of which the way to a
  * thread and back would be a tenth. The event loop waits no longer for it than for many other things.
@@ -31,8 +30,10 @@ const FLOPS_PER_THREAD = 1e6;
 const FLOPS_HERE = 1e8;
 /** And of no more parameters than that: it packs them alone. */
 const PARAMETERS_HERE = 1e6;
-/** The same for an optimizer's step, by parameters. */
+/** An optimizer's step engages one thread for every so many parameters. */
 const PARAMETERS_PER_THREAD = 1e5;
+
+const HERE: Engagement = { parties: 1, here: true };
 
 /** A classifier's memory and threads: calls in, numbers out. It knows no queue; one call at a time is the caller's duty. */
 export class Network {
@@ -125,7 +126,10 @@ export class Network {
   reserve(spec: BatchSpec): BatchMemory {
     const plan = this.thread.plan(spec);
     const missing = Math.ceil(plan.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
-    if (missing > 0) this.#memory.grow(missing);
+    if (missing > 0) {
+      this.#memory.grow(missing);
+      Atomics.store(this.control.words, Word.pages, this.#memory.buffer.byteLength / PAGE_BYTES);
+    }
     return plan;
   }
 
@@ -151,18 +155,25 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /** Threads worth engaging for a batch: never more than there are lanes, fewer for little work. */
-  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
-    const flops = this.#flops(rows, frames) * passes;
-    const parties = Math.min(this.threads, lanes, Math.floor(flops / this.flopsPerThread));
-    const small = flops < this.flopsHere && this.g.blockSize < PARAMETERS_HERE;
-    return { parties: Math.max(1, parties), here: parties === 0 || (parties > 1 && small) };
+  /** Threads that share a batch's work: never more than there are lanes, fewer for little work. */
+  sharing(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
+    const worth = Math.floor((this.#flops(rows, frames) * passes) / this.flopsPerThread);
+    return Math.max(1, Math.min(this.threads, lanes, worth));
   }
 
-  /** The same for an optimizer's step. */
+  /** Who computes a call on a batch. */
+  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
+    const flops = this.#flops(rows, frames) * passes;
+    if (this.threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
+    const parties = this.sharing(rows, frames, lanes, passes);
+    const small = flops < this.flopsHere && this.g.blockSize < PARAMETERS_HERE;
+    return { parties, here: parties > 1 && small };
+  }
+
+  /** Who computes an optimizer's step. */
   engagedInStep(): Engagement {
     const parties = Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
-    return { parties: Math.max(1, parties), here: parties === 0 };
+    return parties === 0 ? HERE : { parties, here: false };
   }
 
   /** Multiplications and additions of a forward pass. */

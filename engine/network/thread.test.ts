@@ -1,5 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
+import { Word } from '../parallel/control.ts';
+import { PAGE_BYTES } from '../parallel/memory-map.ts';
+import { labelled, withModel } from '../test-models.ts';
+import type { Network } from './network.ts';
+import { networkOf } from './registry.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
 const place = { index: 0, parties: 1 };
@@ -25,6 +30,31 @@ describe("a thread's views of a memory that grows meanwhile", () => {
     memory: growingMemory(),
     module: wasmModule('float32'),
   };
+
+  it('are asked for again only where the memory has grown', () => {
+    const memory = new WebAssembly.Memory({ initial: 8, maximum: 1_024, shared: true });
+    const thread = new ModelThread({ ...setup, memory });
+    const { buffer } = memory;
+    // As another thread may still see it.
+    Object.defineProperty(memory, 'buffer', { get: () => buffer });
+    const grow = vi.spyOn(memory, 'grow');
+    thread.seeGrowth();
+    Atomics.store(thread.control.words, Word.pages, 8);
+    thread.seeGrowth();
+    expect(grow).not.toHaveBeenCalled();
+    Atomics.store(thread.control.words, Word.pages, 9);
+    thread.seeGrowth();
+    expect(grow).toHaveBeenCalledExactlyOnceWith(0);
+  });
+
+  it('know of every growth', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      await model.forward(labelled(300, 90).x);
+      const { thread } = networkOf(model) as Network;
+      expect(thread.buffer.byteLength).toBeGreaterThan(1e6);
+      expect(Atomics.load(thread.control.words, Word.pages)).toBe(thread.buffer.byteLength / PAGE_BYTES);
+    });
+  });
 
   it('reach equally far, when the thread starts and at every call', () => {
     const thread = new ModelThread(setup);

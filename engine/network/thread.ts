@@ -3,6 +3,7 @@ import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } fr
 import { makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
+import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import type { Place } from '../parallel/program.ts';
 import {
   type BatchMemory,
@@ -81,10 +82,12 @@ export class ModelThread {
 
   /**
    * Sees the memory as large as the main thread has made it. V8 tells other threads of a shared memory's growth by an
-   * interrupt, which may come later than a word in that memory; growing by nothing asks at once.
+   * interrupt, which may come later than a word in that memory; growing by nothing asks at once. But that interrupts all
+   * threads in their turn, and takes 50 to 100 µs.
    */
   seeGrowth(): void {
-    this.#memory.grow(0);
+    const bytes = Atomics.load(this.control.words, Word.pages) * PAGE_BYTES;
+    if (this.buffer.byteLength < bytes) this.#memory.grow(0);
   }
 
   /** The memory as numbers; looked at afresh, since the main thread may have made it larger. */

@@ -42,6 +42,10 @@ export const Word = {
   withoutLane: 19,
   /** Changes whenever there is something new for those threads to look at. Raised by whoever brings it. */
   news: 20,
+  /** Threads that are done with a call. Raised by each of them, reset by the main thread before it. */
+  ended: 21,
+  /** Pages the memory has grown to; 0: it is as it was made. Written by the main thread. */
+  pages: 22,
 } as const;
 
 /** 64-bit floats, behind the words. */

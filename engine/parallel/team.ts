@@ -4,7 +4,11 @@ import { workerFailed, workerLost } from '../errors.ts';
 import { giveUp } from './barrier.ts';
 import type { CallingThread } from './calling-thread.ts';
 import { Word } from './control.ts';
+import type { Mailbox } from './mailbox.ts';
 import type { Place } from './program.ts';
+import { type Reply, Shift } from './shift.ts';
+
+type Pool = Piscina<Mailbox, Reply>;
 
 /** The threads a call engages: how many, and whether the calling thread is the first of them. */
 export interface Engagement {
@@ -12,19 +16,22 @@ export interface Engagement {
   readonly here: boolean;
 }
 
-/** What a worker is told, and what it answers; without a job the threads only meet, to show that they are there. */
-export interface Task<Job> extends Place {
-  readonly job: Job | null;
-}
-export type Reply =
-  | { readonly ok: true; readonly threadId: number }
-  | { readonly ok: false; readonly aborted: boolean; readonly message: string };
-
 const placesOf = (parties: number): Place[] =>
   Array.from({ length: parties }, (_, index) => ({ index, parties }));
 
 /** Threads that have not all started by then never will. */
 const START_LIMIT_MS = 30_000;
+
+/** Workers stay on duty so long after a call, asleep. A process that has nothing else to do ends that much later. */
+const DUTY_MS = 50;
+
+/** A call the workers are at. */
+interface Call<Job> {
+  readonly engaged: readonly Shift<Job>[];
+  readonly complete: () => void;
+  /** The shift of one of the engaged has ended: the call cannot be completed. */
+  readonly fail: () => void;
+}
 
 /**
  * Worker threads of one piscina pool, and the calling thread where it takes part. A pool that lost a thread is destroyed;
@@ -36,15 +43,17 @@ export class WorkerTeam<Job> {
   readonly #here: CallingThread<Job>;
   readonly #workerData: unknown;
   readonly #words: Int32Array;
-  #pool: Piscina<Task<Job>, Reply> | null = null;
-  #ready: Promise<Piscina<Task<Job>, Reply>> | null = null;
+  #pool: Pool | null = null;
+  #ready: Promise<Pool> | null = null;
   /** Whether the pool has lost a thread, even between two calls. */
   #lost = false;
   /** Resolves when the last pool that was given up has ended. */
   #ending: Promise<void> = Promise.resolve();
-  /** Resolves when the workers of the last short call have answered. */
-  #late: Promise<void> = Promise.resolve();
-  #ranOn: readonly number[] = [];
+  /** The workers that wait for jobs, or are at one; the others wait in their event loops to be called in. */
+  #onDuty: Shift<Job>[] = [];
+  #call: Call<Job> | null = null;
+  #ranOn: readonly Shift<Job>[] = [];
+  #dismissal: NodeJS.Timeout | undefined;
 
   /** `words` is the control block, which must outlive the team at the same place. */
   constructor(size: number, here: CallingThread<Job>, workerData: unknown, words: Int32Array) {
@@ -55,39 +64,30 @@ export class WorkerTeam<Job> {
   }
 
   /** The worker threads' pool, for tests that kill one. */
-  get pool(): Piscina<Task<Job>, Reply> | null {
+  get pool(): Pool | null {
     return this.#pool;
   }
 
   /** The ids of the workers that ran the last call, by their places. */
   get ranOn(): readonly number[] {
-    return this.#ranOn;
+    return this.#ranOn.map(({ threadId }) => threadId);
   }
 
   /** Runs a job and returns when it is done; rejects as if it had not been begun. */
   async run(job: Job, { parties, here }: Engagement): Promise<void> {
-    await this.answered();
     // piscina puts a new thread in a lost one's place, but if that one dies while it starts, tasks wait for ever.
     if (this.#lost) await this.#retire();
     const pool = await this.ready();
     const places = placesOf(parties);
-    const workers = this.#dispatch(pool, job, here ? places.slice(1) : places);
+    const workers = this.#send(pool, job, here ? places.slice(1) : places, here);
     if (here) await this.#takePart(job, places[0], workers);
     else await workers;
   }
 
-  /**
-   * Waits for the workers that a call has gone on without. Until they have answered, piscina takes them for busy, and
-   * would keep the next call's tasks waiting while the calling thread is at work.
-   */
-  async answered(): Promise<void> {
-    await this.#late;
-  }
-
-  /** Ends with the last barrier: the call is complete then, and the workers' answers come later. */
+  /** Ends with the last barrier: the call is complete then. */
   async #takePart(job: Job, place: Place, workers: Promise<void>): Promise<void> {
     // A thread that is lost after the last barrier is the next call's matter.
-    this.#late = workers.catch(() => {});
+    workers.catch(() => {});
     try {
       await this.#here.run(job, place);
     } catch (error) {
@@ -96,13 +96,15 @@ export class WorkerTeam<Job> {
       await workers;
       throw error;
     }
+    this.#call?.complete();
+    await workers;
   }
 
   /**
    * Starts the threads, unless they are there, and waits until all have met.
    * @throws WORKER_FAILED where one cannot start
    */
-  ready(): Promise<Piscina<Task<Job>, Reply>> {
+  ready(): Promise<Pool> {
     this.#ready ??= this.#startAll().catch((error) => {
       this.#ready = null;
       throw error;
@@ -110,7 +112,7 @@ export class WorkerTeam<Job> {
     return this.#ready;
   }
 
-  async #startAll(): Promise<Piscina<Task<Job>, Reply>> {
+  async #startAll(): Promise<Pool> {
     await this.#ending;
     const pool = this.#start();
     this.#pool = pool;
@@ -121,7 +123,7 @@ export class WorkerTeam<Job> {
       void this.#discard(pool);
     }, START_LIMIT_MS);
     try {
-      await this.#dispatch(pool, null, placesOf(this.size));
+      await this.#send(pool, null, placesOf(this.size), false);
       return pool;
     } catch (error) {
       // What kept a thread from starting would do so again: this is no thread lost in a call.
@@ -131,29 +133,64 @@ export class WorkerTeam<Job> {
     }
   }
 
-  async #dispatch(pool: Piscina<Task<Job>, Reply>, job: Job | null, places: readonly Place[]): Promise<void> {
-    Atomics.store(this.#words, Word.abort, 0);
-    Atomics.store(this.#words, Word.arrived, 0);
-    const tasks = places.map((place) => pool.run({ job, ...place }));
+  /** Gives each of the places a worker; resolves when the call is complete. */
+  async #send(pool: Pool, job: Job | null, places: readonly Place[], here: boolean): Promise<void> {
+    clearTimeout(this.#dismissal);
+    for (const word of [Word.abort, Word.arrived, Word.ended]) Atomics.store(this.#words, word, 0);
+    while (this.#onDuty.length < places.length) this.#onDuty.push(this.#callIn(pool));
+    const engaged = this.#onDuty.slice(0, places.length);
+    if (job) this.#ranOn = engaged;
+    const failed = await new Promise<boolean>((resolve) => {
+      this.#call = { engaged, complete: () => resolve(false), fail: () => resolve(true) };
+      places.forEach((place, i) => {
+        engaged[i].send({ job, here, ...place });
+      });
+    });
+    this.#call = null;
+    this.#dismissal = setTimeout(() => this.#dismiss(), DUTY_MS);
+    if (failed) await this.#fail(pool, engaged);
+  }
+
+  #callIn(pool: Pool): Shift<Job> {
+    const shift = new Shift<Job>(pool, () => this.#callOf(shift)?.complete());
+    const ended = (): void => {
+      this.#onDuty = this.#onDuty.filter((other) => other !== shift);
+      this.#callOf(shift)?.fail();
+    };
+    shift.end.then(ended, ended);
+    return shift;
+  }
+
+  /** The call that a shift is engaged in: what comes from the last one's threads is not about this one. */
+  #callOf(shift: Shift<Job>): Call<Job> | null {
+    return this.#call?.engaged.includes(shift) ? this.#call : null;
+  }
+
+  #dismiss(): void {
+    for (const shift of this.#onDuty.splice(0)) shift.dismiss();
+  }
+
+  /** Throws what made a call fail, when none of its threads is at work any more. */
+  async #fail(pool: Pool, engaged: readonly Shift<Job>[]): Promise<void> {
+    giveUp(this.#words);
+    const ends = engaged.map(({ end }) => end);
     let replies: Reply[];
     try {
-      replies = await Promise.all(tasks);
+      replies = await Promise.all(ends);
     } catch (cause) {
-      giveUp(this.#words);
       // The other threads may be anywhere in the call: once they are gone, nobody writes into the memory any more.
-      await Promise.all([this.#discard(pool), Promise.allSettled(tasks)]);
+      await Promise.all([this.#discard(pool), Promise.allSettled(ends)]);
       throw workerLost(cause);
     }
     // A thread that failed makes the others give up: what is told is the failure, not its consequences.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     if (failure && !failure.ok) throw workerFailed(failure.message);
-    if (job) this.#ranOn = replies.map((reply) => (reply.ok ? reply.threadId : -1));
   }
 
-  #start(): Piscina<Task<Job>, Reply> {
+  #start(): Pool {
     // Throws where there is none: piscina would leave every task but the first pending for ever.
     const filename = workerFile();
-    const pool = new Piscina<Task<Job>, Reply>({
+    const pool = new Piscina<Mailbox, Reply>({
       filename,
       minThreads: this.size,
       maxThreads: this.size,
@@ -174,7 +211,7 @@ export class WorkerTeam<Job> {
   }
 
   async close(): Promise<void> {
-    await this.answered();
+    clearTimeout(this.#dismissal);
     await this.#retire();
   }
 
@@ -184,7 +221,7 @@ export class WorkerTeam<Job> {
   }
 
   /** Ends a pool, once: destroyed a second time, piscina would take the end of its threads for a loss, and start others. */
-  #discard(pool: Piscina<Task<Job>, Reply>): Promise<void> {
+  #discard(pool: Pool): Promise<void> {
     if (pool === this.#pool) {
       this.#pool = null;
       this.#ready = null;

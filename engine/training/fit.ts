@@ -114,7 +114,7 @@ class Training {
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
-    this.#parties = network.engaged(batchSize, (frames / rows) * batchSize, lanes, 3).parties;
+    this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, 3);
     const spec: BatchSpec = {
       ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
