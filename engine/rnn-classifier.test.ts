@@ -213,7 +213,7 @@ describe('calls', () => {
   });
 
   it('make synchronous writers throw BUSY while they are in flight, and not after', async () => {
-    await withModel({ threads: 1 }, async (model) => {
+    await withModel({ threads: 1, hiddenSize: 64 }, async (model) => {
       const call = model.gradients(data.x, data.labels);
       for (const write of [() => model.zeroGrad(), () => model.loadStateDict({}), () => model.stateDict()]) {
         expect(write).toThrow(expect.objectContaining({ code: 'BUSY' }));
@@ -416,7 +416,7 @@ describe('fit', () => {
 
   it('leaves the accumulated gradients alone where its signal is aborted before it begins', async () => {
     for (const threads of [0, 2]) {
-      await withModel({ threads }, async (model) => {
+      await withModel({ threads, hiddenSize: 64 }, async (model) => {
         await model.gradients(data.x, data.labels);
         const once = model.rnn[0].dW_hh.data.slice();
         const second = model.gradients(data.x, data.labels);
@@ -492,7 +492,7 @@ describe('fit', () => {
 
 describe('evaluate', () => {
   it('agrees with the logits, over more rows than fit into one call', async () => {
-    await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
+    await withModel({ threads: 2, hiddenSize: 32, dtype: 'float64' }, async (model) => {
       const data = labelled(2_500, 3);
       const { loss, accuracy, confusion, recall } = await model.evaluate(data);
       const { data: z } = await model.forward(data.x);

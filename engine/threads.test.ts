@@ -107,6 +107,8 @@ describe('worker threads', () => {
   it('are not engaged for less work than they cost', async () => {
     await withModel({ threads: 4 }, async (model) => {
       await model.forward(labelled(1, 1).x);
+      // 1.6 million operations.
+      await model.forward(labelled(64, 30).x);
       expect(teamOf(model).ranOn).toHaveLength(0);
     });
     await withModel({ threads: 4, hiddenSize: 128, numLayers: 2 }, async (model) => {

@@ -15,6 +15,13 @@ const { words } = thread.control;
 
 /** A shift: one call after the other, until it is dismissed or a call fails. */
 export default function shift(mailbox: Mailbox): Reply {
+  const reply = takeCalls(mailbox);
+  // It may hold what nobody is going to read any more.
+  mailbox.port.close();
+  return reply;
+}
+
+function takeCalls(mailbox: Mailbox): Reply {
   const write = (letter: Letter): void => mailbox.port.postMessage(letter);
   write({ threadId });
   let looks = 0;

@@ -42,7 +42,7 @@ export const Word = {
   withoutLane: 19,
   /** Changes whenever there is something new for those threads to look at. Raised by whoever brings it. */
   news: 20,
-  /** Threads that are done with a call. Raised by each of them, reset by the main thread before it. */
+  /** Threads that are done with a call the calling thread takes no part in. Raised by each of them, reset by the main thread before it. */
   ended: 21,
   /** Pages the memory has grown to; 0: it is as it was made. Written by the main thread. */
   pages: 22,

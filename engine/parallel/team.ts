@@ -86,7 +86,7 @@ export class WorkerTeam<Job> {
 
   /** Ends with the last barrier: the call is complete then. */
   async #takePart(job: Job, place: Place, workers: Promise<void>): Promise<void> {
-    // A thread that is lost after the last barrier is the next call's matter.
+    // It may be rejected while this thread is at its lanes, and nobody waits for it yet.
     workers.catch(() => {});
     try {
       await this.#here.run(job, place);
@@ -96,6 +96,7 @@ export class WorkerTeam<Job> {
       await workers;
       throw error;
     }
+    // A thread that is lost from now on is the next call's matter.
     this.#call?.complete();
     await workers;
   }
@@ -200,7 +201,7 @@ export class WorkerTeam<Job> {
       recordTiming: false,
       workerData: this.#workerData,
     });
-    // A stray error of a worker is followed by its exit, which rejects the task: see run.
+    // A stray error of a worker ends its shift, which a call hears of by itself.
     pool.on('error', () => {});
     for (const worker of pool.threads) {
       worker.once('exit', () => {
