@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { workerLost } from './errors.ts';
 import { stepCopies } from './network/model-memory.ts';
 import { networkOf } from './network/registry.ts';
@@ -103,6 +103,36 @@ describe('a worker killed', () => {
       await soon();
       expect(await model.forward(data.x)).toEqual(before);
       expect(teamOf(model).pool?.threads).toHaveLength(2);
+    });
+  });
+
+  it('after the last barrier of a short call does not undo it, and close waits until all are gone', async () => {
+    await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
+      const before = await model.forward(data.x);
+      const pool = teamOf(model).pool;
+      if (!pool) throw new Error('the threads have not started');
+      await vi.waitFor(() => expect(pool.completed).toBeGreaterThanOrEqual(2), 10_000);
+      // The end of the shift never comes: instead the pool tells, some time after the call, that the thread was lost.
+      let lose = (): void => {};
+      const lost = new Promise<never>((_, reject) => {
+        lose = () => reject(new Error('killed'));
+      });
+      const run = pool.run.bind(pool);
+      const called = vi.spyOn(pool, 'run').mockImplementation((task, options) => {
+        run(task, options).catch(() => {});
+        return lost;
+      });
+      expect(await model.forward(data.x)).toEqual(before);
+      expect(called).toHaveBeenCalled();
+      const { threads } = pool;
+      let others = 0;
+      pool.on('workerCreate', () => others++);
+      lose();
+      await new Promise(process.nextTick);
+      await model.close();
+      expect(threads.map(({ threadId }) => threadId)).toEqual([-1, -1]);
+      await soon();
+      expect(others).toBe(0);
     });
   });
 

@@ -3,6 +3,7 @@
  * threads are where they should be. Ordinary writes travel along with the atomic ones: the barrier orders them too.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { xorshift } from './xorshift.mjs';
 
 const { barrierModule, words, progress, plain, leaders, index, parties, rounds, seed, stopAt, awake } =
   workerData;
@@ -13,15 +14,7 @@ const barrier = new Barrier(words, parties);
 const RAN = 0;
 const INSIDE = 1;
 
-let state = (seed ^ Math.imul(index + 1, 0x9e3779b1)) | 0;
-
-/** xorshift: the next of this thread's own random numbers, 0 … below - 1. */
-function random(below) {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % below;
-}
+const random = xorshift(seed ^ Math.imul(index + 1, 0x9e3779b1));
 
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 

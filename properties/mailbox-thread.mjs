@@ -1,5 +1,6 @@
 /** One of the two threads of the mailbox's stress test, with the compiled mailbox: one posts numbers, one takes them. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { xorshift } from './xorshift.mjs';
 
 const { module, role, mailbox, taken, messages, seed } = workerData;
 const { post, take } = await import(module);
@@ -7,15 +8,7 @@ const { post, take } = await import(module);
 /** A message that has not been taken by then never will be. */
 const LOST_MS = 10_000;
 
-let state = seed | 1;
-
-/** xorshift: the next of this thread's own random numbers, 0 … below - 1. */
-function random(below) {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % below;
-}
+const random = xorshift(seed | 1);
 
 /** Mostly next to nothing, so that a message meets the other thread at every point of its way to sleep. */
 function delay() {

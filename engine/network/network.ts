@@ -125,10 +125,11 @@ export class Network {
   /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
   reserve(spec: BatchSpec): BatchMemory {
     const plan = this.thread.plan(spec);
-    const missing = Math.ceil(plan.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
+    const pages = Math.ceil(plan.end / PAGE_BYTES);
+    const missing = pages - this.#memory.buffer.byteLength / PAGE_BYTES;
     if (missing > 0) {
       this.#memory.grow(missing);
-      Atomics.store(this.control.words, Word.pages, this.#memory.buffer.byteLength / PAGE_BYTES);
+      Atomics.store(this.control.words, Word.pages, pages);
     }
     return plan;
   }
@@ -157,15 +158,18 @@ export class Network {
 
   /** Threads that share a batch's work: never more than there are lanes, fewer for little work. */
   sharing(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
-    const worth = Math.floor((this.#flops(rows, frames) * passes) / this.flopsPerThread);
-    return Math.max(1, Math.min(this.threads, lanes, worth));
+    return this.#parties(this.#flops(rows, frames) * passes, lanes);
+  }
+
+  #parties(flops: number, lanes: number): number {
+    return Math.max(1, Math.min(this.threads, lanes, Math.floor(flops / this.flopsPerThread)));
   }
 
   /** Who computes a call on a batch. */
   engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
     const flops = this.#flops(rows, frames) * passes;
     if (this.threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
-    const parties = this.sharing(rows, frames, lanes, passes);
+    const parties = this.#parties(flops, lanes);
     const small = flops < this.flopsHere && this.g.blockSize < PARAMETERS_HERE;
     return { parties, here: parties > 1 && small };
   }
