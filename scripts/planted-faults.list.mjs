@@ -33,14 +33,14 @@ export const faults = [
   fault(
     'an edge row of dzᵀ x is skipped',
     matmul,
-    'min(TILE, m - i), min(LANES, n - j), add)',
-    'min(TILE, m - i) - 1, min(LANES, n - j), add)',
+    'edge, rows, min(LANES, left), add)',
+    'edge, rows - 1, min(LANES, left), add)',
   ),
   fault(
     'an edge column of dzᵀ x is skipped',
     matmul,
-    'min(TILE, m - i), min(LANES, n - j), add)',
-    'min(TILE, m - i), min(LANES, n - j) - 1, add)',
+    'edge, rows, min(LANES, left), add)',
+    'edge, rows, min(LANES, left) - 1, add)',
   ),
   fault(
     'panels past the first sixteen of dzᵀ x are skipped',

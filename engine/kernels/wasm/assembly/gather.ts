@@ -1,4 +1,4 @@
-import { LANES, PANEL, maskHigh, maskLow } from './layout';
+import { LANES, maskHigh, maskLow, PANEL, storePart } from './layout';
 
 /**
  * Row-major rows → rows of panels.
@@ -100,8 +100,7 @@ export function scatterRows(
 export function sumRows(
   sums: usize, twin: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,
 ): void {
-  const toTwin = twin - sums;
-  for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL) {
+  for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL, twin += PANEL) {
     let low0 = v128.splat<real>(0), low1 = low0, low2 = low0, low3 = low0;
     let high0 = low0, high1 = low0, high2 = low0, high3 = low0;
     let from = src;
@@ -121,11 +120,8 @@ export function sumRows(
     }
     v128.store(edge, v128.add<real>(v128.add<real>(low0, low1), v128.add<real>(low2, low3)));
     v128.store(edge, v128.add<real>(v128.add<real>(high0, high1), v128.add<real>(high2, high3)), 16);
-    for (let l = 0; l < min(LANES, left); l++) {
-      const at = sums + <usize>l * sizeof<real>();
-      const value = load<real>(edge + <usize>l * sizeof<real>());
-      store<real>(at, add ? load<real>(at) + value : value);
-      if (toTwin) store<real>(at + toTwin, add ? load<real>(at + toTwin) + value : value);
-    }
+    const columns = min(LANES, left);
+    storePart(sums, edge, columns, add);
+    if (twin != sums) storePart(twin, edge, columns, add);
   }
 }

@@ -15,6 +15,18 @@ export const TILE: i32 = 4;
 /** Columns of a panel. */
 export const LANES: i32 = 32 / sizeof<real>();
 
+/** c (+)= the first `columns` values of a row of a panel. Nothing behind them is touched: it may be another thread's. */
+export function storePart(c: usize, row: usize, columns: i32, add: bool): void {
+  for (; columns >= LANES / 2; columns -= LANES / 2, c += 16, row += 16) {
+    const values = v128.load(row);
+    v128.store(c, add ? v128.add<real>(v128.load(c), values) : values);
+  }
+  for (; columns > 0; columns--, c += sizeof<real>(), row += sizeof<real>()) {
+    const value = load<real>(row);
+    store<real>(c, add ? load<real>(c) + value : value);
+  }
+}
+
 /** The first (second) half of a row of a panel, ones in the columns below `width`, zeros from there on. */
 export function maskLow(width: i32): v128 {
   if (sizeof<real>() == 4) return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(width));

@@ -1,5 +1,5 @@
 import { tanhArray, tanhTile } from './tanh';
-import { LANES, PANEL, TILE } from './layout';
+import { LANES, PANEL, storePart, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
 /** What becomes of a tile of results, besides being stored. */
@@ -149,10 +149,11 @@ function matmul(
   const stepStart: usize = startStep ? ROWS * PANEL : 0;
   let summed: usize = 0, summedH: usize = 0;
   for (let left = <usize>rows; left; left -= min(left, ROWS)) {
+    const end = min(left, ROWS) * PANEL;
     let cPanel = c, bPanel = b, startPanel = start, hPanel = h;
     for (let n = 0; n < nPanels; n++) {
-      const end = min(left, ROWS) * PANEL;
-      for (let row: usize = 0; row != end; row += <usize>TILE * PANEL) {
+      let row: usize = 0;
+      do {
         const at = cPanel + row;
         tile(at, a + row, aStride, kPanels, bPanel, startStep ? startPanel + row : startPanel, startStep);
         if (after) {
@@ -160,7 +161,8 @@ function matmul(
           summed = at;
           summedH = hPanel + row;
         }
-      }
+        row += <usize>TILE * PANEL;
+      } while (row != end);
       cPanel += cStride;
       bPanel += bStride;
       startPanel += startStride;
@@ -260,69 +262,69 @@ export function reluArray(at: usize, bytes: usize): void {
   for (const end = at + bytes; at != end; at += 4 * PANEL) reluTile(at);
 }
 
-/** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. */
+/** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major; `depth` is not 0. */
 @inline
 function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
   let c00 = v128.splat<real>(0), c01 = v128.splat<real>(0);
   let c10 = v128.splat<real>(0), c11 = v128.splat<real>(0);
   let c20 = v128.splat<real>(0), c21 = v128.splat<real>(0);
   let c30 = v128.splat<real>(0), c31 = v128.splat<real>(0);
-  if (depth) {
-    a -= PANEL;
-    b -= PANEL;
-    const last = a + <usize>depth * PANEL;
-    do {
-      for (let k = 0; k < 4; k++) { // unroll
-        a += PANEL;
-        b += PANEL;
-        const b0 = v128.load(b), b1 = v128.load(b, 16);
-        const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
-        c30 = multiplyAdd(a3, b0, c30);
-        c31 = multiplyAdd(a3, b1, c31);
-        const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
-        c20 = multiplyAdd(a2, b0, c20);
-        c21 = multiplyAdd(a2, b1, c21);
-        const a1 = v128.load_splat<real>(a, sizeof<real>());
-        c10 = multiplyAdd(a1, b0, c10);
-        c11 = multiplyAdd(a1, b1, c11);
-        const a0 = v128.load_splat<real>(a);
-        c00 = multiplyAdd(a0, b0, c00);
-        c01 = multiplyAdd(a0, b1, c01);
-        if (a == last) break;
-      }
-    } while (a != last);
-  }
-  storeRow(c, c00, c01, add);
-  storeRow(c + cRow, c10, c11, add);
-  storeRow(c + 2 * cRow, c20, c21, add);
-  storeRow(c + 3 * cRow, c30, c31, add);
-}
-
-function storeRow(c: usize, low: v128, high: v128, add: bool): void {
-  if (add) {
-    low = v128.add<real>(v128.load(c), low);
-    high = v128.add<real>(v128.load(c, 16), high);
-  }
-  v128.store(c, low);
-  v128.store(c, high, 16);
-}
-
-/** The part of a tile that lies inside the matrix: rows × columns values from `edge` [4, LANES] to c. */
-function storeEdge(c: usize, cRow: usize, edge: usize, rows: i32, columns: i32, add: bool): void {
-  for (let r = 0; r < rows; r++) {
-    for (let n = 0; n < columns; n++) {
-      const at = c + <usize>n * sizeof<real>();
-      const value = load<real>(edge + <usize>n * sizeof<real>());
-      store<real>(at, add ? load<real>(at) + value : value);
+  a -= PANEL;
+  b -= PANEL;
+  const last = a + <usize>depth * PANEL;
+  do {
+    for (let k = 0; k < 4; k++) { // unroll
+      a += PANEL;
+      b += PANEL;
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      const a3 = v128.load_splat<real>(a, 3 * sizeof<real>());
+      c30 = multiplyAdd(a3, b0, c30);
+      c31 = multiplyAdd(a3, b1, c31);
+      const a2 = v128.load_splat<real>(a, 2 * sizeof<real>());
+      c20 = multiplyAdd(a2, b0, c20);
+      c21 = multiplyAdd(a2, b1, c21);
+      const a1 = v128.load_splat<real>(a, sizeof<real>());
+      c10 = multiplyAdd(a1, b0, c10);
+      c11 = multiplyAdd(a1, b1, c11);
+      const a0 = v128.load_splat<real>(a);
+      c00 = multiplyAdd(a0, b0, c00);
+      c01 = multiplyAdd(a0, b1, c01);
+      if (a == last) break;
     }
-    c += cRow;
-    edge += PANEL;
+  } while (a != last);
+  const c1 = c + cRow, c2 = c1 + cRow, c3 = c2 + cRow;
+  if (add) {
+    c00 = v128.add<real>(v128.load(c), c00);
+    c01 = v128.add<real>(v128.load(c, 16), c01);
+    c10 = v128.add<real>(v128.load(c1), c10);
+    c11 = v128.add<real>(v128.load(c1, 16), c11);
+    c20 = v128.add<real>(v128.load(c2), c20);
+    c21 = v128.add<real>(v128.load(c2, 16), c21);
+    c30 = v128.add<real>(v128.load(c3), c30);
+    c31 = v128.add<real>(v128.load(c3, 16), c31);
   }
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  v128.store(c1, c10);
+  v128.store(c1, c11, 16);
+  v128.store(c2, c20);
+  v128.store(c2, c21, 16);
+  v128.store(c3, c30);
+  v128.store(c3, c31, 16);
+}
+
+/** outerTile where only `rows` × `columns` of the tile lie inside c. */
+function outerEdge(
+  c: usize, cRow: usize, a: usize, b: usize, depth: i32, edge: usize, rows: i32, columns: i32, add: bool,
+): void {
+  outerTile(edge, PANEL, a, b, depth, false);
+  for (const end = edge + <usize>rows * PANEL; edge != end; edge += PANEL, c += cRow) storePart(c, edge, columns, add);
 }
 
 /**
  * outerTile for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
- * been in nobody's cache since the step before.
+ * been in nobody's cache since the step before. What is asked of every tile costs as much as one or two of its sums, so that
+ * those at the edge have a loop of their own.
  */
 function outerPanels(
   c: usize, cRow: usize, m: i32, n: i32,
@@ -330,13 +332,15 @@ function outerPanels(
 ): void {
   for (let i = 0; i < m; i += TILE) {
     const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
-    let at = c, bPanel = b;
-    for (let j = 0; j < n; j += LANES) {
-      const whole = i + TILE <= m && j + LANES <= n;
-      outerTile(whole ? at : edge, whole ? cRow : PANEL, aTile, bPanel, depth, whole && add);
-      if (!whole) storeEdge(at, cRow, edge, min(TILE, m - i), min(LANES, n - j), add);
-      at += PANEL;
-      bPanel += bStride;
+    const rows = min(TILE, m - i);
+    let at = c, bPanel = b, left = n;
+    if (rows == TILE) {
+      for (; left >= LANES; left -= LANES, at += PANEL, bPanel += bStride) {
+        outerTile(at, cRow, aTile, bPanel, depth, add);
+      }
+    }
+    for (; left > 0; left -= LANES, at += PANEL, bPanel += bStride) {
+      outerEdge(at, cRow, aTile, bPanel, depth, edge, rows, min(LANES, left), add);
     }
     c += <usize>TILE * cRow;
   }
