@@ -109,6 +109,16 @@ describe('arguments', () => {
       (m) => m.gradients(x, [0, 1.5, 1]),
       'labels[1]: expected an integer from 0 to 3, got 1.5',
     ],
+    [
+      'labels in another shape',
+      (m) => m.gradients(x, { data: [0, 1, 2], shape: [1, 3] }),
+      'labels: expected [3], a label a row, got [1, 3]',
+    ],
+    [
+      'labels that do not fill their shape',
+      (m) => m.gradients(x, { data: [0, 1], shape: [3] }),
+      'labels.data: expected 3 labels, got 2',
+    ],
     ['too few labels', (m) => m.gradients(x, [0]), 'labels: expected 3 labels, one a row, got 1'],
     [
       'an unknown option',

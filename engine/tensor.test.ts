@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type NestedNumbers, tensor } from './tensor.ts';
+import { type NestedNumbers, Tensor, tensor } from './tensor.ts';
 
 describe('tensor', () => {
   it('takes its shape from the nesting, typed arrays in the innermost rank included', () => {
@@ -39,6 +39,17 @@ describe('tensor', () => {
       'a shape that does not fit',
       () => tensor(5, { shape: [3] }),
       'shape: expected dimensions whose product is 1, got [3]',
+    ],
+    ['a shape that is none', () => tensor([1], { shape: 1 as never }), 'shape: expected dimensions'],
+    [
+      'a constructor’s shape that does not fit',
+      () => new Tensor(Float32Array.of(1, 2), [3]),
+      'shape: expected dimensions whose product is 2, got [3]',
+    ],
+    [
+      'a constructor’s numbers in a plain array',
+      () => new Tensor([1, 2] as never, [2]),
+      'data: expected a Float32Array or a Float64Array',
     ],
     [
       'a misspelt option',

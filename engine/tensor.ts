@@ -17,7 +17,15 @@ export class Tensor {
   readonly data: RealArray;
   readonly shape: readonly number[];
 
+  /**
+   * Takes the numbers as they lie, without a copy.
+   * @throws BAD_ARGUMENT where they do not fit the shape
+   */
   constructor(data: RealArray, shape: readonly number[]) {
+    if (!(data instanceof Float32Array || data instanceof Float64Array))
+      throw badArgument('data', 'a Float32Array or a Float64Array', data);
+    if (!isShape(shape) || sizeOf(shape) !== data.length)
+      throw badArgument('shape', `dimensions whose product is ${data.length}`, shape);
     this.data = data;
     this.shape = shape;
   }
@@ -36,6 +44,9 @@ export class Tensor {
     return nest(0, 0);
   }
 }
+
+const isShape = (shape: unknown): shape is readonly number[] =>
+  Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
 
 /** Elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
@@ -67,14 +78,8 @@ export function tensor(
   return shaped(new Tensor(data, [flat.length]), options.shape);
 }
 
-function shaped(flat: Tensor, shape: readonly number[] | undefined): Tensor {
-  if (shape === undefined) return flat;
-  const whole = Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
-  if (!whole || sizeOf(shape) !== flat.data.length) {
-    throw badArgument('shape', `dimensions whose product is ${flat.data.length}`, shape);
-  }
-  return new Tensor(flat.data, [...shape]);
-}
+const shaped = ({ data, shape }: Tensor, given: readonly number[] | undefined): Tensor =>
+  new Tensor(data, given === undefined ? shape : Array.isArray(given) ? [...given] : given);
 
 export function checkDtype(dtype: unknown): asserts dtype is Dtype {
   if (dtype !== 'float32' && dtype !== 'float64') throw badArgument('dtype', "'float32' or 'float64'", dtype);
@@ -157,5 +162,5 @@ export function isShapedData(
 ): value is { readonly data: ArrayLike<number>; readonly shape: readonly number[] } {
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) return false;
   const { data, shape } = value;
-  return isNumberArray(data) && Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
+  return isNumberArray(data) && isShape(shape);
 }

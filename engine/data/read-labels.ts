@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { isShapedData, type TensorLike } from '../tensor.ts';
+import { isShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
 /** Classes from 0: of each row one [B], or, of a model with logits at every step, one of each frame [B, T] or [Tᵢ] each. */
@@ -59,17 +59,18 @@ function readLabel(name: () => string, label: unknown, { classes, ignored }: Lab
 type LabelOf = (row: number, step: number) => unknown;
 
 function rowLabels(name: string, value: unknown, rows: number): LabelOf {
-  const list = isList(value) ? value : isShapedData(value) ? value.data : null;
-  if (!list || list.length !== rows)
-    throw badArgument(name, `${rows} labels, one a row`, list ? list.length : value);
-  return (row) => list[row];
+  if (isShapedData(value)) {
+    const data = shapedLabels(name, value, [rows], 'a label a row');
+    return (row) => data[row];
+  }
+  if (!isList(value) || value.length !== rows)
+    throw badArgument(name, `${rows} labels, one a row`, isList(value) ? value.length : value);
+  return (row) => value[row];
 }
 
 function stepLabels(name: string, value: unknown, { rows, time, lengths }: SequenceInput): LabelOf {
   if (isShapedData(value)) {
-    const { data, shape } = value;
-    if (shape.length !== 2 || shape[0] !== rows || shape[1] !== time || data.length !== rows * time)
-      throw badArgument(name, `[${rows}, ${time}], a label a step`, shape);
+    const data = shapedLabels(name, value, [rows, time], 'a label a step');
     return (row, step) => data[row * time + step];
   }
   if (!isList(value) || value.length !== rows)
@@ -79,6 +80,19 @@ function stepLabels(name: string, value: unknown, { rows, time, lengths }: Seque
     throw badArgument(`${name}[${i}]`, `${lengths[i]} labels, one a step`, isList(list) ? list.length : list);
   });
   return (row, step) => lists[row][step];
+}
+
+function shapedLabels(
+  name: string,
+  { data, shape }: { readonly data: ArrayLike<number>; readonly shape: readonly number[] },
+  expected: readonly number[],
+  meaning: string,
+): ArrayLike<number> {
+  if (shape.length !== expected.length || expected.some((size, d) => shape[d] !== size))
+    throw badArgument(name, `[${expected.join(', ')}], ${meaning}`, shape);
+  if (data.length !== sizeOf(expected))
+    throw badArgument(`${name}.data`, `${sizeOf(expected)} labels`, data.length);
+  return data;
 }
 
 const isList = (value: unknown): value is ArrayLike<unknown> =>
