@@ -66,6 +66,12 @@ export const faults = [
     'constants[count] ?? Number(count)',
     '(constants[count] ?? Number(count)) - 1',
   ),
+  fault(
+    'an interleaved loop computes its first round again and again',
+    'scripts/unroll.mjs',
+    '.replace(number, i)',
+    '.replace(number, 0)',
+  ),
   fault('rows beyond the first sixteen are not multiplied', matmul, 'left -= min(left, ROWS)', 'left = 0'),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
   fault('a coefficient of tanh ends too soon', assembly('tanh'), '0.1333333333278375', '0.1333333'),

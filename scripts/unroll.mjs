@@ -3,15 +3,29 @@
  *
  *     for (let i = 0; i < COUNT; i++) { // unroll
  *
- * by as many copies of the body, from which `i` must be absent and in which `break` therefore leaves the loop around it.
+ * by as many copies of the body, from which `i` must be absent and in which `break` therefore leaves the loop around it, or,
+ * asked to `interleave` instead, statement by statement: the first one of every copy, then the second ones. Each statement
+ * must be a line then; what it declares has a name of its own in each copy, and `i` is the copy's number.
  * COUNT is a number or the name of one of the constants.
  */
 export function unroll(source, constants) {
-  const loop = /^( *)for \(let (\w+) = 0; \2 < (\w+); \2\+\+\) \{ \/\/ unroll\n((?:.*\n)*?)^\1\}\n/gm;
-  const written = source.replace(loop, (_, indent, _index, count, body) =>
-    `${indent}{\n${body}${indent}}\n`.repeat(constants[count] ?? Number(count)),
-  );
-  if (written.includes('{ // unroll'))
+  const loop =
+    /^( *)for \(let (\w+) = 0; \2 < (\w+); \2\+\+\) \{ \/\/ (unroll|interleave)\n((?:.*\n)*?)^\1\}\n/gm;
+  const written = source.replace(loop, (_, indent, index, count, how, body) => {
+    const copies = constants[count] ?? Number(count);
+    if (how === 'interleave') return interleave(body, index, copies);
+    return `${indent}{\n${body}${indent}}\n`.repeat(copies);
+  });
+  if (/\{ \/\/ (unroll|interleave)/.test(written))
     throw new SyntaxError('A loop to be unrolled is not written as it has to be.');
   return written;
+}
+
+function interleave(body, index, copies) {
+  const names = [...body.matchAll(/\bconst (\w+)/g)].map(([, name]) => name);
+  const own = new RegExp(`\\b(${names.join('|')})\\b`, 'g');
+  const number = new RegExp(`\\b${index}\\b`, 'g');
+  return body.replace(/.*\n/g, (statement) =>
+    Array.from({ length: copies }, (_, i) => statement.replace(own, `$1_${i}`).replace(number, i)).join(''),
+  );
 }

@@ -59,10 +59,10 @@ function g(z: v128): v128 {
   return horner(p, z, -0.3333333333333249);
 }
 
+/** tanh v, given z = v² and g(z). */
 @inline
-function tanhReduced(v: v128): v128 {
-  const z = v128.mul<real>(v, v);
-  return v128.add<real>(v, v128.mul<real>(v, v128.mul<real>(z, g(z))));
+function tanhReduced(v: v128, z: v128, gOfZ: v128): v128 {
+  return v128.add<real>(v, v128.mul<real>(v, v128.mul<real>(z, gOfZ)));
 }
 
 /** tanh x, given the shifted exponent and t. */
@@ -79,25 +79,27 @@ function quotient(shifted: v128, t: v128): v128 {
 function tanhV(x: v128): v128 {
   const a = limited(x);
   const shifted = shift(a);
-  return quotient(shifted, tanhReduced(cut(a, shifted)));
+  const v = cut(a, shifted);
+  const z = v128.mul<real>(v, v);
+  return quotient(shifted, tanhReduced(v, z, g(z)));
 }
 
 /**
- * tanh of eight vectors in place, c of 128 bytes. All are loaded before the first is computed: V8 keeps the order of loads
- * and stores, and of nothing else, so that it may mix the eight chains of operations.
+ * tanh of eight vectors in place, c of 128 bytes: tanhV with its eight chains of operations mixed, since a core waits most of
+ * a single one's time. V8 before Node 24 mixes what lies between loads and stores by itself; since then it keeps the order of
+ * the source, so the build writes the eight out statement by statement (scripts/unroll.mjs).
  */
 @inline
 export function tanhTile(c: usize): void {
-  const x0 = v128.load(c), x1 = v128.load(c, 16), x2 = v128.load(c, 32), x3 = v128.load(c, 48);
-  const x4 = v128.load(c, 64), x5 = v128.load(c, 80), x6 = v128.load(c, 96), x7 = v128.load(c, 112);
-  v128.store(c, tanhV(x0));
-  v128.store(c, tanhV(x1), 16);
-  v128.store(c, tanhV(x2), 32);
-  v128.store(c, tanhV(x3), 48);
-  v128.store(c, tanhV(x4), 64);
-  v128.store(c, tanhV(x5), 80);
-  v128.store(c, tanhV(x6), 96);
-  v128.store(c, tanhV(x7), 112);
+  for (let i = 0; i < 8; i++) { // interleave
+    const a = limited(v128.load(c, 16 * i));
+    const shifted = shift(a);
+    const v = cut(a, shifted);
+    const z = v128.mul<real>(v, v);
+    const gOfZ = g(z);
+    const t = tanhReduced(v, z, gOfZ);
+    v128.store(c, quotient(shifted, t), 16 * i);
+  }
 }
 
 /** x ← tanh x over `bytes` bytes, a multiple of 16. */
