@@ -262,7 +262,10 @@ export function reluArray(at: usize, bytes: usize): void {
   for (const end = at + bytes; at != end; at += 4 * PANEL) reluTile(at);
 }
 
-/** c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major; `depth` is not 0. */
+/**
+ * c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. `depth` is not 0: V8 hoists
+ * nothing out of a condition, and would work out for every tile what is the same for a whole row of them.
+ */
 @inline
 function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
   let c00 = v128.splat<real>(0), c01 = v128.splat<real>(0);
@@ -323,8 +326,8 @@ function outerEdge(
 
 /**
  * outerTile for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
- * been in nobody's cache since the step before. What is asked of every tile costs as much as one or two of its sums, so that
- * those at the edge have a loop of their own.
+ * been in nobody's cache since the step before. Tiles at the edge have a loop of their own: whatever is asked of each tile
+ * holds its sums up.
  */
 function outerPanels(
   c: usize, cRow: usize, m: i32, n: i32,
