@@ -11,7 +11,7 @@ export default defineConfig({
       'engine/parallel/lane-plan.test.ts',
       'engine/network/{loss,reduce}.test.ts',
       'engine/training/{batch-order,fit,schedules}.test.ts',
-      'engine/{classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
+      'engine/{classifier-arguments,classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
       'properties/{between-steps,dropout,gradients,memory-plan,optimizers,options,pytorch,structure,training}.test.ts',
     ],
     maxWorkers: 1,

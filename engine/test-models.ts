@@ -49,3 +49,9 @@ export function bitsOf(model: RNNPhonemeClassifier): string {
     .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex'))
     .join();
 }
+
+/** A tensor of zeros. */
+export const zeros = (...shape: number[]) => ({
+  data: new Float32Array(shape.reduce((a, b) => a * b)),
+  shape,
+});
