@@ -7,10 +7,14 @@ export type NestedNumbers = number | readonly NestedNumbers[] | Float32Array | F
 
 export type RealArray = Float32Array | Float64Array;
 
+/** Numbers in any array, row-major, and their shape. */
+export interface ShapedData {
+  readonly data: ArrayLike<number>;
+  readonly shape: readonly number[];
+}
+
 /** Anything the library takes for a tensor: a Tensor, `{ data, shape }` with any array of numbers, nested arrays. */
-export type TensorLike =
-  | { readonly data: ArrayLike<number>; readonly shape: readonly number[] }
-  | readonly NestedNumbers[];
+export type TensorLike = ShapedData | readonly NestedNumbers[];
 
 /** A dense array of numbers with a shape; row-major, as everywhere. */
 export class Tensor {
@@ -157,9 +161,7 @@ function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Te
 }
 
 /** Whether a value has the form `{ data, shape }`. */
-export function isShapedData(
-  value: unknown,
-): value is { readonly data: ArrayLike<number>; readonly shape: readonly number[] } {
+export function isShapedData(value: unknown): value is ShapedData {
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) return false;
   const { data, shape } = value;
   return isNumberArray(data) && isShape(shape);

@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { isShapedData, sizeOf, type TensorLike } from '../tensor.ts';
+import { isShapedData, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
 /** Classes from 0: of each row one [B], or, of a model with logits at every step, one of each frame [B, T] or [Tᵢ] each. */
@@ -84,7 +84,7 @@ function stepLabels(name: string, value: unknown, { rows, time, lengths }: Seque
 
 function shapedLabels(
   name: string,
-  { data, shape }: { readonly data: ArrayLike<number>; readonly shape: readonly number[] },
+  { data, shape }: ShapedData,
   expected: readonly number[],
   meaning: string,
 ): ArrayLike<number> {

@@ -1,6 +1,13 @@
 import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
-import { isShapedData, type RealArray, readTensor, type Tensor, type TensorLike } from '../tensor.ts';
+import {
+  isShapedData,
+  type RealArray,
+  readTensor,
+  type ShapedData,
+  type Tensor,
+  type TensorLike,
+} from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
 import type { Labels } from './read-labels.ts';
 import { realArray, type Sequences } from './sequences.ts';
@@ -12,11 +19,7 @@ import { realArray, type Sequences } from './sequences.ts';
 export type SequencesLike =
   | TensorLike
   | readonly TensorLike[]
-  | {
-      readonly data: ArrayLike<number>;
-      readonly shape: readonly number[];
-      readonly lengths: ArrayLike<number>;
-    };
+  | (ShapedData & { readonly lengths: ArrayLike<number> });
 
 /** Sequences as they were given, checked; nothing is copied yet. */
 export interface SequenceInput {
