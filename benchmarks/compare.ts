@@ -1,18 +1,27 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { fail } from './command-line.ts';
 import { type Change, compareRuns } from './comparison.ts';
 import { machineLine } from './machine.ts';
 import type { RunResults } from './results.ts';
 import { digits, markdownTable, percent } from './table.ts';
 
 /** Sets a new run against a kept one: `npm run bench:compare kept.json new.json`. Exits with 1 if a case is slower. */
-const { positionals } = parseArgs({ allowPositionals: true });
-const [keptPath, newPath] = positionals;
-if (keptPath === undefined || newPath === undefined || positionals.length > 2) {
-  throw new RangeError('Two files are needed: npm run bench:compare kept.json new.json');
+const [keptPath, newPath, ...more] = process.argv.slice(2);
+if (keptPath === undefined || newPath === undefined || more.length > 0) {
+  fail('Two files are needed: npm run bench:compare kept.json new.json');
 }
 
-const read = (path: string): RunResults => JSON.parse(readFileSync(path, 'utf8')) as RunResults;
+function read(path: string): RunResults {
+  try {
+    const run = JSON.parse(readFileSync(path, 'utf8')) as Partial<RunResults>;
+    if (!run.machine || !run.limits || !run.measurements)
+      throw new Error('machine, limits or measurements missing');
+    return run as RunResults;
+  } catch (error) {
+    fail(`${path} is not a run that a benchmark saved: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 const [kept, fresh] = [read(keptPath), read(newPath)];
 const { changes, unmatched, limitRatio } = compareRuns(kept, fresh);
 

@@ -1,18 +1,17 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
+import { positive, readCommandLine } from './command-line.ts';
+import { EFFORT } from './effort.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
 import { createModel, stepsPerFit, withModels } from './steps.ts';
 import { digits, markdownTable } from './table.ts';
 
 /** How late the main thread's event loop is while `fit` runs on all cores: `npm run bench:loop`. */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    seconds: { type: 'string' },
-  },
+const options = readCommandLine('npm run bench:loop', {
+  quick: EFFORT.quick,
+  seconds: positive('seconds of each case'),
 });
-const seconds = Number(options.seconds ?? (options.quick ? 1 : 10));
+const { seconds = options.quick ? 1 : 10 } = options;
 
 /** The histogram counts from one tick to the next, which are so far apart when nothing holds the loop up. */
 const TICK_MS = 1;

@@ -1,7 +1,5 @@
-import { parseArgs } from 'node:util';
 import {
   type Dtype,
-  type KernelMaker,
   type Kernels,
   layoutOf,
   PANEL_BYTES,
@@ -14,6 +12,8 @@ import { makeKernels } from '../engine/kernels/make-kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap, PAGE_BYTES } from '../engine/parallel/memory-map.ts';
+import { oneOf, readCommandLine, text } from './command-line.ts';
+import { EFFORT, effortOf } from './effort.ts';
 import { limitContestant } from './limit.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { type Measurement, saveResults } from './results.ts';
@@ -22,20 +22,13 @@ import { summarise } from './statistics.ts';
 import { digits, markdownTable, percent } from './table.ts';
 
 /** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    /** Only kernels whose name contains this. */
-    only: { type: 'string', default: '' },
-    /** wasm or blas: what else is set against WebAssembly's bare loop. */
-    kernels: { type: 'string', default: 'wasm' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-  },
+const options = readCommandLine('npm run bench:kernels', {
+  ...EFFORT,
+  only: text('TEXT', 'only kernels whose name contains this'),
+  kernels: oneOf(['wasm', 'blas'], "who is set against WebAssembly's bare loop"),
 });
-const maker: KernelMaker = options.kernels === 'blas' ? 'blas' : 'wasm';
-const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
-const seconds = Number(options.seconds ?? (options.quick ? 0.01 : 0.05));
+const maker = options.kernels ?? 'wasm';
+const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.05 }, { rounds: 3, seconds: 0.01 });
 
 /** rows × inner × columns: [M, K] times [K, N]. */
 type Dimensions = readonly [M: number, K: number, N: number];
@@ -130,7 +123,7 @@ function kernelContestant(kernel: string, dtype: Dtype, dimensions: Dimensions):
 }
 
 async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Measurement[] }> {
-  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only));
+  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only ?? ''));
   const cases = names.flatMap((kernel) => DIMENSIONS.map((dimensions) => ({ kernel, dimensions })));
   const limit = limitContestant(dtype);
   const contestants: Contestant[] = [];
@@ -150,7 +143,7 @@ async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Mea
 }
 
 function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]): void {
-  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only));
+  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only ?? ''));
   const cell = (kernel: string, dimensions: Dimensions): string => {
     const found = measurements.find(({ name }) => name === `${kernel} ${title(dimensions)}`);
     return found ? `${digits(found.gflops ?? 0)} (${percent(found.share ?? 0)})` : '';

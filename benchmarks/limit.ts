@@ -1,5 +1,6 @@
 import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { readCommandLine } from './command-line.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { isMain } from './main-module.ts';
 import { type Contestant, syncContestant } from './rounds.ts';
@@ -49,6 +50,7 @@ export async function measureLimit(dtype: Dtype, seconds = 0.5): Promise<number>
 }
 
 async function main(): Promise<void> {
+  readCommandLine('npm run bench:limit', {});
   const rows: string[][] = [];
   for (const dtype of ['float32', 'float64'] as const) {
     const limit = limitContestant(dtype);

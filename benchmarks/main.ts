@@ -1,38 +1,37 @@
-import { parseArgs } from 'node:util';
 import benny from 'benny';
-import type { KernelMaker } from '../engine/kernels/kernels.ts';
-import { checkOneOf } from '../engine/validation.ts';
 import { renderResults } from './chart.ts';
+import { list, oneOf, readCommandLine } from './command-line.ts';
+import { EFFORT } from './effort.ts';
 import { measureLimit } from './limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
 import { type Measurement, saveResults } from './results.ts';
-import { nameOf, parseSize, type Size, sizesOf } from './sizes.ts';
+import { nameOf, SIZE_LIST, type Size, sizesOf } from './sizes.ts';
 import { summarise } from './statistics.ts';
 import { type Case, SUITES, type SuiteKind } from './suites.ts';
 import { digits, duration, markdownTable, percent } from './table.ts';
 
 /** The library's speed by size and thread count: `npm run bench`. */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    /** One suite, by its name: training step, fit, inference, reduction. */
-    only: { type: 'string' },
-    /** Sizes B,T,I,H,L, separated by semicolons. */
-    sizes: { type: 'string' },
-    /** wasm, wasm-relaxed or blas. */
-    kernels: { type: 'string', default: 'wasm' },
-    /** Thread counts, separated by commas; 0 computes on the calling thread. */
-    threads: { type: 'string' },
-  },
+const options = readCommandLine('npm run bench', {
+  quick: EFFORT.quick,
+  only: oneOf(
+    SUITES.map(({ name }) => name),
+    'one suite',
+  ),
+  sizes: SIZE_LIST,
+  kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], 'who multiplies matrices'),
+  threads: list('N,N,…', 'thread counts; 0 computes on the calling thread', ',', parseCount),
 });
 
-const sizes = options.sizes?.split(';').map(parseSize) ?? sizesOf(options.quick);
-const maker = checkOneOf<KernelMaker>('--kernels', options.kernels, ['wasm', 'wasm-relaxed', 'blas']);
-const counts = options.threads?.split(',').map(Number) ?? threadCounts();
+const sizes = options.sizes ?? sizesOf(options.quick);
+const maker = options.kernels ?? 'wasm';
+const counts = options.threads ?? threadCounts();
 const cases = options.quick ? { minSamples: 3, maxTime: 0.15 } : { minSamples: 15, maxTime: 2 };
 const suites = SUITES.filter(({ name }) => options.only === undefined || name === options.only);
-if (suites.length === 0) {
-  throw new RangeError(`--only takes one of ${SUITES.map(({ name }) => name).join(', ')}.`);
+
+function parseCount(text: string): number {
+  if (!/^\d+$/.test(text))
+    throw new RangeError(`--threads: expected whole numbers, got ${text || 'nothing'}`);
+  return Number(text);
 }
 
 /** Runs one suite at one size over all thread counts. */

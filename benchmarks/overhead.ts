@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util';
+import { oneOf, readCommandLine } from './command-line.ts';
+import { EFFORT, effortOf } from './effort.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { callOverhead } from './overhead/calls.ts';
-import type { Effort } from './overhead/effort.ts';
 import { engagement } from './overhead/engagement.ts';
 import { growth } from './overhead/growth.ts';
 import { identityCost } from './overhead/identity.ts';
@@ -13,24 +13,26 @@ import { speedUp } from './overhead/speed-up.ts';
 import { LARGE, MEDIUM, SIZES, SMALL, TINY } from './sizes.ts';
 
 /** What a step costs besides its arithmetic: `npm run bench:overhead`. Prints a Markdown table for each question. */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    /** One of the sections below. */
-    only: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-  },
+const SECTION_NAMES = [
+  'speedup',
+  'share',
+  'identity',
+  'calls',
+  'threads',
+  'odd',
+  'options',
+  'growth',
+  'memory',
+] as const;
+const options = readCommandLine('npm run bench:overhead', {
+  ...EFFORT,
+  only: oneOf(SECTION_NAMES, 'one table'),
 });
-
-const effort: Effort = {
-  rounds: Number(options.rounds ?? (options.quick ? 3 : 15)),
-  seconds: Number(options.seconds ?? (options.quick ? 0.1 : 0.5)),
-};
+const effort = effortOf(options, { rounds: 15, seconds: 0.5 }, { rounds: 3, seconds: 0.1 });
 const usual = options.quick ? [SMALL] : [SMALL, MEDIUM, LARGE];
 const all = options.quick ? [SMALL] : SIZES;
 
-const SECTIONS: Readonly<Record<string, () => void | Promise<void>>> = {
+const SECTIONS: Readonly<Record<(typeof SECTION_NAMES)[number], () => void | Promise<void>>> = {
   speedup: () => speedUp(all, effort),
   share: () => kernelShare(usual, effort),
   identity: () => identityCost(usual, effort),
@@ -42,9 +44,5 @@ const SECTIONS: Readonly<Record<string, () => void | Promise<void>>> = {
   memory: () => memory(all),
 };
 
-const names = options.only === undefined ? Object.keys(SECTIONS) : [options.only];
-if (names.some((name) => !(name in SECTIONS))) {
-  throw new RangeError(`--only takes one of ${Object.keys(SECTIONS).join(', ')}.`);
-}
 console.log(machineLine(describeMachine()));
-for (const name of names) await SECTIONS[name]();
+for (const name of options.only ? [options.only] : SECTION_NAMES) await SECTIONS[name]();

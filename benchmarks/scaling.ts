@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { packPieces } from '../engine/network/pack-plan.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
+import { positive, readCommandLine, text } from './command-line.ts';
+import { EFFORT, effortOf } from './effort.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
 import { bareTeam } from './replay/bare-team.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
@@ -26,20 +27,13 @@ import { digits, duration, markdownTable, percent } from './table.ts';
  * Measures what the parts of a step cost, predicts steps on up to 64 cores from them, and sets the predictions for
  * 1 and all threads, and for twice as many threads as cores, against measured steps: `npm run bench:scaling`.
  */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    /** GB/s that all cores of the machine predicted for move together. */
-    bandwidth: { type: 'string', default: '200' },
-    /** Where to draw the predicted speed-ups, as an SVG file. */
-    picture: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-  },
+const options = readCommandLine('npm run bench:scaling', {
+  ...EFFORT,
+  bandwidth: positive('GB/s that all cores of the machine predicted for move together (200)'),
+  picture: text('FILE', 'where to draw the predicted speed-ups, as SVG'),
 });
-const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
-const seconds = Number(options.seconds ?? (options.quick ? 0.1 : 0.5));
-const bandwidth = Number(options.bandwidth) * 1e9;
+const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.5 }, { rounds: 3, seconds: 0.1 });
+const bandwidth = 1e9 * (options.bandwidth ?? 200);
 
 /** What is measured: one core's threads, all cores', and twice as many. */
 const measuredCounts = [...new Set([1, CORES, 2 * CORES])];
@@ -235,7 +229,7 @@ const told = [...barriers]
   .map(([threads, cost]) => `${threads} thread${threads === 1 ? '' : 's'} ${duration(cost)}`)
   .join(', ');
 console.log(
-  `\nA barrier: ${told}. Memory, for more cores than there are: ${options.bandwidth} GB/s, as given.`,
+  `\nA barrier: ${told}. Memory, for more cores than there are: ${bandwidth / 1e9} GB/s, as given.`,
 );
 const curves: Curve[] = [];
 for (const size of options.quick ? [SMALL] : [SMALL, MEDIUM, LARGE, { ...LARGE, B: 256 }]) {

@@ -1,6 +1,7 @@
 import type { Dtype } from '../engine/kernels/kernels.ts';
 import { realBytes } from '../engine/kernels/kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
+import { list } from './command-line.ts';
 
 /** One training problem: B sequences of T steps with I inputs, L layers of H hidden units, O classes. */
 export interface Size {
@@ -34,6 +35,11 @@ export const sizesOf = (quick: boolean): readonly Size[] =>
 
 /** How a size is written everywhere, e.g. `32,20,39,64,2`. */
 export const nameOf = ({ B, T, I, H, L }: Size): string => [B, T, I, H, L].join(',');
+
+/** An option of a command line. */
+export const SIZE_LIST = list('B,T,I,H,L;…', 'other sizes than the usual ones', ';', (text) =>
+  parseSize(text),
+);
 
 /** The size `nameOf` wrote. Throws RangeError for anything else. */
 export function parseSize(text: string): Size {

@@ -1,10 +1,10 @@
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { median, quantile } from '../statistics.ts';
 import { createModel, stepAlone, stepOutside, withModels } from '../steps.ts';
 import { digits, duration, markdownTable } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /**
  * A step called from outside against one inside `fit`, which has the optimizer's update besides; and what copying

@@ -1,10 +1,10 @@
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
 import { createModel, engage, stepInside, stepOutside, withModels } from '../steps.ts';
 import { duration, markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /** The number of threads that a call engages by itself against every fixed number. */
 export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {

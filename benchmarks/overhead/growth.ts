@@ -1,10 +1,10 @@
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { logLogSlope, median } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
 import { duration, markdownTable } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /**
  * How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. The work itself

@@ -1,4 +1,5 @@
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, oneBufferAThread, recordStep } from '../replay/trace.ts';
@@ -7,7 +8,6 @@ import { nameOf, type Size, seededData } from '../sizes.ts';
 import { pairedRatios, quantile, summarise } from '../statistics.ts';
 import { createModel, withModels } from '../steps.ts';
 import { duration, markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /**
  * What it costs that results do not depend on the number of threads: the kernels of a step as they are, a gradient

@@ -1,10 +1,10 @@
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { MEDIUM, nameOf, type Size, SMALL, stepFlops } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
 import { markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /** Sizes that do not fill tiles or panels against neighbours that do, for the same amount of work. */
 interface Pair {

@@ -1,11 +1,11 @@
 import { type ClassifierOptions, RNNPhonemeClassifier } from '../../engine/index.ts';
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { asyncContestant, type Contestant, measureRounds, timesOf } from '../rounds.ts';
 import { MEDIUM, modelOptions, seededData } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
 import { networkBehind, stepsPerFit, withModels } from '../steps.ts';
 import { digits, markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
 

@@ -1,5 +1,6 @@
 import type { Kernels } from '../../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { Replay } from '../replay/replay.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
@@ -9,7 +10,6 @@ import { nameOf, type Size, seededData } from '../sizes.ts';
 import { median, pairedRatios, summarise } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /**
  * Where the time of a step inside `fit` goes: the kernel calls of one step are recorded and run again in a bare

@@ -1,3 +1,4 @@
+import type { Effort } from '../effort.ts';
 import { limitContestant } from '../limit.ts';
 import { CORES } from '../machine.ts';
 import { bareTeam } from '../replay/bare-team.ts';
@@ -6,7 +7,6 @@ import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { median, pairedRatios, quantile } from '../statistics.ts';
 import { createModel, engage, stepInside, withModels } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
-import type { Effort } from './effort.ts';
 
 /**
  * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on

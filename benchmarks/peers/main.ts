@@ -1,10 +1,11 @@
-import { parseArgs } from 'node:util';
 import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { flag, readCommandLine, text } from '../command-line.ts';
+import { EFFORT, effortOf } from '../effort.ts';
 import { limitContestant } from '../limit.ts';
 import { CORES, coresUsed, describeMachine, machineLine } from '../machine.ts';
 import { type Measurement, saveResults } from '../results.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
-import { modelOptions, nameOf, parseSize, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
+import { modelOptions, nameOf, SIZE_LIST, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
 import { median, pairedRatios, quantile, summarise } from '../statistics.ts';
 import { createModel } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
@@ -19,22 +20,14 @@ import { findTorch, torchStep } from './torch.ts';
  * The same model and batch in several libraries, by turns: `npm run bench:peers`. One step is forward, mean
  * cross-entropy and backward, without an optimizer; first every loss must agree.
  */
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    /** Only peers whose name contains this; elman itself is always there. */
-    only: { type: 'string', default: '' },
-    /** Sizes B,T,I,H,L, separated by semicolons. */
-    sizes: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    /** Even where a step takes many seconds. */
-    all: { type: 'boolean', default: false },
-  },
+const options = readCommandLine('npm run bench:peers', {
+  ...EFFORT,
+  only: text('TEXT', 'only peers whose name contains this; elman itself is always there'),
+  sizes: SIZE_LIST,
+  all: flag('slow peers too, where a step takes them many seconds'),
 });
-
-const rounds = Number(options.rounds ?? (options.quick ? 3 : 11));
-const seconds = Number(options.seconds ?? (options.quick ? 0.2 : 0.6));
+const { only = '' } = options;
+const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.6 }, { rounds: 3, seconds: 0.2 });
 
 /** A step with more operations than this takes a slow peer many seconds: it is left out, unless asked for. */
 const SLOW = { 'tfjs wasm': 12e9, 'tfjs cpu': 3e9, 'brain.js': 1e9 } as const;
@@ -43,7 +36,7 @@ type Maker = (problem: Problem) => Promise<Peer>;
 
 /** Who takes part at a size. */
 function makers(size: Size): Maker[] {
-  const isWanted = (name: string) => name.toLowerCase().includes(options.only.toLowerCase());
+  const isWanted = (name: string) => name.toLowerCase().includes(only.toLowerCase());
   const isFast = (name: keyof typeof SLOW) =>
     isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
   const counts = CORES > 1 ? [1, CORES] : [1];
@@ -176,7 +169,7 @@ const python = findTorch();
 if (python) console.log(settleOpenBlas(python));
 else console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
 const hasBlas = await findBlas();
-const sizes = options.sizes?.split(';').map(parseSize) ?? (options.quick ? [SMALL] : SIZES);
+const sizes = options.sizes ?? (options.quick ? [SMALL] : SIZES);
 const limits: number[] = [];
 const measurements: Measurement[] = [];
 for (const size of sizes) measurements.push(...(await compareAt(size)));

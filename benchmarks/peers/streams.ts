@@ -1,5 +1,6 @@
-import { parseArgs } from 'node:util';
 import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import { readCommandLine } from '../command-line.ts';
+import { EFFORT, effortOf } from '../effort.ts';
 import { describeMachine, machineLine } from '../machine.ts';
 import { measureRounds, syncContestant, timesOf } from '../rounds.ts';
 import { modelOptions, nameOf, type Size } from '../sizes.ts';
@@ -13,8 +14,8 @@ import { findTorch, torchStep } from './torch.ts';
  * One frame of live input, from the frame to the logits, in several libraries by turns: `npm run bench:streams`. The
  * loss of the last frame must agree before anything is timed.
  */
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
-const [rounds, seconds] = options.quick ? [3, 0.1] : [11, 0.5];
+const options = readCommandLine('npm run bench:streams', EFFORT);
+const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.5 }, { rounds: 3, seconds: 0.1 });
 const SIZES: readonly Size[] = [64, 128, 256].map((H) => ({ B: 1, T: 100, I: 40, H, L: 2 }));
 
 async function elmanStream(problem: Problem): Promise<Peer> {
