@@ -11,7 +11,8 @@ import {
 import { makeKernels } from '../engine/kernels/make-kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
-import { MemoryMap, PAGE_BYTES } from '../engine/parallel/memory-map.ts';
+import { MemoryMap } from '../engine/parallel/memory-map.ts';
+import { newMemory } from '../engine/parallel/shared-memory.ts';
 import { oneOf, readCommandLine, text } from './command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 import { limitContestant } from './limit.ts';
@@ -82,8 +83,7 @@ function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
     edge: map.add('edge', 4 * PANEL_BYTES),
     zeros: map.add('zeros', PANEL_BYTES),
   };
-  const pages = Math.ceil(map.end / PAGE_BYTES);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
+  const memory = newMemory(map.end);
   fillWithSmallValues(dtype, memory, places.zeros);
   const kernels = makeKernels({ maker }, wasmModule(dtype), memory, dtype);
   return { kernels, rows, kPanels, nPanels, ...places };

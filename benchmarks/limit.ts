@@ -1,5 +1,7 @@
 import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
+import { newMemory } from '../engine/parallel/shared-memory.ts';
 import { readCommandLine } from './command-line.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { isMain } from './main-module.ts';
@@ -33,7 +35,7 @@ export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile
 
 /** The bare loop, to be measured by turns with whatever is held to it. */
 export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+  const memory = newMemory(PAGE_BYTES);
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
   const call = bareCall(0, dtype);
   const work = () => kernels.bareTile(...call);

@@ -3,6 +3,8 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { packPieces } from '../engine/network/pack-plan.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
+import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
+import { newMemory } from '../engine/parallel/shared-memory.ts';
 import { positive, readCommandLine, text } from './command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
@@ -122,7 +124,7 @@ function sorting(size: Size): Contestant {
 async function measureBarriers(): Promise<Map<number, number>> {
   const barriers = new Map<number, number>();
   for (const threads of measuredCounts) {
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+    const memory = newMemory(PAGE_BYTES);
     const team = new ReplayTeam(memory, wasmModule('float32'), threads);
     const isCrowded = threads > CORES;
     const times: number[] = [];

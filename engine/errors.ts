@@ -118,6 +118,16 @@ export function memoryTooLarge(regions: readonly Region[], limit: number): Elman
   );
 }
 
+/** Where the machine, or what a process may have of it, is the limit. */
+export const noMemory = (bytes: number, cause: unknown): ElmanError =>
+  new ElmanError(
+    'MEMORY_TOO_LARGE',
+    `the system has no memory of ${megabytes(bytes)} for a model, its batch or a stream`,
+    {
+      cause,
+    },
+  );
+
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 // ---- Files that are not what they should be  ------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import { badArgument, plain } from './errors.ts';
 import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
-import { MemoryMap, PAGE_BYTES } from './parallel/memory-map.ts';
+import { MemoryMap } from './parallel/memory-map.ts';
+import { newMemory } from './parallel/shared-memory.ts';
 import { type RealArray, readTensor, type TensorLike } from './tensor.ts';
 
 /** One layer as a stream computes it: addresses of its packed weights and of its state. */
@@ -118,8 +119,7 @@ export class ClassifierStream {
         plain('a bidirectional one, which needs the end'),
       );
     const plan = planStream(g);
-    const pages = Math.ceil(plan.end / PAGE_BYTES);
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
+    const memory = newMemory(plan.end);
     // A BLAS is of no use to one row: what is left are the kernels every machine has.
     const module = wasmModule(g.dtype, g.maker === 'blas' ? 'wasm' : g.maker);
     this.#g = g;

@@ -8,6 +8,7 @@ import { CallingThread } from '../parallel/calling-thread.ts';
 import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
+import { growTo, newMemory } from '../parallel/shared-memory.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
@@ -66,8 +67,7 @@ export class Network {
     this.model = planModel(this.g, threads);
     this.threads = threads;
     this.normalization = normalization;
-    const pages = Math.ceil(this.model.end / PAGE_BYTES);
-    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: true });
+    this.#memory = newMemory(this.model.end);
     const setup: ThreadSetup = {
       memory: this.#memory,
       module: wasmModule(dtype, kernels.maker),
@@ -125,12 +125,8 @@ export class Network {
   /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
   reserve(spec: BatchSpec): BatchMemory {
     const plan = this.thread.plan(spec);
-    const pages = Math.ceil(plan.end / PAGE_BYTES);
-    const missing = pages - this.#memory.buffer.byteLength / PAGE_BYTES;
-    if (missing > 0) {
-      this.#memory.grow(missing);
-      Atomics.store(this.control.words, Word.pages, pages);
-    }
+    growTo(this.#memory, plan.end);
+    Atomics.store(this.control.words, Word.pages, this.#memory.buffer.byteLength / PAGE_BYTES);
     return plan;
   }
 
@@ -177,7 +173,7 @@ export class Network {
   /** Who computes an optimizer's step. */
   engagedInStep(): Engagement {
     const parties = Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
-    return parties === 0 ? HERE : { parties, here: false };
+    return parties < 2 ? HERE : { parties, here: false };
   }
 
   /** Multiplications and additions of a forward pass. */
@@ -187,13 +183,14 @@ export class Network {
     return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
   }
 
-  run(job: Job, engagement: Engagement): Promise<void> {
+  /** With `snapshot` the call computes with the parameters of this moment, even if somebody writes to them before it ends. */
+  run(job: Job, engagement: Engagement, snapshot = false): Promise<void> {
     const { parties, here } = engagement;
     const { words } = this.control;
-    const together = here && parties > 1;
-    // While the others wake up, this thread can be at its first lane.
-    if (together) this.thread.weights(ALONE).pack(0);
-    Atomics.store(words, Word.packed, together ? 1 : 0);
+    // Where this thread takes part it can be at its first lane while the others wake up.
+    const packsHere = snapshot || (here && parties > 1);
+    if (packsHere) this.thread.weights(ALONE).pack(0);
+    Atomics.store(words, Word.packed, packsHere ? 1 : 0);
     openLanes(this.thread);
     withdrawOffers(this.#offers);
     return this.team && !(here && parties === 1)

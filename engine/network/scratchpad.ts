@@ -13,6 +13,7 @@ import {
 } from '../kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
 import { MemoryMap, PAGE_BYTES } from '../parallel/memory-map.ts';
+import { growTo, newMemory } from '../parallel/shared-memory.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import { EDGE_BYTES } from './model-memory.ts';
 
@@ -27,7 +28,7 @@ const pads = new Map<Dtype, Pad>();
 function padOf(dtype: Dtype): Pad {
   let pad = pads.get(dtype);
   if (!pad) {
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+    const memory = newMemory(PAGE_BYTES);
     pad = { memory, kernels: wasmKernels(wasmModule(dtype), memory, dtype) };
     pads.set(dtype, pad);
   }
@@ -54,8 +55,7 @@ export class Scratchpad {
   /** Room for so many bytes, and a register of slack. Throws MEMORY_TOO_LARGE. */
   reserve(bytes: number): number {
     const at = this.#map.add('scratch', bytes + PANEL_BYTES);
-    const missing = Math.ceil(this.#map.end / PAGE_BYTES) - this.#memory.buffer.byteLength / PAGE_BYTES;
-    if (missing > 0) this.#memory.grow(missing);
+    growTo(this.#memory, this.#map.end);
     return at;
   }
 

@@ -1,0 +1,22 @@
+import { noMemory } from '../errors.ts';
+import { MEMORY_LIMIT_BYTES, PAGE_BYTES } from './memory-map.ts';
+
+/** A memory that threads and WebAssembly share. Throws MEMORY_TOO_LARGE where the system has none of this size. */
+export function newMemory(bytes: number): WebAssembly.Memory {
+  const [initial, maximum] = [Math.ceil(bytes / PAGE_BYTES), MEMORY_LIMIT_BYTES / PAGE_BYTES];
+  return granted(bytes, () => new WebAssembly.Memory({ initial, maximum, shared: true }));
+}
+
+/** Makes a memory so large, unless it is. Throws MEMORY_TOO_LARGE where the system has no more. */
+export function growTo(memory: WebAssembly.Memory, bytes: number): void {
+  const missing = Math.ceil((bytes - memory.buffer.byteLength) / PAGE_BYTES);
+  if (missing > 0) granted(bytes, () => memory.grow(missing));
+}
+
+function granted<T>(bytes: number, ask: () => T): T {
+  try {
+    return ask();
+  } catch (cause) {
+    throw noMemory(bytes, cause);
+  }
+}
