@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Runs asynchronous calls one after the other, in the order they were made. */
 export class CallQueue {
   #inFlight = 0;
@@ -47,6 +49,8 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefine
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
+    // One signal may stand for any number of waiting calls: Node would take the eleventh listener for a leak.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();
     void promise.finally(() => signal.removeEventListener('abort', abort)).then(resolve, reject);

@@ -208,6 +208,19 @@ describe('a saved model', () => {
     await expect(RNNPhonemeClassifier.load(path, { threads: 0 })).rejects.toEqual(refusal);
   });
 
+  it('drops units as the seed says that it is loaded with', async () => {
+    const { x, labels } = labelled(8, 5);
+    const path = join(folder, 'dropout.safetensors');
+    await withModel({ threads: 0, dropout: 0.5, seed: 3 }, async (model) => {
+      const { loss } = await model.gradients(x, labels);
+      await model.save(path);
+      for (const seed of [3, 4]) {
+        await using loaded = await RNNPhonemeClassifier.load(path, { threads: 0, seed });
+        expect((await loaded.gradients(x, labels)).loss === loss).toBe(seed === 3);
+      }
+    });
+  });
+
   it('without an output layer in its file is refused; so are options that load does not know', async () => {
     const path = join(folder, 'headless.safetensors');
     await withModel({ threads: 0 }, (model) => model.save(path));
@@ -215,8 +228,8 @@ describe('a saved model', () => {
     tensors.delete('output.weight');
     await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
     await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no output.weight');
-    await expect(RNNPhonemeClassifier.load(path, { seed: 1 } as never)).rejects.toThrow(
-      'options.seed: expected one of the options threads, kernels, got "seed"',
+    await expect(RNNPhonemeClassifier.load(path, { dtype: 'float64' } as never)).rejects.toThrow(
+      'options.dtype: expected one of the options threads, kernels, seed, got "dtype"',
     );
   });
 });

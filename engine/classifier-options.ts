@@ -37,7 +37,7 @@ export interface ClassifierOptions {
   threads?: number;
   /** Default float32. */
   dtype?: Dtype;
-  /** Of the initial weights; default 0. */
+  /** Of the initial weights, and of the dropout masks of `gradients`; default 0. */
   seed?: number;
   /** How W_hh begins; default uniform, as PyTorch. */
   recurrentInit?: RecurrentInit;

@@ -188,7 +188,7 @@ describe('a misspelt or misplaced option', () => {
     await withModel({ threads: 0 }, async (one) => {
       await withModel({ threads: 0 }, async (other) => {
         await expect(other.fit(data, { optimizer: one.optimizer('sgd') })).rejects.toThrow(
-          'optimizer: expected an optimizer of this model, got "one of another model"',
+          'optimizer: expected an optimizer of this model, got one of another model',
         );
       });
     });

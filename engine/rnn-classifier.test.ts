@@ -189,6 +189,22 @@ describe('calls', () => {
     });
   });
 
+  it('may be many that wait for one signal', async () => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown) => void warnings.push(warning);
+    process.on('warning', note);
+    try {
+      await withModel({ threads: 0 }, async (model) => {
+        const { signal } = new AbortController();
+        await Promise.all(Array.from({ length: 30 }, () => model.predict(data.x, { signal })));
+        await new Promise(setImmediate);
+      });
+    } finally {
+      process.off('warning', note);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   it('of initWeights sets everything or nothing, and says which array is wrong', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const bits = bitsOf(model);
@@ -210,6 +226,9 @@ describe('calls', () => {
     await withModel({ threads: 0 }, async (model) => {
       await expect(model.save('/tmp/never', { metadata: { a: 5 as never } })).rejects.toThrow(
         'metadata.a: expected a string, got 5',
+      );
+      await expect(model.save('/tmp/never', { metadata: 'abc' as never })).rejects.toThrow(
+        'metadata: expected an object of strings, got "abc"',
       );
       expect(model.metadata).toEqual({});
     });

@@ -19,11 +19,9 @@ import { batchKey } from './network/dropout.ts';
 import type { NetworkShape, OutputMode, Parameter } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
-import { stepCopies } from './network/model-memory.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { networks } from './network/registry.ts';
-import { runAndTakeOver } from './network/take-over.ts';
 import { Random } from './numeric/random.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Evaluation, GradientResult } from './results.ts';
@@ -38,7 +36,7 @@ import {
   type FitPlan,
   readFitOptions,
 } from './training/fit-options.ts';
-import { OptimizerSlot, takeOverCounts } from './training/optimizer-slot.ts';
+import { OptimizerSlot } from './training/optimizer-slot.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './validation.ts';
@@ -76,13 +74,13 @@ interface Parts {
 /** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
 interface RunningCallback {
   readonly model: RNNPhonemeClassifier;
+  /** The callback it was itself called from, of another model's fit. */
+  readonly outer: RunningCallback | undefined;
   hasEnded: boolean;
 }
 
 /** The callback that the code which runs was called by, if it was called by one. */
 const calledBy = new AsyncLocalStorage<RunningCallback>();
-
-const slots = new WeakMap<object, OptimizerSlot>();
 
 /**
  * A stack of Elman cells, in one direction or both, and a linear layer on the last layer's states. Batches are computed by worker threads
@@ -115,6 +113,7 @@ export class RNNPhonemeClassifier {
   #training = 0;
   #gradientCalls = 0;
   readonly #queue = new CallQueue();
+  readonly #optimizers = new WeakMap<Optimizer, OptimizerSlot>();
 
   private constructor(plan: ClassifierPlan, network: Network) {
     if (!(network instanceof Network)) throw badArgument('new', 'a call of create or load', plain('new'));
@@ -158,13 +157,14 @@ export class RNNPhonemeClassifier {
 
   /**
    * Makes a model from a file that `save` wrote, in the file's data type.
+   * @param options `seed`: of the dropout masks of `gradients`, which the file does not know
    * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; what create throws
    */
   static async load(
     path: string,
-    options: Pick<ClassifierOptions, 'threads' | 'kernels'> = {},
+    options: Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> = {},
   ): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, ['threads', 'kernels']);
+    checkKeys('options', options, ['threads', 'kernels', 'seed']);
     const file = await readModelFile(checkPath(path));
     const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
@@ -289,15 +289,17 @@ export class RNNPhonemeClassifier {
       loss: lossSpec(options, this.outputSize),
       inputGradient: checkFlag('inputGradient', options.inputGradient ?? false),
       finalStates: checkFlag('finalStates', options.finalStates ?? false),
-      dropoutKey: this.#dropoutKey(options.dropoutStep),
     };
-    return this.#queue.run(() => calls.gradients(request));
-  }
-
-  /** Of the masks of a call of `gradients`; each call has others, unless told which. */
-  #dropoutKey(given: number | undefined): number | null {
-    const step = given === undefined ? this.#gradientCalls++ : checkInteger('dropoutStep', given, 0);
-    return this.dropout > 0 ? batchKey(this.#seed, step) : null;
+    const { dropoutStep } = options;
+    if (dropoutStep !== undefined) checkInteger('dropoutStep', dropoutStep, 0);
+    return this.#queue.run(async () => {
+      const step = dropoutStep ?? this.#gradientCalls;
+      const dropoutKey = this.dropout > 0 ? batchKey(this.#seed, step) : null;
+      const result = await calls.gradients({ ...request, dropoutKey });
+      // Only now: a call that failed is repeated with the same masks.
+      if (dropoutStep === undefined) this.#gradientCalls++;
+      return result;
+    });
   }
 
   #labelRule(ignoreIndex: number | undefined): LabelRule {
@@ -371,19 +373,13 @@ export class RNNPhonemeClassifier {
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    const { network } = this.#open('optimizer');
-    const slot = new OptimizerSlot(network, optimizerSpec(options));
+    this.#open('optimizer');
+    const slot = new OptimizerSlot(optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
-      this.#joinQueue('step');
-      return this.#queue.run(async () => {
-        slot.moveIn();
-        const rate = learningRate ?? slot.spec.learningRate;
-        const job = { kind: 'update', optimizer: slot.spec, learningRate: rate, clipNorm } as const;
-        await runAndTakeOver(network, job, network.engagedInStep(), stepCopies(network.model));
-        takeOverCounts(network);
-      });
+      const { network } = this.#joinQueue('step');
+      return this.#queue.run(() => slot.step(network, clipNorm, learningRate));
     });
-    slots.set(optimizer, slot);
+    this.#optimizers.set(optimizer, slot);
     return optimizer;
   }
 
@@ -397,7 +393,7 @@ export class RNNPhonemeClassifier {
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
     const { network, calls, server } = this.#joinQueue('fit');
     const plan = readFitOptions(options, this.outputSize);
-    const slot = this.#slotOf(network, options.optimizer === undefined ? 'adam' : options.optimizer);
+    const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
     const { ignoreIndex } = options;
     const training = this.#readData('data', data, ignoreIndex);
     const validation =
@@ -409,7 +405,8 @@ export class RNNPhonemeClassifier {
       try {
         return await train(network, training, slot, this.#withCallbacks(plan), {
           start,
-          validate: validation && (() => calls.evaluate(validation, plan.signal)),
+          validate:
+            validation && (() => calls.evaluate(validation, plan.signal, () => server.between(start))),
           serve: {
             attend: (end) => server.attend(end),
             leave: () => server.leave(),
@@ -431,7 +428,7 @@ export class RNNPhonemeClassifier {
     const marked: Callbacks = {
       ...plan.callbacks,
       onEpochEnd: async (epoch, log) => {
-        const callback: RunningCallback = { model: this, hasEnded: false };
+        const callback: RunningCallback = { model: this, outer: calledBy.getStore(), hasEnded: false };
         try {
           await calledBy.run(callback, () => onEpochEnd(epoch, log));
         } finally {
@@ -456,13 +453,10 @@ export class RNNPhonemeClassifier {
     return trainingEvents((all) => this.fit(data, all), options, this.outputSize);
   }
 
-  #slotOf(network: Network, given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
-    if (!(given instanceof Optimizer)) {
-      return new OptimizerSlot(network, optimizerSpec(given as OptimizerType | OptimizerOptions));
-    }
-    const slot = slots.get(given);
-    if (!slot?.belongsTo(network))
-      throw badArgument('optimizer', 'an optimizer of this model', 'one of another model');
+  #slotOf(given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
+    if (!(given instanceof Optimizer)) return new OptimizerSlot(optimizerSpec(given));
+    const slot = this.#optimizers.get(given);
+    if (!slot) throw badArgument('optimizer', 'an optimizer of this model', plain('one of another model'));
     return slot;
   }
 
@@ -539,7 +533,10 @@ export class RNNPhonemeClassifier {
     return this.#parts;
   }
 
-  /** While fit waits for its callback no thread runs: what the callback reads and writes is as between two calls. */
+  /**
+   * While fit waits for its callback, threads compute at most predictions, with weights of their own: what the callback
+   * reads and writes is as between two calls.
+   */
   #idle(method: string): Parts {
     const parts = this.#open(method);
     if (this.#queue.isBusy && !this.#isInCallback) throw busy(method);
@@ -554,8 +551,10 @@ export class RNNPhonemeClassifier {
   }
 
   get #isInCallback(): boolean {
-    const callback = calledBy.getStore();
-    return callback?.model === this && !callback.hasEnded;
+    for (let callback = calledBy.getStore(); callback; callback = callback.outer) {
+      if (callback.model === this && !callback.hasEnded) return true;
+    }
+    return false;
   }
 
   #readCall(x: SequencesLike, h0: TensorLike | undefined) {
@@ -573,6 +572,8 @@ export class RNNPhonemeClassifier {
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw badArgument('metadata', 'an object of strings', metadata);
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
     if (key.startsWith(PREFIX)) throw badArgument('metadata', `names not of this library (${PREFIX}…)`, key);

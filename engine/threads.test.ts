@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import { networkOf } from './network/registry.ts';
@@ -117,6 +119,37 @@ describe('worker threads', () => {
       expect(ranOn.length).toBeGreaterThan(0);
       expect(ranOn.length).toBeLessThan(4);
     });
+  });
+
+  it('share an optimizer’s step only where there is a share for two', async () => {
+    for (const [hiddenSize, parties] of [
+      [64, 1],
+      [384, 1],
+      [512, 2],
+    ]) {
+      await withModel({ threads: 2, hiddenSize, numLayers: 1 }, async (model) => {
+        expect(networkOf(model)?.engagedInStep()).toEqual({ parties, here: parties === 1 });
+      });
+    }
+  });
+
+  it('keep nothing of a closed model alive, although its optimizer is kept', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const kept: unknown[] = [];
+    const networks: WeakRef<object>[] = [];
+    await withModel({ threads: 0 }, async (model) => {
+      networks.push(new WeakRef(networkOf(model) as object));
+      const optimizer = model.optimizer('adam');
+      await optimizer.step();
+      kept.push(model, optimizer);
+    });
+    for (let i = 0; i < 50 && networks[0].deref(); i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collect();
+    }
+    expect(networks[0].deref()).toBeUndefined();
+    expect(kept).toHaveLength(2);
   });
 
   it('end with close, so that a thousand models fit into one process', { timeout: 120_000 }, async () => {

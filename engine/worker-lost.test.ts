@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { workerLost } from './errors.ts';
 import { stepCopies } from './network/model-memory.ts';
 import { networkOf } from './network/registry.ts';
+import { giveUp } from './parallel/barrier.ts';
 import { Word } from './parallel/control.ts';
 import type { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, killWorker, labelled, teamOf, withModel } from './test-models.ts';
@@ -64,6 +65,20 @@ describe('a worker killed', () => {
       });
     });
   }
+
+  it('in gradients: the call that repeats it has the same dropout masks', async () => {
+    const loss = async (lost: boolean) =>
+      withModel({ ...large, dropout: 0.5 }, async (model) => {
+        const call = () => model.gradients(many.x, many.labels).then(({ loss }) => loss);
+        if (lost) {
+          const failed = call();
+          void killWorker(model);
+          await expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
+        }
+        return [await call(), await call()];
+      });
+    expect(await loss(true)).toEqual(await loss(false));
+  });
 
   it('in fit: the parameters are those after the last whole step, and training goes on from there', async () => {
     const whole: string[] = [];
@@ -188,6 +203,15 @@ describe('a worker killed', () => {
 });
 
 describe('an error of ours', () => {
+  it('that makes all threads give a call up, and none say why, is no result', async () => {
+    await withModel(large, async (model) => {
+      const failed = model.predict(many.x);
+      await soon();
+      giveUp(networkOf(model)?.control.words as Int32Array);
+      await expect(failed).rejects.toMatchObject({ code: 'WORKER_FAILED' });
+    });
+  });
+
   for (const here of [false, true]) {
     it(`in a worker${here ? ' and the calling thread' : ''} makes the call fail, and the next one works`, async () => {
       await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {

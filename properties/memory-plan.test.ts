@@ -2,7 +2,13 @@ import { fc, test } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
 import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
-import { type BatchSpec, blockWorkspace, forwardOnly, planBatch } from '../engine/network/batch-memory.ts';
+import {
+  type BatchSpec,
+  blockWorkspace,
+  forwardOnly,
+  lanesOf,
+  planBatch,
+} from '../engine/network/batch-memory.ts';
 import { geometryOf, type OutputMode } from '../engine/network/geometry.ts';
 import { planModel } from '../engine/network/model-memory.ts';
 import { laneCount, laneStart, orderByLength } from '../engine/parallel/lane-plan.ts';
@@ -125,6 +131,18 @@ describe('the memory of a training step', () => {
 });
 
 describe('lane plan', () => {
+  test.prop([shape, dtype, maker, size(5_000)])(
+    'only gradient buffers are a reason for fewer lanes than there are tiles',
+    (sizes, dtype, maker, rows) => {
+      const g = geometryOf(sizes, dtype, maker);
+      const lanes = (gradients: boolean, keep: boolean) => lanesOf(g, { rows, gradients, keep });
+      expect(lanes(false, false)).toBe(laneCount(rows, 0, maker));
+      expect(lanes(true, false)).toBe(laneCount(rows, g.blockSize * g.realBytes, maker));
+      // A kept forward is cut as its backward will be.
+      expect(lanes(false, true)).toBe(lanes(true, false));
+    },
+  );
+
   test.prop([size(5_000), fc.integer({ min: 1, max: 2 ** 28 }), maker])(
     'lanes cover every row once, in whole tiles',
     (rows, gradientBytes, maker) => {

@@ -71,11 +71,22 @@ export interface BatchMemory {
   readonly end: number;
 }
 
+/**
+ * Lanes of a batch: fewer where their gradient buffers would take too much memory. A forward that is kept is cut like the
+ * backward that is to follow it.
+ */
+export function lanesOf(
+  g: Geometry,
+  { rows, gradients, keep }: Pick<BatchSpec, 'rows' | 'gradients' | 'keep'>,
+): number {
+  return laneCount(rows, gradients || keep ? g.blockSize * g.realBytes : 0, g.maker);
+}
+
 export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const { rows, steps, time, threads, keep, dropout } = spec;
   const map = new MemoryMap(spec.start);
   const gradientBytes = g.blockSize * g.realBytes;
-  const lanes = laneCount(rows, gradientBytes, g.maker);
+  const lanes = lanesOf(g, spec);
   const blockRows = largestBlock(rows, lanes);
   const blocks = blocksPerLane(rows, lanes);
   const workspaceBytes = blockWorkspace(g, 0, { rows: blockRows, steps, dropout }).end;

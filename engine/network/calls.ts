@@ -3,11 +3,10 @@ import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
-import { laneCount } from '../parallel/lane-plan.ts';
 import type { Engagement } from '../parallel/team.ts';
 import type { Evaluation, GradientResult } from '../results.ts';
 import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
+import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
 import type { LossSpec } from './loss.ts';
@@ -122,12 +121,14 @@ export class Calls {
     };
   }
 
-  async evaluate(data: Sequences, signal?: AbortSignal): Promise<Evaluation> {
+  /** `between` is waited for before each part of the rows: others may use the threads and the memory. */
+  async evaluate(data: Sequences, signal?: AbortSignal, between?: () => Promise<void>): Promise<Evaluation> {
     const { outputSize } = this.#network.g;
     const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
     const rows = data.lengths.length;
     let loss = 0;
     for (let first = 0; first < rows; first += ROWS_PER_CALL) {
+      await between?.();
       signal?.throwIfAborted();
       const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
       loss += await this.#scoreRows(data, first, lengths, confusion);
@@ -215,9 +216,8 @@ function planCall(
   start: number,
   { passes, ...kind }: CallKind,
 ): { spec: BatchSpec; engagement: Engagement } {
-  const { g } = network;
   const { rows, steps, time, frames } = input;
-  const lanes = laneCount(rows, g.blockSize * g.realBytes, g.maker);
+  const lanes = lanesOf(network.g, { ...forwardOnly, ...kind, rows });
   const engagement = network.engaged(rows, frames, lanes, passes);
   const inputFrames = input.shared ? 0 : frames;
   const threads = engagement.parties;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { labelled, withModel } from '../test-models.ts';
 import type { FitOptions } from '../training/fit-options.ts';
+import type { Network } from './network.ts';
 import { networkOf } from './registry.ts';
 
 const data = labelled(50, 6);
@@ -80,6 +81,22 @@ describe('a prediction while training runs', () => {
         await fit;
       });
     }
+  });
+
+  it('is let in between two parts of a long validation', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const network = networkOf(model) as Network;
+      const { run } = network;
+      const events: string[] = [];
+      network.run = async (job, ...rest) => {
+        await run.call(network, job, ...rest);
+        if (job.kind !== 'forward' || !job.score) return;
+        events.push('part');
+        if (events.length === 1) void model.predict(data.x).then(() => events.push('prediction'));
+      };
+      await model.fit(data, { epochs: 1, validation: labelled(4_000, 6) });
+      expect(events).toEqual(['part', 'prediction', 'part', 'part', 'part']);
+    });
   });
 
   it('of many rows comes in parts: its frames are never all in the model’s memory', async () => {

@@ -1,8 +1,7 @@
 import { type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
-import { laneCount } from '../parallel/lane-plan.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, forwardOnly } from './batch-memory.ts';
+import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
 import { logitsShape, ROWS_PER_CALL } from './calls.ts';
 import { outputRowSize } from './lane.ts';
 import type { Network } from './network.ts';
@@ -15,6 +14,8 @@ const LOOK_MS = 1;
 interface Prediction {
   readonly input: SequenceInput;
   readonly signal: AbortSignal | undefined;
+  /** Whether the parameters may be written to while it is computed: by a callback of fit, which is not to tear it. */
+  readonly snapshot: boolean;
   /** [rows, O], the first `done` rows of which are there. */
   readonly probabilities: RealArray;
   done: number;
@@ -43,7 +44,7 @@ export class PredictionServer {
   /** Probabilities of some rows [rows, O], as soon as training lets them in. A signal ends it before its next part, with the signal's reason. */
   ask(input: SequenceInput, signal: AbortSignal | undefined): Promise<RealArray> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...this.#begin(input, signal), resolve, reject });
+      this.#waiting.push({ ...this.#begin(input, signal, true), resolve, reject });
       this.#wake();
       this.#look();
     });
@@ -139,7 +140,7 @@ export class PredictionServer {
 
   /** Probabilities [rows, O] by calls of their own. Rejects with the signal's reason. */
   compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
-    return this.#finish(this.#begin(input, signal), start);
+    return this.#finish(this.#begin(input, signal, false), start);
   }
 
   async #finish(prediction: Prediction, start: number): Promise<RealArray> {
@@ -149,9 +150,8 @@ export class PredictionServer {
 
   async #computePart(prediction: Prediction, start: number): Promise<void> {
     const network = this.#network;
-    const { g } = network;
     const part = nextPart(prediction);
-    const lanes = laneCount(part.rows, g.blockSize * g.realBytes, g.maker);
+    const lanes = lanesOf(network.g, { ...forwardOnly, rows: part.rows });
     const engagement = network.engaged(part.rows, part.frames, lanes, 1);
     const spec = this.#spec(part, start, engagement.parties);
     const plan = network.reserve(spec);
@@ -159,6 +159,7 @@ export class PredictionServer {
     await network.run(
       { kind: 'forward', spec, rows, h0: false, probabilities: true, score: false },
       engagement,
+      prediction.snapshot,
     );
     this.#keep(prediction, part, plan);
   }
@@ -169,8 +170,9 @@ export class PredictionServer {
     prediction.done += part.rows;
   }
 
-  #begin(input: SequenceInput, signal: AbortSignal | undefined): Prediction {
-    return { input, signal, probabilities: newReals(this.#network.g.dtype, this.#size(input)), done: 0 };
+  #begin(input: SequenceInput, signal: AbortSignal | undefined, snapshot: boolean): Prediction {
+    const probabilities = newReals(this.#network.g.dtype, this.#size(input));
+    return { input, signal, snapshot, probabilities, done: 0 };
   }
 
   #size(input: SequenceInput): number {

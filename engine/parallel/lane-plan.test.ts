@@ -12,6 +12,7 @@ describe('lane plan', () => {
   it('makes fewer lanes where their gradient buffers would take more than 64 MiB together', () => {
     expect(laneCount(256, 4 * 2 ** 20, 'wasm')).toBe(16);
     expect(laneCount(256, 2 ** 30, 'wasm')).toBe(1);
+    expect(laneCount(256, 0, 'wasm')).toBe(64);
   });
 
   it('makes lanes of two tiles for a BLAS', () => {

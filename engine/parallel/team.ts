@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
 import { workerFailed, workerLost } from '../errors.ts';
-import { giveUp } from './barrier.ts';
+import { Aborted, giveUp } from './barrier.ts';
 import type { CallingThread } from './calling-thread.ts';
 import { Word } from './control.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -24,6 +24,9 @@ const START_LIMIT_MS = 30_000;
 
 /** Workers stay on duty so long after a call, asleep. A process that has nothing else to do ends that much later. */
 const DUTY_MS = 50;
+
+/** Of a call that all its threads have left without one that failed: what it has computed is not whole. */
+const GIVEN_UP = 'the call was given up';
 
 /** A call the workers are at. */
 interface Call<Job> {
@@ -93,7 +96,7 @@ export class WorkerTeam<Job> {
     } catch (error) {
       giveUp(this.#words);
       // Where the calling thread only followed the others, theirs is the error to be told.
-      await workers;
+      await (error instanceof Aborted ? workers : workers.catch(() => {}));
       throw error;
     }
     // A thread that is lost from now on is the next call's matter.
@@ -185,7 +188,7 @@ export class WorkerTeam<Job> {
     }
     // A thread that failed makes the others give up: what is told is the failure, not its consequences.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
-    if (failure && !failure.ok) throw workerFailed(failure.message);
+    throw workerFailed(failure && !failure.ok ? failure.message : GIVEN_UP);
   }
 
   #start(): Pool {

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { Network } from '../network/network.ts';
+import { networkOf } from '../network/registry.ts';
 import { labelled, withModel } from '../test-models.ts';
 import type { StepsLog } from './fit-options.ts';
 
@@ -30,6 +32,41 @@ describe('a callback', () => {
         expect([...model.outputLayer.b.data]).toEqual([9, 9, 9, 9]);
       });
     }
+  });
+
+  it('does not tear a prediction when it writes to the parameters', async () => {
+    // More work than the calling thread takes part in, which would pack the weights itself.
+    await withModel({ threads: 2, hiddenSize: 128 }, async (model) => {
+      const { x } = labelled(1_000, 6);
+      const onEpochEnd = async () => {
+        const weights = model.stateDict();
+        const network = networkOf(model) as Network;
+        const { run } = network;
+        network.run = (...call) => {
+          const end = run.apply(network, call);
+          for (const { W_hh } of model.rnn) W_hh.data.fill(9);
+          return end;
+        };
+        const probabilities = await model.predict(x);
+        network.run = run;
+        model.loadStateDict(weights);
+        expect(probabilities).toEqual(await model.predict(x));
+      };
+      await model.fit(data, { callbacks: { onEpochEnd } });
+    });
+  });
+
+  it('inside a callback of another model’s training knows both', async () => {
+    await withModel({ threads: 0 }, async (one) => {
+      await withModel({ threads: 0 }, async (other) => {
+        const inner = async () => {
+          expect(Object.keys(one.stateDict())).toHaveLength(10);
+          await expect(one.evaluate(data)).rejects.toThrow(expect.objectContaining({ code: 'BUSY' }));
+        };
+        const onEpochEnd = () => other.fit(data, { callbacks: { onEpochEnd: inner } }).then(() => {});
+        expect(await one.fit(data, { callbacks: { onEpochEnd } })).toHaveLength(1);
+      });
+    });
   });
 
   it('is not waited for by predictions from elsewhere', async () => {

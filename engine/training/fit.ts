@@ -1,12 +1,12 @@
+import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import { type BatchSpec, forwardOnly } from '../network/batch-memory.ts';
+import { type BatchSpec, forwardOnly, lanesOf } from '../network/batch-memory.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
 import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
-import { laneCount } from '../parallel/lane-plan.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
 import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
@@ -104,9 +104,9 @@ class Training {
     const { g } = network;
     const rows = data.lengths.length;
     const batchSize = Math.min(plan.batchSize, rows);
-    const longest = data.lengths.reduce((a, b) => Math.max(a, b), 0);
-    const frames = data.lengths.reduce((a, b) => a + b, 0);
-    const lanes = laneCount(batchSize, g.blockSize * g.realBytes, g.maker);
+    const steps = longest(data.lengths);
+    const frames = total(data.lengths);
+    const lanes = lanesOf(g, { rows: batchSize, gradients: true, keep: false });
     this.#network = network;
     this.#slot = slot;
     this.#plan = plan;
@@ -116,7 +116,7 @@ class Training {
     this.#steps = Math.ceil(rows / batchSize);
     this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, 3);
     const spec: BatchSpec = {
-      ...{ start: around.start, rows: batchSize, steps: longest, time: longest, threads: this.#parties },
+      ...{ start: around.start, rows: batchSize, steps, time: steps, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
     };
     this.#memoryEnd = network.reserve(spec).end;
@@ -152,14 +152,16 @@ class Training {
   async begin(): Promise<void> {
     const { checkpoint } = this.#plan;
     const { model, g } = this.#network;
-    const found = checkpoint && (await openCheckpoints(checkpoint, this.#settings(), g.blockSize));
+    const { serve } = this.#around;
+    const opening = checkpoint && openCheckpoints(checkpoint, this.#settings(), g.blockSize);
+    const found = opening && (await serve.during(opening));
     if (found) {
       this.#network.block(model.parameters[0]).set(found.parameters);
-      this.#slot.restore(found.optimizer);
+      this.#slot.restore(this.#network, found.optimizer);
       this.#state = found.state;
       this.#best = found.best;
     }
-    this.#slot.moveIn();
+    this.#slot.moveIn(this.#network);
   }
 
   /** The parameters of the best epoch, where early stopping is to bring them back. */
@@ -183,7 +185,7 @@ class Training {
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
       this.#plan.signal?.throwIfAborted();
-      if (this.#isCheckpointStep()) await this.#save();
+      if (this.#isCheckpointStep()) await this.#around.serve.during(this.#save());
     }
     const seconds = (performance.now() - started) / 1000;
     const rows = this.#rowsOf(this.#steps) - this.#rowsOf(stepBefore);
@@ -291,7 +293,7 @@ class Training {
     await saveCheckpoint(checkpoint, this.#stepsDone(), {
       parameters: this.#network.copy(model.parameters[0], g.blockSize),
       best: this.#best,
-      optimizer: this.#slot.state(),
+      optimizer: this.#slot.state(this.#network),
       state: this.#state,
       settings: this.#settings(),
     });

@@ -1,5 +1,6 @@
 import { stepCopies } from '../network/model-memory.ts';
 import type { Network } from '../network/network.ts';
+import { runAndTakeOver } from '../network/take-over.ts';
 import { readCounts, writeCounts } from '../network/update-program.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from './optimizers.ts';
@@ -14,59 +15,67 @@ export interface OptimizerState {
 /** The model's memory has room for one optimizer's state: who is in it. */
 const residents = new WeakMap<Network, OptimizerSlot>();
 
-/** An optimizer's state, wherever it is: in the model's memory, or put aside. */
+/**
+ * An optimizer's state, wherever it is: in its model's memory, or put aside. It holds on to no memory but its own, so that
+ * whoever keeps an optimizer keeps nothing of a closed model.
+ */
 export class OptimizerSlot {
   readonly spec: OptimizerSpec;
-  readonly #network: Network;
-  /** Null while it is in the model's memory. */
-  #aside: OptimizerState | null;
+  /** Null before it was first used, and while it is in the model's memory. */
+  #aside: OptimizerState | null = null;
 
-  constructor(network: Network, spec: OptimizerSpec) {
-    this.#network = network;
+  constructor(spec: OptimizerSpec) {
     this.spec = spec;
-    const zeros = () => newReals(network.g.dtype, network.g.blockSize);
-    this.#aside = { first: zeros(), second: zeros(), counts: freshCounts };
   }
 
-  belongsTo(network: Network): boolean {
-    return network === this.#network;
+  /** One step from the accumulated gradients. Rejects with WORKER_LOST, and nothing has changed. */
+  async step(network: Network, clipNorm: number | null, rate = this.spec.learningRate): Promise<void> {
+    this.moveIn(network);
+    const job = { kind: 'update', optimizer: this.spec, learningRate: rate, clipNorm } as const;
+    await runAndTakeOver(network, job, network.engagedInStep(), stepCopies(network.model));
+    takeOverCounts(network);
   }
 
   /** Brings the state into the model's memory; whoever was there is put aside. */
-  moveIn(): void {
-    const resident = residents.get(this.#network);
+  moveIn(network: Network): void {
+    const resident = residents.get(network);
     if (resident === this) return;
-    resident?.moveOut();
-    const { model, control } = this.#network;
-    const { first, second, counts } = this.state();
-    this.#network.block(model.first[0]).set(first);
-    this.#network.block(model.second[0]).set(second);
+    resident?.moveOut(network);
+    const { model, control } = network;
+    const { first, second, counts } = this.#aside ?? freshState(network);
+    network.block(model.first[0]).set(first);
+    network.block(model.second[0]).set(second);
     writeCounts(control.reals, 0, counts);
-    residents.set(this.#network, this);
+    residents.set(network, this);
     this.#aside = null;
   }
 
-  moveOut(): void {
-    this.#aside = this.state();
-    residents.delete(this.#network);
+  moveOut(network: Network): void {
+    this.#aside = this.state(network);
+    residents.delete(network);
   }
 
   /** Puts a saved state in this one's place. */
-  restore(state: OptimizerState): void {
-    if (residents.get(this.#network) === this) residents.delete(this.#network);
+  restore(network: Network, state: OptimizerState): void {
+    if (residents.get(network) === this) residents.delete(network);
     this.#aside = state;
   }
 
   /** Moments and counts: a copy of those in the model's memory, or what is put aside. */
-  state(): OptimizerState {
-    if (this.#aside) return this.#aside;
-    const { model, control, g } = this.#network;
+  state(network: Network): OptimizerState {
+    if (residents.get(network) !== this) return this.#aside ?? freshState(network);
+    const { model, control, g } = network;
     return {
-      first: this.#network.copy(model.first[0], g.blockSize),
-      second: this.#network.copy(model.second[0], g.blockSize),
+      first: network.copy(model.first[0], g.blockSize),
+      second: network.copy(model.second[0], g.blockSize),
       counts: readCounts(control.reals, 0),
     };
   }
+}
+
+function freshState({ g }: Network): OptimizerState {
+  const zeros = () => newReals(g.dtype, g.blockSize);
+  return { first: zeros(), second: zeros(), counts: freshCounts };
 }
 
 /** After a step: the second copies of parameters and optimizer state become the current ones. */
@@ -75,6 +84,6 @@ export function takeOverStep(network: Network): void {
   takeOverCounts(network);
 }
 
-export function takeOverCounts({ control }: Network): void {
+function takeOverCounts({ control }: Network): void {
   writeCounts(control.reals, 0, readCounts(control.reals, 1));
 }
