@@ -1,8 +1,9 @@
 import { Linear } from '../engine/index.ts';
+import { largest } from './largest.ts';
 import type { Split } from './speech/corpus.ts';
 
 /** What a linear classifier sees of a sequence: means over so many equal parts of its time, one after the other. */
-export function partMeans(split: Split, featureSize: number, parts: number): Float32Array {
+function partMeans(split: Split, featureSize: number, parts: number): Float32Array {
   const rows = split.lengths.length;
   const means = new Float32Array(rows * parts * featureSize);
   let first = 0;
@@ -140,11 +141,4 @@ function predict(layer: Linear, inputs: Float32Array, width: number, classes: nu
   const rows = inputs.length / width;
   const { data } = layer.forward({ data: inputs, shape: [rows, width] });
   return Int32Array.from({ length: rows }, (_, row) => largest(data, row * classes, classes));
-}
-
-/** Index of the largest of `count` values from `first` on. */
-export function largest(values: ArrayLike<number>, first: number, count: number): number {
-  let best = 0;
-  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
-  return best;
 }

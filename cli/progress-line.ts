@@ -1,12 +1,6 @@
-import type { WriteStream } from 'node:tty';
-
 /** One line on a terminal that is written over and over; elsewhere (a file, a log) only lines that stay. */
 export class ProgressLine {
-  readonly #stream: NodeJS.WriteStream | WriteStream;
-
-  constructor(stream: NodeJS.WriteStream | WriteStream = process.stderr) {
-    this.#stream = stream;
-  }
+  readonly #stream = process.stderr;
 
   /** Shows where things stand; gone with the next call. */
   show(text: string): void {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type EpochLog, type Progress, RNNPhonemeClassifier, type TensorLike } from '../engine/index.ts';
-import { largest, linearBaseline } from './baseline.ts';
+import { linearBaseline } from './baseline.ts';
+import { largest } from './largest.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { writeReport } from './report.ts';
 import { accuracy, majorityAccuracy, type Score, score } from './score.ts';

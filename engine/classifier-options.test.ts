@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
 import { measureNormalization } from './data/normalization.ts';
 import { decodeSafetensors, encodeSafetensors } from './io/safetensors.ts';
+import type { OptimizerOptions } from './optimization/optimizers.ts';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
-import type { OptimizerOptions } from './training/optimizers.ts';
 
 const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
 const everything = {

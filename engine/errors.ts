@@ -1,5 +1,3 @@
-import type { Region } from './parallel/memory-map.ts';
-
 /** What went wrong, for programs; the message says it to people. */
 export type ErrorCode =
   | 'BAD_ARGUMENT'
@@ -108,7 +106,10 @@ export const workerLost = (cause: unknown): ElmanError =>
 export const workerFailed = (message: string, cause?: unknown): ElmanError =>
   new ElmanError('WORKER_FAILED', `a worker thread failed: ${message}`, { cause });
 
-export function memoryTooLarge(regions: readonly Region[], limit: number): ElmanError {
+export function memoryTooLarge(
+  regions: readonly { readonly name: string; readonly bytes: number }[],
+  limit: number,
+): ElmanError {
   const largest = [...regions].sort((a, b) => b.bytes - a.bytes).slice(0, 4);
   const total = regions.reduce((sum, region) => sum + region.bytes, 0);
   const sizes = largest.map(({ name, bytes }) => `${name} ${megabytes(bytes)}`).join(', ');

@@ -10,6 +10,14 @@ export { type LayerOptions, Linear } from './linear.ts';
 export type { OutputMode } from './network/geometry.ts';
 export type { RecurrentInit } from './network/initialise.ts';
 export type { LossOptions } from './network/loss.ts';
+export type { Adam, OptimizerOptions, RmsProp, Sgd } from './optimization/optimizers.ts';
+export type {
+  ConstantSchedule,
+  CosineSchedule,
+  PlateauSchedule,
+  Schedule,
+  StepSchedule,
+} from './optimization/schedules.ts';
 export type { Optimizer } from './optimizer.ts';
 export type { Evaluation, GradientResult } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
@@ -19,12 +27,4 @@ export { type NestedNumbers, type ShapedData, Tensor, type TensorLike, tensor } 
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
 export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';
-export type { Adam, OptimizerOptions, RmsProp, Sgd } from './training/optimizers.ts';
-export type {
-  ConstantSchedule,
-  CosineSchedule,
-  PlateauSchedule,
-  Schedule,
-  StepSchedule,
-} from './training/schedules.ts';
 export type { TrainingEvent } from './training/training-events.ts';

@@ -1,8 +1,8 @@
 import { noForward } from './errors.ts';
 import { type Dtype, panelsFor, realBytes, tiledRows } from './kernels/kernels.ts';
-import { uniformWeights } from './network/initialise.ts';
-import { Scratchpad } from './network/scratchpad.ts';
 import { Random } from './numeric/random.ts';
+import { uniformWeights } from './numeric/uniform-weights.ts';
+import { Scratchpad } from './scratchpad.ts';
 import {
   checkDtype,
   isShapedData,

@@ -13,9 +13,9 @@ import { badArgument } from './errors.ts';
 import { type Dtype, type Nonlinearity, tiledRows } from './kernels/kernels.ts';
 import type { LayerOptions } from './linear.ts';
 import { readBias } from './linear.ts';
-import { uniformWeights } from './network/initialise.ts';
-import { Scratchpad } from './network/scratchpad.ts';
 import { Random } from './numeric/random.ts';
+import { uniformWeights } from './numeric/uniform-weights.ts';
+import { Scratchpad } from './scratchpad.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 

@@ -8,10 +8,10 @@ import { readSequences, type SequencesLike, shareSequences } from './data/read-s
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, badModelFile, busy, closed, plain } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
-import { PREFIX, readModelFile, writeModelFile } from './io/model-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
+import { PREFIX, readModelFile, writeModelFile } from './model-file.ts';
 import { checkFinite, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, logitsShape } from './network/calls.ts';
@@ -23,6 +23,7 @@ import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { networks } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
+import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './optimization/optimizers.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Evaluation, GradientResult } from './results.ts';
 import type { CellWeights, RNNCell } from './rnn-cell.ts';
@@ -37,7 +38,6 @@ import {
   readFitOptions,
 } from './training/fit-options.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
-import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './training/optimizers.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './validation.ts';
 
@@ -56,7 +56,13 @@ export interface GradientOptions extends LossOptions {
 }
 
 const GRADIENT_OPTIONS = [
-  ...['h0', 'inputGradient', 'finalStates', 'classWeights', 'labelSmoothing', 'ignoreIndex', 'dropoutStep'],
+  'h0',
+  'inputGradient',
+  'finalStates',
+  'classWeights',
+  'labelSmoothing',
+  'ignoreIndex',
+  'dropoutStep',
 ];
 
 /** The label that does not count unless another is named; PyTorch's. */

@@ -1,12 +1,11 @@
-import type { NormalizationSpec } from './data/normalization.ts';
-import { realArray } from './data/sequences.ts';
+import { type NormalizationSpec, writeNormalization } from './data/normalization.ts';
 import { badArgument, plain } from './errors.ts';
 import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
 import { MemoryMap } from './parallel/memory-map.ts';
 import { newMemory } from './parallel/shared-memory.ts';
-import { type RealArray, readTensor, type TensorLike } from './tensor.ts';
+import { type RealArray, readTensor, realArray, type TensorLike } from './tensor.ts';
 
 /** One layer as a stream computes it: addresses of its packed weights and of its state. */
 interface StreamLayer {
@@ -128,10 +127,8 @@ export class ClassifierStream {
     this.#reals = realArray(g.dtype, memory.buffer, 0, Math.floor(memory.buffer.byteLength / g.realBytes));
     this.#logits = realArray(g.dtype, memory.buffer, plan.logits, g.outputSize);
     packSnapshot(g, plan, wasmKernels(module, memory, g.dtype), this.#reals, parameters);
-    if (!normalization) return;
-    this.#reals.set(normalization.mean, plan.mean / g.realBytes);
-    this.#reals.fill(1, plan.std / g.realBytes, plan.std / g.realBytes + g.inputPanels * g.columns);
-    this.#reals.set(normalization.std, plan.std / g.realBytes);
+    const at = { mean: plan.mean / g.realBytes, std: plan.std / g.realBytes };
+    if (normalization) writeNormalization(this.#reals, normalization, at, g.inputPanels * g.columns);
   }
 
   /**

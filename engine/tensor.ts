@@ -3,9 +3,9 @@ import type { Dtype } from './kernels/kernels.ts';
 import { checkKeys } from './validation.ts';
 
 /** Numbers in arrays of arrays, all of a rank the same length. */
-export type NestedNumbers = number | readonly NestedNumbers[] | Float32Array | Float64Array;
-
 export type RealArray = Float32Array | Float64Array;
+
+export type NestedNumbers = number | readonly NestedNumbers[] | RealArray;
 
 /** Numbers in any array, row-major, and their shape. */
 export interface ShapedData {
@@ -58,6 +58,10 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) 
 export const newReals = (dtype: Dtype, size: number): RealArray =>
   dtype === 'float32' ? new Float32Array(size) : new Float64Array(size);
 
+/** Numbers of a buffer, from a byte on: a view. */
+export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, size: number): RealArray =>
+  dtype === 'float32' ? new Float32Array(buffer, at, size) : new Float64Array(buffer, at, size);
+
 /**
  * Makes a tensor from nested numbers or from an array with a shape. The numbers are copied, unless they already are
  * a typed array of the data type.
@@ -77,9 +81,7 @@ export function tensor(
   if (Array.isArray(values)) return shaped(flatten('values', values, dtype), options.shape);
   if (!isNumberArray(values))
     throw badArgument('values', 'numbers in nested arrays, or a typed array', values);
-  const flat = values;
-  const data = asReals('values', flat, dtype);
-  return shaped(new Tensor(data, [flat.length]), options.shape);
+  return shaped(new Tensor(asReals('values', values, dtype), [values.length]), options.shape);
 }
 
 const shaped = ({ data, shape }: Tensor, given: readonly number[] | undefined): Tensor =>

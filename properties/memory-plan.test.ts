@@ -11,7 +11,7 @@ import {
 } from '../engine/network/batch-memory.ts';
 import { geometryOf, type OutputMode } from '../engine/network/geometry.ts';
 import { planModel } from '../engine/network/model-memory.ts';
-import { laneCount, laneStart, orderByLength } from '../engine/parallel/lane-plan.ts';
+import { laneCount, laneStart, largestBlock, orderByLength } from '../engine/parallel/lane-plan.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
 
 /** The plan of memory, for sizes up to the edge of what a memory can hold: pure, nothing is allocated. */
@@ -91,7 +91,7 @@ describe('memory plan', () => {
       const places = batch.keep ? memory.lanes * memory.blocksPerLane : batch.threads;
       const last = memory.workspaces + (places - 1) * memory.workspaceBytes;
       const block = {
-        rows: memory.blockRows,
+        rows: largestBlock(batch.rows, memory.lanes),
         steps: batch.steps,
         dropout: batch.dropout,
         lengths: new Int32Array(0),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { OptimizerOptions } from '../engine/training/optimizers.ts';
-import { scheduleFactor, scheduleSpec } from '../engine/training/schedules.ts';
+import type { OptimizerOptions } from '../engine/optimization/optimizers.ts';
+import { scheduleFactor, scheduleSpec } from '../engine/optimization/schedules.ts';
 import { seededNetwork } from './arbitraries.ts';
 import type { Dtype } from './compare.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';

@@ -21,7 +21,8 @@ const update = 'engine/network/update-program.ts';
 const reduce = 'engine/network/reduce.ts';
 const plan = 'engine/parallel/lane-plan.ts';
 const barrier = 'engine/parallel/barrier.ts';
-const optimizers = 'engine/training/optimizers.ts';
+const optimizers = 'engine/optimization/optimizers.ts';
+const updateRun = 'engine/network/update-run.ts';
 
 const fault = (name, file, find, replace, first = []) => ({ name, file, find, replace, first });
 const laws = ['gradients'];
@@ -453,12 +454,12 @@ export const faults = [
     '    const norm = globalNorm(thread, tools, runs);',
     threads,
   ),
-  fault('bias correction is missing in Adam', optimizers, 'rate / (1 - counts.beta1Power)', 'rate', [
+  fault('bias correction is missing in Adam', updateRun, 'rate / (1 - counts.beta1Power)', 'rate', [
     'optimizers',
   ]),
   fault(
     'the second moment goes to the current copy',
-    optimizers,
+    updateRun,
     'const vNew = at(model.second, next);',
     'const vNew = at(model.second, now);',
     ['optimizers'],

@@ -264,7 +264,7 @@ function collectSplit(voices: Voice[], results: SpeakerResult[], classes: string
     }
   }
   return {
-    frames: concatenate(frames),
+    frames: concatenate(frames, Float32Array),
     lengths: Int32Array.from(lengths),
     labels: Int32Array.from(labels),
     speakers: Int32Array.from(speakers),

@@ -3,7 +3,7 @@ import FFT from 'fft.js';
 /** Cepstra a frame. */
 export const featureSize = 20;
 /** Frames a segment; what is longer is cut off. */
-export const longestFrames = 40;
+const longestFrames = 40;
 
 /** Everything that decides what a frame looks like. Part of the cache's key. */
 export const featureSettings = {

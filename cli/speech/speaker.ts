@@ -60,7 +60,10 @@ export async function recordSpeaker(task: SpeakerTask): Promise<SpeakerResult> {
   // The last sentence was heard to its end, for its mean, though only its first segments are needed.
   recorded.length = task.segments;
   return {
-    frames: concatenate(recorded.map(({ cepstra }) => cepstra)),
+    frames: concatenate(
+      recorded.map(({ cepstra }) => cepstra),
+      Float32Array,
+    ),
     lengths: Int32Array.from(recorded, ({ cepstra }) => cepstra.length / featureSize),
     labels: recorded.map(({ label }) => label),
     voiceprint,

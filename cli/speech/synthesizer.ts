@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import createEspeak, { type EspeakModule, type EspeakWorker } from '@echogarden/espeak-ng-emscripten';
+import { concatenate } from './concatenate.ts';
 
 /** A phoneme as the synthesizer reports it. */
 export interface PhonemeEvent {
@@ -120,18 +121,8 @@ export class Synthesizer {
       }
       return false;
     });
-    const samples = concatenate(chunks);
+    const samples = concatenate(chunks, Int16Array);
     if (samples.length === 0) throw new Error(`eSpeak NG made no sound for "${text}".`);
     return { samples, phonemes };
   }
-}
-
-function concatenate(chunks: Int16Array[]): Int16Array {
-  const whole = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

@@ -232,9 +232,11 @@ export function cellForward(
   }
 }
 
+export const EDGE_BYTES = 128;
+
 /** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
 export interface Scratch {
-  /** 128 bytes of this thread's own. */
+  /** EDGE_BYTES of this thread's own. */
   readonly edge: number;
   /** 32 bytes of zeros. */
   readonly zeros: number;

@@ -1,4 +1,5 @@
 import { badArgument } from '../errors.ts';
+import type { RealArray } from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
 import { readSequences, type SequencesLike } from './read-sequences.ts';
 
@@ -29,6 +30,21 @@ export function normalizationSpec(given: unknown, inputSize: number): Normalizat
     });
   };
   return { mean: read('normalization.mean', mean, -Infinity), std: read('normalization.std', std, 0) };
+}
+
+/**
+ * Puts a normalization where a kernel reads it, from the indices `mean` and `std` on. A frame's columns that only fill
+ * its last panel up are divided as well, `columns` in all: by 1.
+ */
+export function writeNormalization(
+  reals: RealArray,
+  { mean, std }: NormalizationSpec,
+  at: { readonly mean: number; readonly std: number },
+  columns: number,
+): void {
+  reals.set(mean, at.mean);
+  reals.fill(1, at.std, at.std + columns);
+  reals.set(std, at.std);
 }
 
 /**

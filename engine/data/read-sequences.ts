@@ -4,13 +4,14 @@ import {
   isShapedData,
   type RealArray,
   readTensor,
+  realArray,
   type ShapedData,
   type Tensor,
   type TensorLike,
 } from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
 import type { Labels } from './read-labels.ts';
-import { realArray, type Sequences } from './sequences.ts';
+import type { Sequences } from './sequences.ts';
 
 /**
  * The three forms sequences may come in: [batch, time, input]; an array of [time, input], each of its own length;

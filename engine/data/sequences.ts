@@ -1,11 +1,11 @@
-import type { Dtype } from '../kernels/kernels.ts';
+import type { RealArray } from '../tensor.ts';
 
 /**
  * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] + lengths[i] − 1,
  * each of `inputSize` values; what lies between two rows is nobody's.
  */
 export interface Sequences {
-  readonly values: Float32Array | Float64Array;
+  readonly values: RealArray;
   readonly starts: Uint32Array;
   readonly lengths: Int32Array;
   /** Classes, of each row one, or one of each of its frames; −1 does not count. Empty where there are none. */
@@ -27,11 +27,3 @@ export function firstNotFinite({ values, starts, lengths }: Sequences, inputSize
   }
   return null;
 }
-
-export const realArray = (
-  dtype: Dtype,
-  buffer: ArrayBufferLike,
-  at: number,
-  size: number,
-): Float32Array | Float64Array =>
-  dtype === 'float32' ? new Float32Array(buffer, at, size) : new Float64Array(buffer, at, size);

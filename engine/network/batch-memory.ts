@@ -42,8 +42,6 @@ export interface BatchMemory {
   readonly dropout: boolean;
   readonly lanes: number;
   readonly blocksPerLane: number;
-  /** Rows of the largest block. */
-  readonly blockRows: number;
   // What the caller gives: [frames, I] reals; first frame and length of each row; labels, the first of each row, and how
   // many of a row count; h0 [L · D, B, H]; delta [B, O] or [B, T, O].
   readonly values: number;
@@ -94,7 +92,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const states = g.cells.length * called * g.hiddenSize * g.realBytes;
   const logits = called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes;
   return {
-    ...{ time, dropout, lanes, blockRows, blocksPerLane: blocks, gradientBytes, workspaceBytes },
+    ...{ time, dropout, lanes, blocksPerLane: blocks, gradientBytes, workspaceBytes },
     values: map.add('input frames', spec.inputFrames * g.inputSize * g.realBytes),
     starts: map.add('first frames', 4 * called),
     lengths: map.add('lengths', 4 * called),

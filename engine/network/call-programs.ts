@@ -1,7 +1,7 @@
-import { realArray, type Sequences } from '../data/sequences.ts';
+import type { Sequences } from '../data/sequences.ts';
 import { Real } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
-import type { RealArray } from '../tensor.ts';
+import { type RealArray, realArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import type { ForwardCall, GradientsCall, Job } from './jobs.ts';
 import { forwardBlock, writeFinalStates, writeLogits } from './lane.ts';

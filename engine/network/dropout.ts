@@ -1,3 +1,5 @@
+import { mix } from '../numeric/random.ts';
+
 /**
  * Dropout masks (N. Srivastava et al., JMLR 15, 2014) by a counter. Whether a unit is kept is a function of
  *
@@ -10,14 +12,7 @@
 const START = 0x2545f491;
 const GOLDEN = 0x9e3779b1;
 
-function finish(hash: number): number {
-  let h = hash;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
-}
-
-const fold = (hash: number, word: number): number => finish(hash ^ Math.imul(word + 1, GOLDEN));
+const fold = (hash: number, word: number): number => mix(hash ^ Math.imul(word + 1, GOLDEN));
 
 /** The key of a whole batch: of the seed, a safe integer, and the number of the step. */
 export function batchKey(seed: number, step: number): number {

@@ -1,7 +1,7 @@
+import { clipScale, countStep, type OptimizerCounts } from '../optimization/optimizers.ts';
+import { scheduleFactor } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
-import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
-import { scheduleFactor } from '../training/schedules.ts';
 import type { BatchMemory } from './batch-memory.ts';
 import { batchKey } from './dropout.ts';
 import type { Epoch } from './jobs.ts';
@@ -20,6 +20,7 @@ import { SortedBatch } from './sorted-batch.ts';
 import { writeStep } from './step-log.ts';
 import type { ModelThread } from './thread.ts';
 import { globalNorm, readCounts, runCount, storeNorm, writeCounts } from './update-program.ts';
+import { updateRun } from './update-run.ts';
 
 /** A whole epoch: the threads do not come back between steps. */
 export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {

@@ -1,16 +1,11 @@
 import { orthogonal } from '../numeric/orthogonal.ts';
 import type { Random } from '../numeric/random.ts';
+import { uniformWeights } from '../numeric/uniform-weights.ts';
 import type { RealArray } from '../tensor.ts';
 import type { Geometry, Parameter } from './geometry.ts';
 
 /** How W_hh begins. */
 export type RecurrentInit = 'uniform' | 'orthogonal';
-
-/** Fills an array uniformly from ±1/√size, as PyTorch fills nn.RNN (size: hidden) and nn.Linear (size: inputs). */
-export function uniformWeights(array: RealArray, size: number, random: Random): void {
-  const bound = 1 / Math.sqrt(size);
-  for (let i = 0; i < array.length; i++) array[i] = (2 * random.uniform() - 1) * bound;
-}
 
 /**
  * A network's first parameters: everything uniform from ±1/√H, the output layer's from ±1/√(its inputs); with 'orthogonal', every W_hh a random orthogonal

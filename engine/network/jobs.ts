@@ -1,7 +1,7 @@
 import type { Sequences } from '../data/sequences.ts';
+import type { OptimizerSpec } from '../optimization/optimizers.ts';
+import type { ScheduleSpec } from '../optimization/schedules.ts';
 import type { RealArray } from '../tensor.ts';
-import type { OptimizerSpec } from '../training/optimizers.ts';
-import type { ScheduleSpec } from '../training/schedules.ts';
 import type { BatchSpec } from './batch-memory.ts';
 import type { LossSpec } from './loss.ts';
 

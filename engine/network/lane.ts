@@ -1,6 +1,7 @@
 import { cellForward, finalStates, initialStates, madeStates, type Scratch } from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Kernels, Panels } from '../kernels/kernels.ts';
+import type { RealArray } from '../tensor.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import { dropThreshold, rowKey } from './dropout.ts';
 import type { Geometry } from './geometry.ts';
@@ -16,7 +17,7 @@ export interface LaneTools {
   readonly scratch: Scratch;
   readonly products: SharedProducts;
   /** The whole memory as values of the model's data type, and as f64. */
-  readonly reals: Float32Array | Float64Array;
+  readonly reals: RealArray;
   readonly doubles: Float64Array;
 }
 

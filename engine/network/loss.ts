@@ -1,5 +1,6 @@
 import { badArgument } from '../errors.ts';
 import { log } from '../numeric/elementary.ts';
+import type { RealArray } from '../tensor.ts';
 
 /** How the cross-entropy of a row is taken. */
 export interface LossOptions {
@@ -36,8 +37,6 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
   return { weights, smoothing: labelSmoothing };
 }
 
-type Reals = Float32Array | Float64Array;
-
 /**
  * The loss of a row from its logits z, the largest of them m and Σ exp(z − m):
  *
@@ -61,7 +60,7 @@ export function rowLoss(
 
 /** A row of values in panels: value j stands ⌊j / columns⌋ panels on. */
 export interface PanelRow {
-  readonly values: Reals;
+  readonly values: RealArray;
   /** Index of value 0. */
   readonly first: number;
   /** Values from a panel's row to the next panel's. */

@@ -2,6 +2,7 @@ import {
   type CellArrays,
   type CellSizes,
   cellSizes,
+  EDGE_BYTES,
   type PackedCell,
   packedCellBytes,
 } from '../cells/elman-cell.ts';
@@ -64,8 +65,6 @@ export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly
   first,
   second,
 ];
-
-export const EDGE_BYTES = 128;
 
 /** Lays a model out; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
 export function planModel(g: Geometry, threads: number): ModelMemory {

@@ -1,7 +1,6 @@
-import type { NormalizationSpec } from '../data/normalization.ts';
+import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
-import { realArray } from '../data/sequences.ts';
 import type { Dtype, KernelOptions } from '../kernels/kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
 import { CallingThread } from '../parallel/calling-thread.ts';
@@ -10,7 +9,7 @@ import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { growTo, newMemory } from '../parallel/shared-memory.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
-import { newReals, type RealArray } from '../tensor.ts';
+import { newReals, type RealArray, realArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
 import type { Job, Rows } from './jobs.ts';
@@ -78,20 +77,17 @@ export class Network {
     };
     const thread = new ModelThread(setup, 'calling');
     this.thread = thread;
-    if (normalization) this.#writeNormalization(normalization);
+    if (normalization) {
+      const { mean, std } = this.model.normalization;
+      const at = { mean: mean / this.g.realBytes, std: std / this.g.realBytes };
+      const columns = this.g.inputPanels * this.g.columns;
+      writeNormalization(this.reals(0, this.model.end / this.g.realBytes), normalization, at, columns);
+    }
     this.control = thread.control;
     this.#offers = offersIn(this.#memory.buffer, this.model.offers, threads);
     const { words } = this.control;
     this.#here = new CallingThread((job, place) => programOf(thread, job, place), words);
     this.team = threads === 0 ? null : new WorkerTeam<Job>(threads, this.#here, setup, words);
-  }
-
-  #writeNormalization({ mean, std }: NormalizationSpec): void {
-    const { g, model } = this;
-    this.reals(model.normalization.mean, g.inputSize).set(mean);
-    // Columns that only fill the last panel up are divided as well.
-    this.reals(model.normalization.std, g.inputPanels * g.columns).fill(1);
-    this.reals(model.normalization.std, g.inputSize).set(std);
   }
 
   /** Waits until the threads are there. Throws WORKER_FAILED. */

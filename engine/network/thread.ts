@@ -1,10 +1,11 @@
-import { realArray } from '../data/sequences.ts';
+import { EDGE_BYTES } from '../cells/elman-cell.ts';
 import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
 import { makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
 import { BLOCK_ROWS, laneStart } from '../parallel/lane-plan.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import type { Place } from '../parallel/program.ts';
+import { type RealArray, realArray } from '../tensor.ts';
 import {
   type BatchMemory,
   type BatchSpec,
@@ -15,7 +16,7 @@ import {
 } from './batch-memory.ts';
 import { type Geometry, geometryOf, type NetworkShape } from './geometry.ts';
 import type { Block, LaneTools } from './lane.ts';
-import { EDGE_BYTES, type ModelMemory, planModel } from './model-memory.ts';
+import { type ModelMemory, planModel } from './model-memory.ts';
 import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pack-plan.ts';
 import type { ByteRange } from './reduce.ts';
 import { Remembered } from './remembered.ts';
@@ -60,7 +61,7 @@ export class ModelThread {
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
   readonly #products = new Remembered<SharedProducts>(PLANS_KEPT);
   #lastWorkspace: BlockWorkspace | null = null;
-  #reals: Float32Array | Float64Array;
+  #reals: RealArray;
   #doubles: Float64Array;
 
   constructor(setup: ThreadSetup, kind: 'worker' | 'calling' = 'worker') {
@@ -76,7 +77,7 @@ export class ModelThread {
     this.#doubles = new Float64Array(buffer);
   }
 
-  #viewReals(buffer: ArrayBufferLike): Float32Array | Float64Array {
+  #viewReals(buffer: ArrayBufferLike): RealArray {
     return realArray(this.g.dtype, buffer, 0, buffer.byteLength / realBytes(this.g.dtype));
   }
 

@@ -1,12 +1,13 @@
+import { clipScale, countStep, type OptimizerCounts } from '../optimization/optimizers.ts';
 import { OPTIMIZER_REALS, Real } from '../parallel/control.ts';
 import { ALONE, nothing, type Place, type Program } from '../parallel/program.ts';
-import { clipScale, countStep, type OptimizerCounts, updateRun } from '../training/optimizers.ts';
 import type { Update } from './jobs.ts';
 import type { LaneTools } from './lane.ts';
 import { stepCopies } from './model-memory.ts';
 import { type ParameterRun, runsOf } from './reduce.ts';
 import { takeOver } from './take-over.ts';
 import type { ModelThread } from './thread.ts';
+import { updateRun } from './update-run.ts';
 
 /** The optimizer's counts in the copy `parity`. */
 export function readCounts(reals: Float64Array, parity: number): OptimizerCounts {

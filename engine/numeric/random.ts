@@ -89,8 +89,8 @@ export class Random {
   shuffle<T extends Int32Array | Uint32Array>(items: T): T {
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);
-      const item = items[i] as number;
-      items[i] = items[j] as number;
+      const item = items[i];
+      items[i] = items[j];
       items[j] = item;
     }
     return items;
@@ -102,7 +102,7 @@ function rotateLeft(word: number, bits: number): number {
 }
 
 /** A bijection of 32-bit words that spreads every bit: the finalizer of MurmurHash3 (A. Appleby). */
-function mix(word: number): number {
+export function mix(word: number): number {
   let h = word | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

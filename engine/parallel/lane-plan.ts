@@ -7,9 +7,9 @@ import { type KernelMaker, TILE_ROWS } from '../kernels/kernels.ts';
  */
 
 /** More lanes than this gain nothing on 64 cores and cost a gradient buffer each. */
-export const MAX_LANES = 64;
+const MAX_LANES = 64;
 /** The lanes' gradient buffers take at most this much memory together, a single lane excepted. */
-export const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
+const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 /** A lane works through its rows in blocks of at most this many, so that a block's activations stay in cache. */
 export const BLOCK_ROWS = 16;
 

@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { checkInteger, checkKeys } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys } from '../validation.ts';
 
 /** Where and how often `fit` saves where it stands. */
 export interface CheckpointOptions {
@@ -26,13 +26,12 @@ export function checkpointSpec(options: CheckpointOptions): CheckpointSpec {
   checkKeys('checkpoint', options, ['dir', 'everyEpochs', 'everySteps', 'keep', 'resume']);
   const { dir, everyEpochs, everySteps, keep = 2, resume = false } = options;
   if (typeof dir !== 'string' || dir === '') throw badArgument('checkpoint.dir', 'a path', dir);
-  if (typeof resume !== 'boolean') throw badArgument('checkpoint.resume', 'true or false', resume);
   const epochs = everyEpochs ?? (everySteps === undefined ? 1 : undefined);
   return {
     dir,
     everyEpochs: epochs === undefined ? null : checkInteger('checkpoint.everyEpochs', epochs, 1),
     everySteps: everySteps === undefined ? null : checkInteger('checkpoint.everySteps', everySteps, 1),
     keep: checkInteger('checkpoint.keep', keep, 1),
-    resume,
+    resume: checkFlag('checkpoint.resume', resume),
   };
 }

@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { checkInteger, checkKeys } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkOneOf } from '../validation.ts';
 import type { EpochLog } from './fit-options.ts';
 
 /** Ends training when an epoch's figure has not got better for a while. */
@@ -16,18 +16,16 @@ export interface EarlyStopping {
 
 export type EarlyStoppingSpec = Required<EarlyStopping>;
 
-const MONITORS = ['loss', 'accuracy', 'validationLoss', 'validationAccuracy'];
+const MONITORS = ['loss', 'accuracy', 'validationLoss', 'validationAccuracy'] as const;
 
 export function earlyStoppingSpec(options: EarlyStopping): EarlyStoppingSpec {
   checkKeys('earlyStopping', options, ['monitor', 'patience', 'minDelta', 'restoreBest']);
   const { monitor = 'validationLoss', patience = 0, minDelta = 0, restoreBest = true } = options;
-  if (!MONITORS.includes(monitor))
-    throw badArgument('earlyStopping.monitor', `one of ${MONITORS.join(', ')}`, monitor);
+  checkOneOf('earlyStopping.monitor', monitor, MONITORS);
   if (typeof minDelta !== 'number' || !(minDelta >= 0)) {
     throw badArgument('earlyStopping.minDelta', 'a number, 0 or more', minDelta);
   }
-  if (typeof restoreBest !== 'boolean')
-    throw badArgument('earlyStopping.restoreBest', 'true or false', restoreBest);
+  checkFlag('earlyStopping.restoreBest', restoreBest);
   return { monitor, patience: checkInteger('earlyStopping.patience', patience, 0), minDelta, restoreBest };
 }
 

@@ -1,12 +1,12 @@
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/loss.ts';
+import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
+import { type Schedule, type ScheduleSpec, scheduleSpec } from '../optimization/schedules.ts';
 import type { Optimizer } from '../optimizer.ts';
-import { checkFlag, checkInteger, checkKeys, checkPositive, checkSignal } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkOneOf, checkPositive, checkSignal } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
-import type { OptimizerOptions, OptimizerType } from './optimizers.ts';
-import { type Schedule, type ScheduleSpec, scheduleSpec } from './schedules.ts';
 
 /** What an epoch came to. Loss and accuracy are means over the epoch's rows, each taken in the step that saw it. */
 export interface EpochLog {
@@ -144,8 +144,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
   checkFlag('shuffle', shuffle);
-  if (onNonFinite !== 'stop' && onNonFinite !== 'skip')
-    throw badArgument('onNonFinite', "'stop' or 'skip'", onNonFinite);
+  checkOneOf('onNonFinite', onNonFinite, ['stop', 'skip']);
   checkKeys('callbacks', callbacks, ['onProgress', 'onSteps', 'onEpochEnd']);
   for (const [name, callback] of Object.entries(callbacks)) {
     if (callback !== undefined && typeof callback !== 'function')

@@ -6,6 +6,7 @@ import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
 import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
+import { afterEpoch } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
@@ -15,7 +16,6 @@ import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan } from './fit-options.ts';
 import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { Reporter } from './reporter.ts';
-import { afterEpoch } from './schedules.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
 /** The progress counters are looked at this often. */

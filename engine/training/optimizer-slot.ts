@@ -2,8 +2,8 @@ import { stepCopies } from '../network/model-memory.ts';
 import type { Network } from '../network/network.ts';
 import { runAndTakeOver } from '../network/take-over.ts';
 import { readCounts, writeCounts } from '../network/update-program.ts';
+import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
 import { newReals, type RealArray } from '../tensor.ts';
-import { freshCounts, type OptimizerCounts, type OptimizerSpec } from './optimizers.ts';
 
 /** Moments and counts of an optimizer while another one has its place in the model's memory. */
 export interface OptimizerState {

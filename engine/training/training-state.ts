@@ -1,8 +1,8 @@
 import type { Network } from '../network/network.ts';
+import { freshPlateau, type PlateauState } from '../optimization/schedules.ts';
 import { Real, Word } from '../parallel/control.ts';
 import { freshStopping, type StoppingState } from './early-stopping.ts';
 import type { EpochLog } from './fit-options.ts';
-import { freshPlateau, type PlateauState } from './schedules.ts';
 
 /** Sums over the steps of an epoch so far. */
 export interface EpochSums {

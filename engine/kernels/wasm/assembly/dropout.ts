@@ -1,4 +1,4 @@
-import { LANES, PANEL } from './layout';
+import { LANES } from './layout';
 
 /**
  * Dropout by a counter: whether a unit is kept is a function of its place alone, so that any thread may compute any

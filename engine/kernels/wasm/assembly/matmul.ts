@@ -258,7 +258,7 @@ export function reluBackward(d: usize, dStride: usize, h: usize, hStride: usize,
 }
 
 /** x ← max(x, 0) over `bytes` bytes, a multiple of 128. */
-export function reluArray(at: usize, bytes: usize): void {
+function reluArray(at: usize, bytes: usize): void {
   for (const end = at + bytes; at != end; at += 4 * PANEL) reluTile(at);
 }
 

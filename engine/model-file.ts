@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { type ClassifierOptions, readClassifierOptions } from '../classifier-options.ts';
-import type { NormalizationSpec } from '../data/normalization.ts';
-import { badModelFile, ElmanError } from '../errors.ts';
-import type { Dtype } from '../kernels/kernels.ts';
-import type { NetworkShape } from '../network/geometry.ts';
-import type { Tensor } from '../tensor.ts';
-import { writeFileAtomically } from './atomic-file.ts';
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './safetensors.ts';
+import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
+import type { NormalizationSpec } from './data/normalization.ts';
+import { badModelFile, ElmanError } from './errors.ts';
+import { writeFileAtomically } from './io/atomic-file.ts';
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
+import type { Dtype } from './kernels/kernels.ts';
+import type { NetworkShape } from './network/geometry.ts';
+import type { Tensor } from './tensor.ts';
 
 /**
  * A model's file: safetensors with PyTorch's names for the parameters and, in the metadata, what is needed to make

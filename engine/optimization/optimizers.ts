@@ -1,7 +1,5 @@
 import { badArgument } from '../errors.ts';
-import type { Kernels } from '../kernels/kernels.ts';
-import type { ModelMemory } from '../network/model-memory.ts';
-import type { ByteRange } from '../network/reduce.ts';
+import { checkFlag } from '../validation.ts';
 
 /** Stochastic gradient descent, as torch.optim.SGD. */
 export interface Sgd {
@@ -93,7 +91,7 @@ export function optimizerSpec(options: OptimizerType | OptimizerOptions): Optimi
 function checkOption(name: string, value: unknown): void {
   const label = `optimizer.${name}`;
   if (name === 'nesterov') {
-    if (typeof value !== 'boolean') throw badArgument(label, 'true or false', value);
+    checkFlag(label, value);
   } else if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
     throw badArgument(label, 'a number, 0 or more', value);
   } else if ((name.startsWith('beta') || name === 'alpha') && value >= 1) {
@@ -115,84 +113,6 @@ export const countStep = (spec: OptimizerSpec, counts: OptimizerCounts): Optimiz
   beta1Power: counts.beta1Power * spec.beta1,
   beta2Power: counts.beta2Power * spec.beta2,
 });
-
-/** One step on a run of parameters. */
-export interface Update {
-  readonly spec: OptimizerSpec;
-  readonly learningRate: number;
-  /** Counts with this step counted. */
-  readonly counts: OptimizerCounts;
-  /** What the gradient is multiplied with on the way in. */
-  readonly scale: number;
-  /** Address of the gradient block. */
-  readonly gradient: number;
-  /** The copy that is current: the step writes into the other. */
-  readonly parity: number;
-}
-
-export function updateRun(k: Kernels, model: ModelMemory, run: ByteRange, update: Update): void {
-  const { spec, learningRate: rate, counts, scale, parity } = update;
-  const { offset, bytes } = run;
-  const at = (copies: readonly [number, number], parity: number) => copies[parity] + offset;
-  const now = parity;
-  const next = 1 - parity;
-  const p = at(model.parameters, now);
-  const pNew = at(model.parameters, next);
-  const m = at(model.first, now);
-  const mNew = at(model.first, next);
-  const v = at(model.second, now);
-  const vNew = at(model.second, next);
-  const g = update.gradient + offset;
-  const { momentum, weightDecay, beta1, beta2, epsilon } = spec;
-  if (spec.type === 'sgd') {
-    k.sgd(pNew, p, g, mNew, m, bytes, scale, rate, momentum, weightDecay, spec.nesterov ? 1 : 0);
-  } else if (spec.type === 'rmsprop') {
-    const { alpha } = spec;
-    k.rmsprop(
-      pNew,
-      p,
-      g,
-      mNew,
-      m,
-      vNew,
-      v,
-      bytes,
-      scale,
-      rate,
-      alpha,
-      1 - alpha,
-      epsilon,
-      momentum,
-      weightDecay,
-    );
-  } else {
-    const decoupled = spec.type === 'adamw';
-    const decay = decoupled ? 0 : weightDecay;
-    const shrink = decoupled ? 1 - rate * weightDecay : 1;
-    const rateOverC1 = rate / (1 - counts.beta1Power);
-    const root2 = Math.sqrt(1 - counts.beta2Power);
-    k.adam(
-      pNew,
-      p,
-      g,
-      mNew,
-      m,
-      vNew,
-      v,
-      bytes,
-      scale,
-      rateOverC1,
-      beta1,
-      1 - beta1,
-      beta2,
-      1 - beta2,
-      root2,
-      epsilon,
-      decay,
-      shrink,
-    );
-  }
-}
 
 /** PyTorch adds this to the norm before it divides (torch.nn.utils.clip_grad_norm_), and so do we. */
 const CLIP_EPSILON = 1e-6;

@@ -1,5 +1,4 @@
-import type { Scratch } from '../cells/elman-cell.ts';
-import { realArray } from '../data/sequences.ts';
+import { EDGE_BYTES, type Scratch } from './cells/elman-cell.ts';
 import {
   type Dtype,
   type Kernels,
@@ -10,12 +9,11 @@ import {
   panelsFor,
   realBytes,
   tiledRows,
-} from '../kernels/kernels.ts';
-import { wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
-import { MemoryMap, PAGE_BYTES } from '../parallel/memory-map.ts';
-import { growTo, newMemory } from '../parallel/shared-memory.ts';
-import { newReals, type RealArray } from '../tensor.ts';
-import { EDGE_BYTES } from './model-memory.ts';
+} from './kernels/kernels.ts';
+import { wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
+import { MemoryMap, PAGE_BYTES } from './parallel/memory-map.ts';
+import { growTo, newMemory } from './parallel/shared-memory.ts';
+import { newReals, type RealArray, realArray } from './tensor.ts';
 
 interface Pad {
   readonly memory: WebAssembly.Memory;
