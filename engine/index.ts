@@ -1,7 +1,7 @@
 /** The public surface of elman, and nothing else. */
 export type { ClassifierOptions } from './classifier-options.ts';
 export type { LabelledSequences } from './data/labelled-sequences.ts';
-export { measureNormalization, type Normalization } from './data/normalization.ts';
+export { measureNormalization, type Normalization, type NormalizationSpec } from './data/normalization.ts';
 export type { LabelsLike } from './data/read-labels.ts';
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
@@ -10,7 +10,7 @@ export { type LayerOptions, Linear } from './linear.ts';
 export type { OutputMode } from './network/geometry.ts';
 export type { RecurrentInit } from './network/initialise.ts';
 export type { LossOptions } from './network/loss.ts';
-export type { Adam, OptimizerOptions, RmsProp, Sgd } from './optimization/optimizers.ts';
+export type { Adam, OptimizerOptions, OptimizerType, RmsProp, Sgd } from './optimization/optimizers.ts';
 export type {
   ConstantSchedule,
   CosineSchedule,
@@ -23,7 +23,7 @@ export type { Evaluation, GradientResult } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
 export { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
-export { type NestedNumbers, type ShapedData, Tensor, type TensorLike, tensor } from './tensor.ts';
+export { type NestedNumbers, type RealArray, type ShapedData, Tensor, type TensorLike, tensor } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
 export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';

@@ -50,6 +50,7 @@ export class Linear {
 
   /**
    * Weights are drawn uniformly from ±1/√inFeatures.
+   * @param arrays a model's own, which the layer then is a view of
    * @throws BAD_ARGUMENT
    */
   constructor(inFeatures: number, outFeatures: number, options: LayerOptions = {}, arrays?: LinearArrays) {
@@ -70,7 +71,11 @@ export class Linear {
     }
   }
 
-  /** Sets the weights. @param W [out, in]  @param b [out] or [out, 1] */
+  /**
+   * Sets the weights.
+   * @param W [out, in]  @param b [out] or [out, 1]
+   * @throws BAD_ARGUMENT, and nothing is set
+   */
   initWeights(W: TensorLike, b: TensorLike): void {
     const given = readTensor('W', W, [this.outFeatures, this.inFeatures], this.dtype);
     const bias = readBias('b', b, this.outFeatures, this.dtype);
@@ -82,6 +87,7 @@ export class Linear {
    * y = h Wᵀ + b.
    * @param h [batch, in], kept for backward
    * @returns [batch, out]
+   * @throws BAD_ARGUMENT, MEMORY_TOO_LARGE
    */
   forward(h: TensorLike): Tensor {
     const { inFeatures, outFeatures, dtype } = this;

@@ -75,6 +75,7 @@ export class RNNCell {
 
   /**
    * Weights and biases are drawn uniformly from ±1/√hiddenSize.
+   * @param arrays a model's own, which the cell then is a view of
    * @throws BAD_ARGUMENT
    */
   constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}, arrays?: CellTensors) {

@@ -93,7 +93,9 @@ const calledBy = new AsyncLocalStorage<RunningCallback>();
  * that share the model's memory; the results are the same bits for any number of threads.
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
- * ended. Synchronous writers (initWeights, loadStateDict, zeroGrad) throw BUSY while a call is in flight.
+ * ended. What reads or writes the model at once (initWeights, stateDict, loadStateDict, hiddens, zeroGrad, save, exportOnnx,
+ * stream) throws BUSY while a call is in flight. An onEpochEnd callback may do that, and predict; what would wait for the
+ * fit that waits for the callback throws BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
  */
 export class RNNPhonemeClassifier {
   readonly inputSize: number;
@@ -150,7 +152,8 @@ export class RNNPhonemeClassifier {
 
   /**
    * Makes a model and its threads.
-   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; WORKER_FAILED
+   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; RELAXED_SIMD_MISSING; NOT_BUILT;
+   * WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
     const plan = readClassifierOptions(options);
@@ -164,7 +167,8 @@ export class RNNPhonemeClassifier {
   /**
    * Makes a model from a file that `save` wrote, in the file's data type.
    * @param options `seed`: of the dropout masks of `gradients`, which the file does not know
-   * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; what create throws
+   * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; the file system's errors; what create
+   * throws
    */
   static async load(
     path: string,
@@ -256,7 +260,7 @@ export class RNNPhonemeClassifier {
    * @param delta ∂L/∂logits, per sample [B, O], or [B, T, O] as the logits are
    * @returns dh0 [L · D, B, H], divided by B, since initial states count as parameters; with `inputGradient` also
    * dx [B, T, I], not averaged
-   * @throws BAD_ARGUMENT, CLOSED, NO_FORWARD, WORKER_LOST
+   * @throws BAD_ARGUMENT, CLOSED, NO_FORWARD, MEMORY_TOO_LARGE, WORKER_LOST
    */
   backward(delta: TensorLike): Promise<Tensor>;
   backward(delta: TensorLike, options: { inputGradient: true }): Promise<{ dh0: Tensor; dx: Tensor }>;
@@ -393,7 +397,7 @@ export class RNNPhonemeClassifier {
    * Trains. Whole epochs run in the threads: shuffling, gathering, forward, backward, reduction, clipping and the
    * optimizer, with no way back to this thread between steps, which stays free. Leaves the gradients at zero.
    * @returns what each epoch came to
-   * @throws BAD_ARGUMENT; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
+   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
    * step); the signal's reason; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
@@ -470,7 +474,7 @@ export class RNNPhonemeClassifier {
    * Loss, accuracy, confusion matrix and recall of labelled sequences.
    * @param options `ignoreIndex`: with output 'steps', the label that does not count; default −100
    * `signal`: ends it after some thousand rows more
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST; the signal's reason
+   * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
   async evaluate(
     data: LabelledSequences,
@@ -489,7 +493,7 @@ export class RNNPhonemeClassifier {
    * @param x as in forward
    * @param options `signal`: ends it after some thousand rows more
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST; the signal's reason
+   * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
   async predict(x: SequencesLike, options: { signal?: AbortSignal } = {}): Promise<Tensor> {
     const { network, calls, server } = this.#open('predict');

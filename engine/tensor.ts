@@ -2,9 +2,10 @@ import { badArgument, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { checkKeys } from './validation.ts';
 
-/** Numbers in arrays of arrays, all of a rank the same length. */
+/** Numbers of either data type. */
 export type RealArray = Float32Array | Float64Array;
 
+/** Numbers in arrays of arrays, all of a rank the same length. */
 export type NestedNumbers = number | readonly NestedNumbers[] | RealArray;
 
 /** Numbers in any array, row-major, and their shape. */
