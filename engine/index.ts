@@ -23,7 +23,14 @@ export type { Evaluation, GradientResult } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
 export { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
-export { type NestedNumbers, type RealArray, type ShapedData, Tensor, type TensorLike, tensor } from './tensor.ts';
+export {
+  type NestedNumbers,
+  type RealArray,
+  type ShapedData,
+  Tensor,
+  type TensorLike,
+  tensor,
+} from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
 export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';

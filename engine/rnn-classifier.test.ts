@@ -60,6 +60,16 @@ describe('create', () => {
   });
 });
 
+describe('the output layer', () => {
+  it('of a bidirectional model begins within ±1/√(2H), since it reads 2H values', async () => {
+    await withModel({ threads: 0, hiddenSize: 64, bidirectional: true }, async ({ outputLayer }) => {
+      const largest = Math.max(...outputLayer.W.data.map(Math.abs));
+      expect(largest).toBeLessThanOrEqual(Math.fround(1 / Math.sqrt(128)));
+      expect(largest).toBeGreaterThan(0.95 / Math.sqrt(128));
+    });
+  });
+});
+
 describe('calls', () => {
   const data = labelled(40, 12);
 
@@ -369,6 +379,29 @@ describe('fit', () => {
         return bitsOf(model);
       });
     expect(await run([1, 2])).toBe(await run([3]));
+  });
+});
+
+describe('predict', () => {
+  it('agrees with the logits, row by row, over more rows than fit into one call', async () => {
+    const [rows, steps] = [2_500, 3];
+    const given = labelled(rows, steps).x;
+    const shared = new Float32Array(new SharedArrayBuffer(4 * given.data.length));
+    shared.set(given.data);
+    const lengths = Int32Array.from({ length: rows }, (_, i) => 1 + (i % steps));
+    await withModel({ threads: 2, dtype: 'float32' }, async (model) => {
+      for (const x of [given, { ...given, data: shared }, { ...given, lengths }]) {
+        const logits = (await model.forward(x)).toArray() as number[][];
+        const probabilities = (await model.predict(x)).toArray() as number[][];
+        probabilities.forEach((row, i) => {
+          const powers = logits[i].map(Math.exp);
+          const sum = powers.reduce((a, b) => a + b);
+          row.forEach((probability, j) => {
+            expect(Math.abs(probability - powers[j] / sum)).toBeLessThan(1e-6);
+          });
+        });
+      }
+    });
   });
 });
 

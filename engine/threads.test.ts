@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
+import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { offersIn } from './network/shared-products.ts';
 import { bitsOf, labelled, teamOf, withModel } from './test-models.ts';
@@ -104,6 +105,22 @@ describe('worker threads', () => {
       expect(together.bits).toBe(alone.bits);
       expect(together.offered).toBeGreaterThan(0);
     }
+  });
+
+  it('find no offers of a call before that was given up', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const network = networkOf(model) as Network;
+      network.flopsPerThread = 1;
+      network.flopsHere = 0;
+      const { x, labels } = labelled(64, 6);
+      const { loss } = await model.gradients(x, labels);
+      const [own] = offersIn(network.thread.buffer, network.model.offers, 2);
+      // An offer with a piece that nobody has computed, and nobody will.
+      own[0] = 1;
+      own[16] = 1;
+      const hung = new Promise((resolve) => setTimeout(resolve, 10_000, 'it hangs').unref());
+      expect(await Promise.race([model.gradients(x, labels), hung])).toMatchObject({ loss });
+    });
   });
 
   it('are not engaged for less work than they cost', async () => {

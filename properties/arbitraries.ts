@@ -111,7 +111,7 @@ export function networkOptions(fixed: Partial<NetworkOptions> = {}): fc.Arbitrar
 
 export function networkShape({
   width = 17,
-  layers = 4,
+  layers = 5,
   leastLayers = 1,
 }: Limits = {}): fc.Arbitrary<NetworkShape> {
   return fc.record({

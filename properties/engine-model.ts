@@ -7,6 +7,7 @@ import type { Batch, NetworkShape, Problem } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
 import type { Dtype, TensorLike, Values } from './compare.ts';
 import { expectClose, expectSameBits, unitRoundoff } from './compare.ts';
+import { kernelsOfRun } from './kernels-of-run.ts';
 import type { Gradients, Network } from './reference.ts';
 import { backward, forward, gradientsOf, namedGradients } from './reference.ts';
 
@@ -40,9 +41,6 @@ export interface ModelSettings {
   /** Only where a law is about one maker; otherwise the run's. */
   kernels?: KernelMaker;
 }
-
-/** The kernels this run is about: ELMAN_KERNELS=blas runs every law over the system's BLAS. */
-const kernelsOfRun: KernelMaker = process.env.ELMAN_KERNELS === 'blas' ? 'blas' : 'wasm';
 
 /** The engine's options of a network; its seed is what dropout's masks are made from. */
 function optionsOf(network: Network) {

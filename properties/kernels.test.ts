@@ -15,6 +15,7 @@ import {
 import { makeKernels } from '../engine/kernels/make-kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
+import { kernelsOfRun } from './kernels-of-run.ts';
 
 /**
  * Every kernel against the loop that defines it, on a memory full of guard values: outside of its output, nothing
@@ -122,8 +123,7 @@ function expectSum(name: string, got: number, terms: number[], dtype: Dtype): vo
   expect(Math.abs(got - exact), `${name}: got ${got}, exactly ${exact}`).toBeLessThanOrEqual(bound);
 }
 
-/** The makers this run is about: WebAssembly, and with ELMAN_KERNELS=blas the system's BLAS. */
-const makers: KernelMaker[] = process.env.ELMAN_KERNELS === 'blas' ? ['blas'] : ['wasm'];
+const makers = [kernelsOfRun];
 
 const dtype = fc.constantFrom<Dtype>('float32', 'float64');
 const size = fc.oneof(fc.constantFrom(1, 3, 4, 5, 7, 8, 9, 16, 17), fc.integer({ min: 1, max: 40 }));

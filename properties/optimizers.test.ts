@@ -99,6 +99,45 @@ describe.each<[Dtype, number]>([
   });
 });
 
+describe('clipping', () => {
+  /** Two steps with clipped gradients, and two with the same gradients scaled down by hand. */
+  it.each<OptimizerOptions>([
+    { type: 'sgd', learningRate: 0.1, momentum: 0.5, weightDecay: 0.5 },
+    { type: 'rmsprop', learningRate: 0.1, weightDecay: 0.5 },
+    // A large ε: without it Adam takes the same step from a gradient of any length.
+    { type: 'adam', learningRate: 0.1, epsilon: 0.1, weightDecay: 0.5 },
+    { type: 'adamw', learningRate: 0.1, epsilon: 0.1, weightDecay: 0.5 },
+  ])('scales the gradient alone, before anything is added to it: $type', async (options) => {
+    const gradient = Array.from({ length: 18 }, (_, i) => Math.sin(i + 1));
+    const norm = Math.sqrt(gradient.reduce((sum, g) => sum + g * g, 0));
+    const clipNorm = 0.5;
+    const steps = (clipped: boolean) =>
+      withModel({ shape, dtype: 'float64', network: seededNetwork(shape, 1) }, async (model) => {
+        const optimizer = model.optimizer(options);
+        const scale = clipped ? 1 : clipNorm / (norm + 1e-6);
+        write(
+          gradientsOf(model),
+          gradient.map((g) => g * scale),
+        );
+        for (let i = 0; i < 2; i++) await optimizer.step(clipped ? { clipNorm } : {});
+        return read(parametersOf(model));
+      });
+    expectClose('parameters', await steps(true), await steps(false), { atol: 1e-13 });
+  });
+
+  it('leaves a rate that is given for one step to that step', async () => {
+    const steps = (rates: readonly (number | undefined)[], learningRate: number) =>
+      withModel({ shape, dtype: 'float64', network: seededNetwork(shape, 1) }, async (model) => {
+        const optimizer = model.optimizer({ type: 'sgd', learningRate });
+        write(gradientsOf(model), Array.from({ length: 18 }, Math.cos));
+        for (const rate of rates) await optimizer.step(rate === undefined ? {} : { learningRate: rate });
+        return read(parametersOf(model));
+      });
+    expect(await steps([0.25, 0.25], 0.5)).toEqual(await steps([undefined, undefined], 0.25));
+    expect(await steps([0.25, undefined], 0.5)).toEqual(await steps([undefined, 0.5], 0.25));
+  });
+});
+
 describe('the cosine schedule', () => {
   it.each(cosineFixtures().filter(({ smallest }) => smallest === 0))(
     'gives the rates of PyTorch over $steps steps',

@@ -17,6 +17,17 @@ describe('relaxed kernels', () => {
     },
   );
 
+  it('compute a stream too: the bits of a batch', async () => {
+    setFlagsFromString('--experimental-wasm-relaxed-simd');
+    await withModel({ threads: 0, ...options }, async (model) => {
+      const { x } = labelled(1, 9);
+      const stream = model.stream();
+      let logits: ArrayLike<number> = [];
+      for (let t = 0; t < 9; t++) logits = stream.step(x.data.subarray(5 * t, 5 * t + 5));
+      expect(Array.from(logits)).toEqual(Array.from((await model.forward(x)).data));
+    });
+  });
+
   it('give what the others give, up to rounding, and the same bits for any number of threads', async () => {
     setFlagsFromString('--experimental-wasm-relaxed-simd');
     const trained = (threads: number) =>

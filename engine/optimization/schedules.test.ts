@@ -41,6 +41,12 @@ describe('schedules', () => {
     expect(rates).toEqual([1, 1, 1, 0.5, 0.5, 0.25, 0.25]);
   });
 
+  it('plateau takes a loss for better only where it has fallen by more than the threshold’s share', () => {
+    const spec = scheduleSpec({ type: 'plateau', patience: 0, factor: 0.5, threshold: 0.1 });
+    const factorAfter = (loss: number) => afterEpoch(spec, afterEpoch(spec, freshPlateau, 1), loss).factor;
+    expect([factorAfter(0.95), factorAfter(0.89)]).toEqual([0.5, 1]);
+  });
+
   it('refuse what is none, and options of another', () => {
     expect(() => scheduleSpec('linear' as never)).toThrow(
       'schedule: expected one of constant, cosine, step, plateau',

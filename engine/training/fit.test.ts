@@ -2,7 +2,10 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ClassifierOptions } from '../classifier-options.ts';
+import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
+import type { CheckpointOptions } from './checkpoint-options.ts';
 import type { EpochLog, FitOptions, StepsLog } from './fit-options.ts';
 import type { TrainingEvent } from './training-events.ts';
 
@@ -71,6 +74,23 @@ describe('a step that is not finite', () => {
   });
 });
 
+describe('a step that is left out', () => {
+  it('leaves moments and counts of the optimizer as if it had never been', async () => {
+    const rest = {
+      x: { data: data.x.data.subarray(300), shape: [40, 6, 5] },
+      labels: data.labels.subarray(10),
+    };
+    const x = { ...data.x, data: data.x.data.slice().fill(Number.NaN, 0, 300) };
+    const options = { batchSize: 10, shuffle: false, optimizer: 'adam', onNonFinite: 'skip' } as const;
+    const bits = (given: typeof rest) =>
+      withModel({ threads: 0 }, async (model) => {
+        await model.fit(given, options);
+        return bitsOf(model);
+      });
+    expect(await bits({ x, labels: data.labels })).toBe(await bits(rest));
+  });
+});
+
 describe('a schedule in steps', () => {
   it('lowers the rate after so many epochs', async () => {
     await withModel({ threads: 0 }, async (model) => {
@@ -83,6 +103,26 @@ describe('a schedule in steps', () => {
   });
 });
 
+describe('a plateau schedule', () => {
+  it('lowers the rate by the validation loss, or by the training loss where there is none', async () => {
+    const schedule = { type: 'plateau', patience: 0, factor: 0.5 } as const;
+    for (const given of [{ validation }, {}]) {
+      await withModel({ threads: 0, hiddenSize: 24 }, async (model) => {
+        // So high a rate that either loss rises now and then.
+        const optimizer = { type: 'sgd', learningRate: 4 } as const;
+        const history = await model.fit(data, { ...given, epochs: 40, batchSize: 10, optimizer, schedule });
+        let state = freshPlateau;
+        for (const log of history) {
+          expect(log.learningRate).toBe(4 * state.factor);
+          const loss = 'validation' in given ? (log.validationLoss as number) : log.loss;
+          state = afterEpoch(scheduleSpec(schedule), state, loss);
+        }
+        expect(state.factor).toBeLessThan(1);
+      });
+    }
+  });
+});
+
 describe('training as a loop', () => {
   it('gives every epoch, and returns the history', async () => {
     await withModel({ threads: 2 }, async (model) => {
@@ -92,6 +132,18 @@ describe('training as a loop', () => {
       for (; !next.done; next = await training.next()) events.push(next.value);
       expect(events.filter(({ type }) => type === 'epoch').map(({ epoch }) => epoch)).toEqual([0, 1, 2]);
       expect(next.value.map(({ epoch }) => epoch)).toEqual([0, 1, 2]);
+    });
+  });
+
+  it('gives every epoch however late it is listened to, and of progress the newest', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const epochs: number[] = [];
+      const training = model.training(labelled(2_000, 20), { epochs: 12, batchSize: 4 });
+      for await (const event of training) {
+        if (event.type === 'epoch') epochs.push(event.epoch);
+        if (epochs.length === 0) await new Promise((resolve) => setTimeout(resolve, 1_500));
+      }
+      expect(epochs).toEqual(Array.from({ length: 12 }, (_, epoch) => epoch));
     });
   });
 
@@ -182,6 +234,17 @@ describe('steps', () => {
       const skipping = { ...options, epochs: 1, shuffle: false, onNonFinite: 'skip' } as const;
       await model.fit({ x, labels: data.labels }, { ...skipping, everySteps: 3, callbacks });
       expect(logs.map(({ loss }) => Number.isFinite(loss))).toEqual([true, true]);
+    });
+  });
+
+  it('are told with the norm before it is clipped, as the epoch is', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const norms: number[] = [];
+      const callbacks = { onSteps: ({ gradientNorm }: StepsLog) => norms.push(gradientNorm) };
+      const clipped = { ...options, epochs: 1, everySteps: 1, clipNorm: 1e-3, callbacks };
+      const [log] = await model.fit(data, clipped);
+      expect(Math.max(...norms)).toBe(log.gradientNorm);
+      expect(Math.min(...norms)).toBeGreaterThan(1e-3);
     });
   });
 
@@ -367,5 +430,75 @@ describe('checkpoints', () => {
         'checkpoint.resume: expected a training whose batchSize is 9, got 8',
       );
     });
+  });
+
+  const { earlyStopping, ...withoutStopping } = options;
+  const others: Record<string, FitOptions> = {
+    optimizer: { ...options, optimizer: { type: 'adamw', learningRate: 0.02 } },
+    schedule: { ...options, schedule: 'constant' },
+    clipNorm: { ...options, clipNorm: 2 },
+    shuffle: { ...options, shuffle: false },
+    seed: { ...options, seed: 4 },
+    epochs: { ...options, epochs: 5 },
+    'the class weights': { ...options, classWeights: [1, 2, 1, 1] },
+    'label smoothing': { ...options, labelSmoothing: 0.1 },
+    bucketByLength: { ...options, bucketByLength: true },
+    onNonFinite: { ...options, onNonFinite: 'skip' },
+    'its early stopping': { ...options, earlyStopping: { ...earlyStopping, patience: 9 } },
+    'no early stopping': withoutStopping,
+  };
+  it.each(Object.entries(others))('are refused where it differs: %s', async (_, other) => {
+    await brokenOff({ dir }, 1);
+    const again = withModel({ threads: 0 }, (model) =>
+      model.fit(data, { ...other, checkpoint: { dir, resume: true } }),
+    );
+    await expect(again).rejects.toThrow('checkpoint.resume: expected a training whose');
+  });
+
+  it.each<Partial<ClassifierOptions>>([
+    { nonlinearity: 'relu' },
+    { dtype: 'float64' },
+    { normalization: { mean: [0, 0, 0, 0, 0], std: [1, 1, 1, 1, 2] } },
+  ])('are refused for a model that differs: %o', async (other) => {
+    await brokenOff({ dir }, 1);
+    const again = withModel({ threads: 0, ...other }, (model) =>
+      model.fit(data, { ...options, checkpoint: { dir, resume: true } }),
+    );
+    await expect(again).rejects.toThrow('checkpoint.resume: expected a training whose');
+  });
+
+  it('are as many as asked for, after the epochs asked for and the last one', async () => {
+    const saved = async (checkpoint: Omit<CheckpointOptions, 'dir'>) => {
+      const place = join(dir, JSON.stringify(checkpoint));
+      // 50 rows in batches of 10: five steps an epoch.
+      const all = { ...withoutStopping, epochs: 7, batchSize: 10, checkpoint: { ...checkpoint, dir: place } };
+      await withModel({ threads: 0 }, (model) => model.fit(data, all));
+      return (await readdir(place)).sort().map((name) => Number(name.match(/\d+/)?.[0]));
+    };
+    expect(await saved({ everyEpochs: 3, keep: 9 })).toEqual([15, 30, 35]);
+    expect(await saved({})).toEqual([30, 35]);
+  });
+
+  it('have onSteps told of no step that an interrupted run has done', async () => {
+    const run = { batchSize: 5, epochs: 1 };
+    const checkpoint = { dir, everySteps: 3 };
+    await withModel({ threads: 0 }, async (model) => {
+      const stop = new AbortController();
+      const callbacks = { onSteps: ({ step }: StepsLog) => step >= 4 && stop.abort() };
+      const fit = model.fit(data, { ...run, checkpoint, everySteps: 1, callbacks, signal: stop.signal });
+      await expect(fit).rejects.toThrow('aborted');
+    });
+    const told = await withModel({ threads: 0 }, async (model) => {
+      const steps: number[] = [];
+      const callbacks = { onSteps: ({ step }: StepsLog) => steps.push(step) };
+      await model.fit(data, {
+        ...run,
+        checkpoint: { ...checkpoint, resume: true },
+        everySteps: 4,
+        callbacks,
+      });
+      return steps;
+    });
+    expect(told).toEqual([8]);
   });
 });
