@@ -5,12 +5,10 @@ import { axisTitle, colours, fontFamily, ink, muted, renderInlineSvg } from './s
 /** A page with one chart a suite: work a second by size, a bar for each thread count. No script, no links. */
 export function renderResults(results: RunResults): string {
   const suites = [...new Set(results.measurements.map(({ suite }) => suite))];
-  const limit = Object.entries(results.limits)
-    .map(([dtype, rate]) => `${dtype} ${rate.toFixed(1)} GFLOP/s`)
-    .join(', ');
   const sections = suites.map((suite) => {
     const own = results.measurements.filter((measurement) => measurement.suite === suite);
-    return `<h2>${escapeHtml(suite)}</h2>\n<figure>${barChart(own)}</figure>`;
+    const heading = `${suite}; one core's limit: ${own[0].limit.toFixed(1)} GFLOP/s`;
+    return `<h2>${escapeHtml(heading)}</h2>\n<figure>${barChart(own)}</figure>`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -27,7 +25,7 @@ export function renderResults(results: RunResults): string {
 <body>
 <h1>Benchmarks</h1>
 <p>${escapeHtml(machineLine(results.machine))}</p>
-<p>One core's limit: ${escapeHtml(limit)}. Above each bar: the share of what the cores it uses could do at most.
+<p>Above each bar: the share of what the cores it uses could do at most, by the limit measured before its suite.
 0 threads: the calling thread.</p>
 ${sections.join('\n')}
 </body>

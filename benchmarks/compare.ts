@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fail } from './command-line.ts';
-import { type Change, compareRuns } from './comparison.ts';
+import { type Change, type Comparison, compareRuns } from './comparison.ts';
 import { machineLine } from './machine.ts';
 import type { RunResults } from './results.ts';
 import { digits, markdownTable, percent } from './table.ts';
@@ -14,8 +14,8 @@ if (keptPath === undefined || newPath === undefined || more.length > 0) {
 function read(path: string): RunResults {
   try {
     const run = JSON.parse(readFileSync(path, 'utf8')) as Partial<RunResults>;
-    if (!run.machine || !run.limits || !run.measurements)
-      throw new Error('machine, limits or measurements missing');
+    if (!run.machine || !run.options || !run.measurements)
+      throw new Error('machine, options or measurements missing');
     return run as RunResults;
   } catch (error) {
     fail(`${path} is not a run that a benchmark saved: ${error instanceof Error ? error.message : error}`);
@@ -23,18 +23,28 @@ function read(path: string): RunResults {
 }
 
 const [kept, fresh] = [read(keptPath), read(newPath)];
-const { changes, unmatched, limitRatio } = compareRuns(kept, fresh);
+const { changes, unmatched } = compare();
 
-const rowOf = ({ suite, name, threads, ratio, noise, verdict }: Change): string[] => [
-  ...[suite, name, String(threads), `${digits(ratio)}`, `± ${percent(noise)}`],
+function compare(): Comparison {
+  try {
+    return compareRuns(kept, fresh);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+const rowOf = ({ suite, name, threads, ratio, limitRatio, noise, verdict }: Change): string[] => [
+  ...[suite, name, String(threads), digits(ratio), `± ${percent(noise)}`, digits(limitRatio)],
   verdict === 'same' ? '' : verdict,
 ];
 
-console.log(`kept  ${machineLine(kept.machine)}\nnew   ${machineLine(fresh.machine)}`);
-console.log(`one core's limit, new over kept: ${digits(limitRatio)}\n`);
+console.log(`kept  ${machineLine(kept.machine)}\nnew   ${machineLine(fresh.machine)}\n`);
 const sorted = changes.toSorted((a, b) => b.ratio - a.ratio);
 console.log(
-  markdownTable(['suite', 'case', 'threads', 'time, new over kept', 'noise', ''], sorted.map(rowOf)),
+  markdownTable(
+    ['suite', 'case', 'threads', 'time, new over kept', 'noise', "one core's limit", ''],
+    sorted.map(rowOf),
+  ),
 );
 if (unmatched.length > 0) {
   const some = unmatched.slice(0, 3).join('; ');

@@ -6,12 +6,12 @@ const machine = {
   ...{ date: '2026-01-01T00:00:00Z', cpu: 'a', cores: 2, memoryGiB: 1, node: 'v20', commit: 'c', load: 0 },
 };
 
-const step = (seconds: number, spread: number, name = '1,1,1,1,1'): Measurement => ({
-  ...{ suite: 'training step', threads: 2, name, seconds, spread },
+const step = (seconds: number, spread: number, name = '1,1,1,1,1', limit = 50): Measurement => ({
+  ...{ suite: 'training step', threads: 2, name, seconds, spread, limit },
 });
 
-const run = (measurements: Measurement[], limit = 50): RunResults => ({
-  ...{ command: 'bench', machine, threadCounts: [2], limits: { float32: limit }, measurements },
+const run = (measurements: Measurement[], options = {}): RunResults => ({
+  ...{ command: 'bench', machine, threadCounts: [2], options, measurements },
 });
 
 describe('comparison of two runs', () => {
@@ -33,14 +33,23 @@ describe('comparison of two runs', () => {
 
   it('measures both runs by the limit of one core in each', () => {
     // Half the time on a machine twice as fast is no change.
-    const { changes, limitRatio } = compareRuns(run([step(1, 0.01)], 50), run([step(0.5, 0.01)], 100));
-    expect(limitRatio).toBe(2);
-    expect(changes[0]).toMatchObject({ ratio: 1, verdict: 'same' });
+    const [kept, fresh] = [step(1, 0.01), step(0.5, 0.01, '1,1,1,1,1', 100)];
+    const { changes } = compareRuns(run([kept]), run([fresh]));
+    expect(changes[0]).toMatchObject({ ratio: 1, limitRatio: 2, verdict: 'same' });
   });
 
   it('names the cases that only one run has', () => {
-    const { changes, unmatched } = compareRuns(run([step(1, 0)]), run([step(1, 0, '2,2,2,2,2')]));
-    expect(changes).toEqual([]);
+    const both = step(1, 0, '3,3,3,3,3');
+    const { changes, unmatched } = compareRuns(run([step(1, 0), both]), run([both, step(1, 0, '2,2,2,2,2')]));
+    expect(changes).toHaveLength(1);
     expect(unmatched).toEqual(['training step, 1,1,1,1,1, 2 threads', 'training step, 2,2,2,2,2, 2 threads']);
+  });
+
+  it('refuses runs that have nothing in common, or were asked for otherwise', () => {
+    const one = run([step(1, 0)]);
+    expect(() => compareRuns(one, run([step(1, 0, '2,2,2,2,2')]))).toThrow('no case in common');
+    expect(() => compareRuns(one, run([step(1, 0)], { quick: true }))).toThrow(
+      'The kept run is of {"command":"bench"}, the new one of {"command":"bench","quick":true}.',
+    );
   });
 });

@@ -8,8 +8,10 @@ export interface Change {
   readonly suite: string;
   readonly name: string;
   readonly threads: number;
-  /** New time over the kept one, each in units of what one core gave in its own run. */
+  /** New time over the kept one, each in units of what one core gave beside it. */
   readonly ratio: number;
+  /** The limit of one core, new over kept: 1 on the same machine in the same state. */
+  readonly limitRatio: number;
   /** What the ratio may differ from 1 by before anything is said. */
   readonly noise: number;
   readonly verdict: Verdict;
@@ -19,8 +21,6 @@ export interface Comparison {
   readonly changes: readonly Change[];
   /** Cases that only one of the runs has. */
   readonly unmatched: readonly string[];
-  /** What the limit of one core came to, new over kept: 1 on the same machine in the same state. */
-  readonly limitRatio: number;
 }
 
 /** Below this no difference is told, however still the machine was. */
@@ -30,32 +30,38 @@ const keyOf = ({ suite, name, threads }: Measurement): string => `${suite}, ${na
 
 /**
  * Sets a new run against a kept one. Quartile distances stand for the noise: a case counts as changed when its
- * medians differ by more than both distances together. The two runs' limits take out what the machine differed by.
+ * medians differ by more than both distances together. The limits measured beside them take out what the machine differed
+ * by. Throws RangeError for runs that have no case in common, or were asked for with other options.
  */
 export function compareRuns(kept: RunResults, fresh: RunResults): Comparison {
-  const limitRatio = ratioOfLimits(kept.limits, fresh.limits);
-  const before = new Map(kept.measurements.map((measurement) => [keyOf(measurement), measurement]));
-  const after = new Map(fresh.measurements.map((measurement) => [keyOf(measurement), measurement]));
+  requireSameOptions(kept, fresh);
+  const [before, after] = [kept, fresh].map(casesOf);
   const changes: Change[] = [];
   for (const [key, now] of after) {
     const then = before.get(key);
-    if (then) changes.push(changeOf(then, now, limitRatio));
+    if (then) changes.push(changeOf(then, now));
   }
+  if (changes.length === 0) throw new RangeError('The two runs have no case in common.');
   const unmatched = [...before.keys(), ...after.keys()].filter((key) => !(before.has(key) && after.has(key)));
-  return { changes, unmatched, limitRatio };
+  return { changes, unmatched };
 }
 
-function ratioOfLimits(kept: RunResults['limits'], fresh: RunResults['limits']): number {
-  const common = Object.keys(kept).filter((dtype) => dtype in fresh);
-  if (common.length === 0) return 1;
-  return common.reduce((product, dtype) => product * (fresh[dtype] / kept[dtype]), 1) ** (1 / common.length);
+const casesOf = ({ measurements }: RunResults): Map<string, Measurement> =>
+  new Map(measurements.map((measurement) => [keyOf(measurement), measurement]));
+
+function requireSameOptions(kept: RunResults, fresh: RunResults): void {
+  const [before, after] = [kept, fresh].map(({ command, options }) =>
+    JSON.stringify({ command, ...options }),
+  );
+  if (before !== after) throw new RangeError(`The kept run is of ${before}, the new one of ${after}.`);
 }
 
-function changeOf(then: Measurement, now: Measurement, limitRatio: number): Change {
+function changeOf(then: Measurement, now: Measurement): Change {
+  const limitRatio = now.limit / then.limit;
   const ratio = (now.seconds / then.seconds) * limitRatio;
   const noise = Math.max(LEAST_NOISE, then.spread + now.spread);
   const { suite, name, threads } = now;
-  return { ...{ suite, name, threads, ratio, noise }, verdict: verdictOf(ratio, noise) };
+  return { ...{ suite, name, threads, ratio, limitRatio, noise }, verdict: verdictOf(ratio, noise) };
 }
 
 function verdictOf(ratio: number, noise: number): Verdict {

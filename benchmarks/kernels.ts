@@ -13,7 +13,7 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { oneOf, readCommandLine, text } from './command-line.ts';
+import { fail, oneOf, readCommandLine, text } from './command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 import { limitContestant } from './limit.ts';
 import { describeMachine, machineLine } from './machine.ts';
@@ -111,6 +111,11 @@ const KERNELS: Readonly<Record<string, (operands: Operands, size: Dimensions, dt
     ),
 };
 
+/** Those asked for. */
+const names = Object.keys(KERNELS).filter((name) => name.includes(options.only ?? ''));
+if (names.length === 0)
+  fail(`--only: expected part of ${Object.keys(KERNELS).join(', ')}, got ${options.only}`);
+
 const title = (dimensions: Dimensions): string => dimensions.join('×');
 const flopsOf = ([M, K, N]: Dimensions): number => 2 * M * K * N;
 
@@ -122,8 +127,7 @@ function kernelContestant(kernel: string, dtype: Dtype, dimensions: Dimensions):
   return syncContestant(`${kernel} ${title(dimensions)}`, () => run(place, dimensions, dtype), burst);
 }
 
-async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Measurement[] }> {
-  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only ?? ''));
+async function measure(dtype: Dtype): Promise<Measurement[]> {
   const cases = names.flatMap((kernel) => DIMENSIONS.map((dimensions) => ({ kernel, dimensions })));
   const limit = limitContestant(dtype);
   const contestants: Contestant[] = [];
@@ -131,19 +135,17 @@ async function measure(dtype: Dtype): Promise<{ limit: number; measurements: Mea
   const times = await measureRounds([limit, ...contestants], rounds, seconds);
   const bare = summarise(timesOf(times, limit.name)).median;
   const peak = limit.flops / bare;
-  const measurements = cases.map(({ kernel, dimensions }) => {
+  return cases.map(({ kernel, dimensions }) => {
     const { median, spread } = summarise(timesOf(times, `${kernel} ${title(dimensions)}`));
     const rate = flopsOf(dimensions) / median;
     return {
       ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
-      ...{ seconds: median, spread, gflops: rate / 1e9, share: rate / peak },
+      ...{ seconds: median, spread, gflops: rate / 1e9, limit: peak / 1e9, share: rate / peak },
     };
   });
-  return { limit: peak / 1e9, measurements };
 }
 
-function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]): void {
-  const names = Object.keys(KERNELS).filter((name) => name.includes(options.only ?? ''));
+function print(dtype: Dtype, measurements: readonly Measurement[]): void {
   const cell = (kernel: string, dimensions: Dimensions): string => {
     const found = measurements.find(({ name }) => name === `${kernel} ${title(dimensions)}`);
     return found ? `${digits(found.gflops ?? 0)} (${percent(found.share ?? 0)})` : '';
@@ -154,7 +156,7 @@ function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]
   ]);
   const widest = Math.max(...measurements.map(({ spread }) => spread));
   console.log(
-    `\n${maker}, ${dtype}: the bare loop runs at ${digits(limit)} GFLOP/s; GFLOP/s (share of it):\n`,
+    `\n${maker}, ${dtype}: the bare loop runs at ${digits(measurements[0].limit)} GFLOP/s; GFLOP/s (share of it):\n`,
   );
   console.log(markdownTable(['M×K×N', ...names], rows));
   console.log(`\nlargest spread ${percent(widest)}`);
@@ -162,13 +164,14 @@ function print(dtype: Dtype, limit: number, measurements: readonly Measurement[]
 
 const machine = describeMachine();
 console.log(machineLine(machine));
-const limits: Record<string, number> = {};
 const all: Measurement[] = [];
 for (const dtype of ['float32', 'float64'] as const) {
-  const { limit, measurements } = await measure(dtype);
-  print(dtype, limit, measurements);
-  limits[dtype] = limit;
+  const measurements = await measure(dtype);
+  print(dtype, measurements);
   all.push(...measurements);
 }
-const [path] = saveResults({ command: 'kernels', machine, threadCounts: [0], limits, measurements: all });
+const [path] = saveResults({
+  ...{ command: 'kernels', machine, threadCounts: [0], measurements: all },
+  options: { maker, rounds, seconds },
+});
 console.log(`\nSaved to ${path}`);

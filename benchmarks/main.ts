@@ -38,7 +38,10 @@ function parseCount(text: string): number {
 async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Measurement[]> {
   const prepared: Case[] = [];
   try {
-    for (const threads of counts) prepared.push(await kind.prepare(size, threads, maker));
+    for (const threads of counts) {
+      if (threads > 0 || kind.runsHere) prepared.push(await kind.prepare(size, threads, maker));
+    }
+    for (const { work } of prepared) await warmUp(work);
     const summary = await benny.suite(
       `${kind.name} ${nameOf(size)}`,
       ...prepared.map(({ threads, work }) =>
@@ -53,7 +56,14 @@ async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Mea
   }
 }
 
-const suiteName = (name: string): string => (maker === 'blas' ? `${name}, BLAS` : name);
+/** V8 compiles the code of a step in the background, on the cores that are measured. */
+async function warmUp(work: () => Promise<unknown>): Promise<void> {
+  const end = performance.now() + (options.quick ? 100 : 2_000);
+  do await work();
+  while (performance.now() < end);
+}
+
+const suiteName = (name: string): string => (maker === 'wasm' ? name : `${name}, ${maker}`);
 
 /** `samples`: seconds of one call, as benny took them. */
 function measurement(
@@ -69,6 +79,7 @@ function measurement(
     ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },
     gflops: rate / 1e9,
     sequencesPerSecond: sequences / median,
+    limit: limit / 1e9,
     share: rate / (coresUsed(threads) * limit),
   };
 }
@@ -88,17 +99,20 @@ function print(kind: SuiteKind, limit: number, measurements: readonly Measuremen
 const machine = describeMachine();
 console.log(machineLine(machine));
 const measurements: Measurement[] = [];
-let highest = 0;
 for (const kind of suites) {
   const limit = await measureLimit('float32', options.quick ? 0.1 : 1);
-  highest = Math.max(highest, limit);
   const own: Measurement[] = [];
   for (const size of sizes) own.push(...(await runSuite(kind, size, limit)));
   print(kind, limit, own);
   measurements.push(...own);
 }
 const results = {
-  ...{ command: 'bench', machine, threadCounts: counts, measurements },
-  limits: { float32: highest / 1e9 },
+  ...{
+    command: 'bench',
+    machine,
+    threadCounts: counts,
+    options: { quick: options.quick, maker },
+    measurements,
+  },
 };
 console.log(`Saved to ${saveResults(results, renderResults(results)).join(' and ')}`);

@@ -16,7 +16,9 @@ export interface Measurement {
   /** Work done a second. */
   readonly gflops?: number;
   readonly sequencesPerSecond?: number;
-  /** Share of what the cores used could do at most: of the micro-kernel's loop, measured in the same run. */
+  /** GFLOP/s of one core's bare micro-kernel loop, measured beside it. */
+  readonly limit: number;
+  /** Share of what the cores used could do at most, by that limit. */
   readonly share?: number;
 }
 
@@ -25,8 +27,8 @@ export interface RunResults {
   readonly command: string;
   readonly machine: Machine;
   readonly threadCounts: readonly number[];
-  /** One core's limit in GFLOP/s, by data type. */
-  readonly limits: Readonly<Record<string, number>>;
+  /** What was asked for: runs of other options are other runs. */
+  readonly options: Readonly<Record<string, unknown>>;
   readonly measurements: readonly Measurement[];
 }
 

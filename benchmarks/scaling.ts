@@ -175,7 +175,7 @@ async function scalingOf(size: Size, barriers: ReadonlyMap<number, number>): Pro
     return rowOf(label, predictStep(costs, here, threads), one, steps.get(threads), alone);
   });
   const predicted = predictedCounts.map((threads) => {
-    const there: MachineCosts = { cores: threads, crowding: 1, bandwidth, barrier: line };
+    const there: MachineCosts = { cores: threads, crowding, bandwidth, barrier: line };
     const prediction = predictStep(costs, threads > CORES ? there : here, threads);
     if (threads > CORES) rows.push(rowOf(`${threads} on as many`, prediction, one));
     return [threads, one / prediction.step] as const;
@@ -217,7 +217,7 @@ function picture(curves: readonly Curve[]): string {
       ...{ text: 'Dashed: predicted. Dots: measured. B, T, I, H, L =', left: 8, top: 8 },
       textStyle: { fontSize: 13, fontWeight: 'normal', color: muted },
     },
-    legend: { left: 0, top: 30, data: [...lines, ideal].map(({ name }) => name) },
+    legend: { left: 0, top: 30, itemGap: 24, data: [...lines, ideal].map(({ name }) => name) },
     grid: { left: 60, right: 30, top: 75, bottom: 55 },
     xAxis: { ...axis, ...axisTitle('threads, a core each', 32) },
     yAxis: { ...axis, ...axisTitle('times as fast as one thread', 36) },

@@ -22,6 +22,8 @@ export interface SuiteKind {
   readonly name: string;
   /** What one piece of work is. */
   readonly piece: string;
+  /** Whether the calling thread may do it alone: 0 threads. */
+  readonly runsHere: boolean;
   prepare(size: Size, threads: number, kernels: KernelMaker): Promise<Case>;
 }
 
@@ -40,6 +42,7 @@ const sharedCase = (
 const trainingStep: SuiteKind = {
   name: 'training step',
   piece: 'a call of gradients with one batch',
+  runsHere: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const { x, labels } = seededData(size);
@@ -50,6 +53,7 @@ const trainingStep: SuiteKind = {
 const fit: SuiteKind = {
   name: 'fit',
   piece: 'a step inside fit, with shuffling, clipping and Adam',
+  runsHere: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const steps = stepsPerFit(size);
@@ -63,6 +67,7 @@ const fit: SuiteKind = {
 const inference: SuiteKind = {
   name: 'inference',
   piece: 'a call of predict with one batch',
+  runsHere: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const { x } = seededData(size);
@@ -70,26 +75,28 @@ const inference: SuiteKind = {
   },
 };
 
-const REDUCTIONS = 50;
+/** Reductions are repeated for so long in one call: the way to the threads and back takes some 50 µs. */
+const REDUCTION_SECONDS = 0.02;
 
 /** The reduction alone, out of a recorded step. Its additions wait for memory, not for arithmetic. */
 const reduction: SuiteKind = {
   name: 'reduction',
   piece: 'adding up the gradients of all lanes, and their norm',
+  runsHere: false,
   // The kernel is WebAssembly's with every maker, but the number of lanes is not.
   prepare: async (size, threads, kernels) => {
-    const parties = Math.max(1, threads);
-    const model = await createModel(size, parties, kernels);
+    const model = await createModel(size, threads, kernels);
     const { parameterCount } = networkBehind(model).g;
-    const { trace, memory } = await recordStep(model, seededData(size), parties);
+    const { trace, memory } = await recordStep(model, seededData(size), threads);
     await model.close();
     const lanes = lanesAdded(trace);
-    const team = new ReplayTeam(memory, wasmModule('float32'), parties);
+    const team = new ReplayTeam(memory, wasmModule('float32'), threads);
     await team.load('reduce', callsByThread(trace, ['reduce']));
+    const pieces = Math.ceil(REDUCTION_SECONDS / (await team.replay('reduce', 10)));
     return {
-      ...{ threads, pieces: REDUCTIONS, sequences: size.B * REDUCTIONS },
-      flops: lanes * parameterCount * REDUCTIONS,
-      work: () => team.replay('reduce', REDUCTIONS),
+      ...{ threads, pieces, sequences: size.B * pieces },
+      flops: lanes * parameterCount * pieces,
+      work: () => team.replay('reduce', pieces),
       close: () => team.close(),
     };
   },

@@ -1,12 +1,12 @@
 import { RNNPhonemeClassifier } from '../../engine/index.ts';
-import { flag, readCommandLine, text } from '../command-line.ts';
+import { fail, flag, readCommandLine, text } from '../command-line.ts';
 import { EFFORT, effortOf } from '../effort.ts';
 import { limitContestant } from '../limit.ts';
-import { CORES, coresUsed, describeMachine, machineLine } from '../machine.ts';
+import { CORES, coresUsed, describeMachine, machineLine, threadCounts } from '../machine.ts';
 import { type Measurement, saveResults } from '../results.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { modelOptions, nameOf, SIZE_LIST, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
-import { median, pairedRatios, quantile, summarise } from '../statistics.ts';
+import { pairedRatios, quantile, summarise } from '../statistics.ts';
 import { createModel } from '../steps.ts';
 import { digits, duration, markdownTable, percent } from '../table.ts';
 import { brainStep } from './brain.ts';
@@ -27,6 +27,9 @@ const options = readCommandLine('npm run bench:peers', {
   all: flag('slow peers too, where a step takes them many seconds'),
 });
 const { only = '' } = options;
+const PEERS = ['BLAS', 'PyTorch', 'tfjs wasm', 'tfjs cpu', 'brain.js'];
+if (!PEERS.some((name) => name.toLowerCase().includes(only.toLowerCase())))
+  fail(`--only: expected part of ${PEERS.join(', ')}, got ${only}`);
 const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.6 }, { rounds: 3, seconds: 0.2 });
 
 /** A step with more operations than this takes a slow peer many seconds: it is left out, unless asked for. */
@@ -39,8 +42,8 @@ function makers(size: Size): Maker[] {
   const isWanted = (name: string) => name.toLowerCase().includes(only.toLowerCase());
   const isFast = (name: keyof typeof SLOW) =>
     isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
-  const counts = CORES > 1 ? [1, CORES] : [1];
-  const torchCounts = CORES > 1 ? [1, 2] : [1];
+  // The best of each is what counts.
+  const counts = threadCounts().filter((threads) => threads > 0);
   return [
     ...counts.map(
       (threads): Maker =>
@@ -56,7 +59,7 @@ function makers(size: Size): Maker[] {
         )
       : []),
     ...(python && isWanted('pytorch')
-      ? torchCounts.map(
+      ? counts.map(
           (threads): Maker =>
             (problem) =>
               torchStep(problem, python, threads),
@@ -88,7 +91,6 @@ async function compareAt(size: Size): Promise<Measurement[]> {
     const limit = limitContestant('float32');
     const times = await measureRounds([limit, ...peers], rounds, seconds);
     const peak = limit.flops / summarise(timesOf(times, limit.name)).median;
-    limits.push(peak / 1e9);
     const measurements = peers.map((peer) => measurement(size, peer, timesOf(times, peer.name), peak));
     print(size, loss, measurements, times, peak);
     return measurements;
@@ -102,7 +104,8 @@ function measurement(size: Size, { name, threads }: Peer, times: number[], peak:
   const rate = stepFlops(size) / middle;
   return {
     ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },
-    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle, share: rate / (coresUsed(threads) * peak) },
+    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle, limit: peak / 1e9 },
+    share: rate / (coresUsed(threads) * peak),
   };
 }
 
@@ -117,7 +120,9 @@ function print(
   times: Map<string, number[]>,
   peak: number,
 ): void {
-  const ours = measurements[CORES > 1 ? 1 : 0];
+  const ours = measurements.find(
+    ({ name, threads }) => name.startsWith('elman, ') && threads === CORES,
+  ) as Measurement;
   const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours.name));
   const rows = measurements.map(({ name, seconds: middle, spread, gflops, share }) => [
     ...[name, duration(middle), percent(spread), digits(gflops ?? 0), percent(share ?? 0)],
@@ -170,14 +175,13 @@ if (python) console.log(settleOpenBlas(python));
 else console.log('No python3 with torch: PyTorch is left out (apt-get install python3-torch).');
 const hasBlas = await findBlas();
 const sizes = options.sizes ?? (options.quick ? [SMALL] : SIZES);
-const limits: number[] = [];
 const measurements: Measurement[] = [];
 for (const size of sizes) measurements.push(...(await compareAt(size)));
 const [path] = saveResults({
   command: 'peers',
   machine,
-  threadCounts: [1, CORES],
-  limits: { float32: median(limits) },
+  threadCounts: threadCounts().filter((threads) => threads > 0),
+  options: { only, rounds, seconds, all: options.all },
   measurements,
 });
 console.log(`\nSaved to ${path}`);

@@ -62,6 +62,11 @@ export async function tfjsStream(problem: Problem, backend: 'cpu' | 'wasm'): Pro
 function streamOf({ size }: Problem, model: Variables, frames: readonly Float32Array[]): Float32Array {
   const weight = (name: string): tf.Variable<tf.Rank.R2> => model.get(name) as tf.Variable<tf.Rank.R2>;
   let states = Array.from({ length: size.L }, () => tf.zeros([1, size.H]) as tf.Tensor2D);
+  const biases = states.map((_, l) =>
+    tf.tidy(() =>
+      tf.reshape<tf.Rank.R2>(tf.add(weight(`rnn.bias_ih_l${l}`), weight(`rnn.bias_hh_l${l}`)), [1, size.H]),
+    ),
+  );
   let logits = new Float32Array(0);
   for (const frame of frames) {
     const next = tf.tidy(() => {
@@ -69,8 +74,7 @@ function streamOf({ size }: Problem, model: Variables, frames: readonly Float32A
       const made = states.map((state, l) => {
         const input = tf.matMul(x, weight(`rnn.weight_ih_l${l}`), false, true);
         const recurrent = tf.matMul(state, weight(`rnn.weight_hh_l${l}`), false, true);
-        const bias = tf.add(weight(`rnn.bias_ih_l${l}`), weight(`rnn.bias_hh_l${l}`));
-        x = tf.tanh(tf.addN([input, recurrent, tf.reshape(bias, [1, size.H])])) as tf.Tensor2D;
+        x = tf.tanh(tf.addN([input, recurrent, biases[l]])) as tf.Tensor2D;
         return x;
       });
       const y = tf.add(tf.matMul(x, weight('output.weight'), false, true), weight('output.bias'));
@@ -80,7 +84,7 @@ function streamOf({ size }: Problem, model: Variables, frames: readonly Float32A
     tf.dispose(states);
     states = next;
   }
-  tf.dispose(states);
+  tf.dispose([states, biases]);
   return logits;
 }
 
