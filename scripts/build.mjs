@@ -1,6 +1,7 @@
 // Compiles the AssemblyScript kernels (once for each data type) and the TypeScript sources into dist/.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +19,18 @@ const modules = ['f32', 'f64'].flatMap((real) => [
   { name: `${real}-relaxed`, real, features: 'simd,threads,relaxed-simd' },
 ]);
 
-for (const { name, real, features } of modules) {
+/** A digest of what the kernels are made from: unchanged, they need not be compiled again. */
+function digestOfSources() {
+  const hash = createHash('sha256').update(asc.version);
+  for (const folder of ['engine/kernels/wasm/assembly', 'scripts'])
+    for (const name of readdirSync(folder)
+      .filter((name) => /\.(ts|mjs)$/.test(name))
+      .sort())
+      hash.update(name).update(readFileSync(join(folder, name)));
+  return hash.digest('hex');
+}
+
+async function compile({ name, real, features }) {
   /** The compiler asks for files that may not exist. */
   const readFile = (path, folder) => {
     const file = resolve(folder, path);
@@ -41,5 +53,18 @@ for (const { name, real, features } of modules) {
   }
 }
 
+const STAMP = 'dist/kernels.sha256';
+const digest = digestOfSources();
+const areThere = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digest;
+console.error(areThere ? 'Building …' : 'Building, first the kernels …');
+if (!areThere) {
+  rmSync(STAMP, { force: true });
+  for (const module of modules) await compile(module);
+  writeFileSync(STAMP, digest);
+}
+
+// What a source has left behind that is no more would be packed with the rest.
+for (const folder of ['engine', 'workers', 'cli', 'benchmarks'])
+  rmSync(join('dist', folder), { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
