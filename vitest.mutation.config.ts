@@ -10,7 +10,8 @@ export default defineConfig({
     include: [
       'engine/parallel/lane-plan.test.ts',
       'engine/network/{loss,reduce}.test.ts',
-      'engine/training/{batch-order,fit,schedules}.test.ts',
+      'engine/optimization/schedules.test.ts',
+      'engine/training/{batch-order,early-stopping,fit}.test.ts',
       'engine/{classifier-arguments,classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
       'properties/{between-steps,dropout,gradients,memory-plan,optimizers,options,pytorch,structure,training}.test.ts',
     ],

@@ -1,5 +1,4 @@
 import { Linear } from '../engine/index.ts';
-import { largest } from './largest.ts';
 import type { Split } from './speech/corpus.ts';
 
 /** What a linear classifier sees of a sequence: means over so many equal parts of its time, one after the other. */
@@ -141,4 +140,11 @@ function predict(layer: Linear, inputs: Float32Array, width: number, classes: nu
   const rows = inputs.length / width;
   const { data } = layer.forward({ data: inputs, shape: [rows, width] });
   return Int32Array.from({ length: rows }, (_, row) => largest(data, row * classes, classes));
+}
+
+/** Index of the largest of `count` values from `first` on. */
+function largest(values: ArrayLike<number>, first: number, count: number): number {
+  let best = 0;
+  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
+  return best;
 }

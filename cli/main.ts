@@ -15,7 +15,7 @@ const USAGE = `Trains a phoneme classifier on synthetic speech and reports how w
   --threads N    worker threads (default: all cores; 0 computes on the main thread); changes the speed only
   --seed N       of the weights and the shuffling (default 1)
   --epochs N     default 8
-  --speakers N   a short form with fewer voices
+  --speakers N   fewer voices, of which each says more
   --segments N   training segments (default: the whole corpus)
   --out DIR      where the model and the report go (default runs/speech)
   --export FILE  also write the corpus as safetensors, to train on it elsewhere

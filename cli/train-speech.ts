@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type EpochLog, type Progress, RNNPhonemeClassifier, type TensorLike } from '../engine/index.ts';
 import { linearBaseline } from './baseline.ts';
-import { largest } from './largest.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { writeReport } from './report.ts';
 import { accuracy, majorityAccuracy, type Score, score } from './score.ts';
@@ -60,8 +59,7 @@ export async function trainSpeech(
     });
     line.show('testing on voices never heard …');
     const probabilities = await model.predict(sequences(corpus.test, corpus.featureSize));
-    const given = corpus.test.lengths.map((_, row) => largest(probabilities.data, row * classes, classes));
-    const test = score(given, corpus.test, corpus.classes, corpus.voices);
+    const test = score(probabilities.argmax(), corpus.test, corpus.classes, corpus.voices);
     line.show('training linear classifiers on the same segments …');
     const linear = async (parts: number): Promise<number> => {
       const labels = await linearBaseline(corpus.train, corpus.test, corpus.featureSize, classes, parts);

@@ -3,11 +3,17 @@ import { setMaxListeners } from 'node:events';
 /** Runs asynchronous calls one after the other, in the order they were made. */
 export class CallQueue {
   #inFlight = 0;
+  #writing = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Whether a call has not ended yet. */
   get isBusy(): boolean {
     return this.#inFlight > 0;
+  }
+
+  /** Whether a call that writes to the parameters has not ended yet. */
+  get isWriting(): boolean {
+    return this.#writing > 0;
   }
 
   /** Resolves when all calls made so far have ended. */
@@ -26,6 +32,13 @@ export class CallQueue {
     result.catch(() => {});
     await orAborted(before, signal);
     return result;
+  }
+
+  /** The same for a call that writes to the parameters. */
+  async runWriting<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#writing++;
+    const counted = () => work().finally(() => this.#writing--);
+    return this.run(counted, signal);
   }
 
   async #inTurn<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {

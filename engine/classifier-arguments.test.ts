@@ -19,7 +19,7 @@ describe('arguments', () => {
             [1, 2],
           ],
         ]),
-      'x: expected rows of equal lengths',
+      'x[0][1]: expected 5 entries, as the others have, got 2',
     ],
     ['an empty sequence', (m) => m.forward([[[1, 2, 3, 4, 5]], []]), 'x[1]: expected [time, 5], got [0]'],
     ['too little data', (m) => m.forward({ data: [1, 2], shape: [1, 1, 5] }), 'x.data: expected 5 numbers'],
@@ -74,6 +74,59 @@ describe('arguments', () => {
       'a callback that is none',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { callbacks: { onEpochEnd: 5 as never } }),
       'callbacks.onEpochEnd: expected a function',
+    ],
+    [
+      'a shape that is none',
+      (m) => m.forward({ data: [1], shape: [1, 1.5, 5] }),
+      'x.shape: expected integers from 0',
+    ],
+    ['data without a shape', (m) => m.forward({ data: [1] } as never), 'x.shape: expected integers from 0'],
+    [
+      'data that are none',
+      (m) => m.forward({ data: 'abc' as never, shape: [1, 1, 5] }),
+      'x.data: expected an array of numbers, got "abc"',
+    ],
+    [
+      'lengths that are text',
+      (m) => m.forward({ ...x, lengths: '123' as never }),
+      'x.lengths: expected 3 lengths, one a row, got "123"',
+    ],
+    [
+      'an optimizer without a type',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { optimizer: { learningRate: 1 } as never }),
+      'optimizer.type: expected one of sgd, adam, adamw, rmsprop, got undefined',
+    ],
+    [
+      'a misspelt option of an optimizer',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { optimizer: { type: 'adam', lr: 1 } as never }),
+      'optimizer.lr: expected one of the options learningRate, beta1, beta2, epsilon, weightDecay, got "lr"',
+    ],
+    ...(['beta1', 'beta2'] as const).map(
+      (name): [string, (m: RNNPhonemeClassifier) => Promise<unknown>, string] => [
+        `a ${name} of 1`,
+        async (m) => m.optimizer({ type: 'adam', [name]: 1 }),
+        `optimizer.${name}: expected a number below 1, got 1`,
+      ],
+    ),
+    [
+      'an alpha of 1',
+      async (m) => m.optimizer({ type: 'rmsprop', alpha: 1 }),
+      'optimizer.alpha: expected a number below 1, got 1',
+    ],
+    [
+      'Nesterov’s momentum without one',
+      async (m) => m.optimizer({ type: 'sgd', nesterov: true }),
+      'optimizer.nesterov: expected a momentum above 0 beside it, got 0',
+    ],
+    [
+      'class weights of zeros',
+      (m) => m.gradients(x, [0, 1, 2], { classWeights: [0, 0, 0, 0] }),
+      'classWeights: expected at least one above 0, got zeros',
+    ],
+    [
+      'a shuffle that is no flag',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { shuffle: 'no' as never }),
+      'shuffle: expected true or false, got "no"',
     ],
     [
       'an unknown optimizer',

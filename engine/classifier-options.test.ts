@@ -376,7 +376,9 @@ describe('what would pass unseen', () => {
     );
     const inherited = { type: 'sgd', toString: 1 } as unknown as OptimizerOptions;
     await withModel({ threads: 0 }, async (model) => {
-      expect(() => model.optimizer(inherited)).toThrow('optimizer.toString: expected an option of sgd');
+      expect(() => model.optimizer(inherited)).toThrow(
+        'optimizer.toString: expected one of the options learningRate, momentum, nesterov, weightDecay',
+      );
     });
   });
 });
@@ -401,6 +403,28 @@ describe('measureNormalization', () => {
     const { mean, std } = measureNormalization({ data, shape: [2, 3, 2], lengths: [2, 3] }, 2);
     expect(mean).toEqual([5, 5]);
     expect(std).toEqual([Math.sqrt((16 + 4 + 0 + 4 + 16) / 5), 1]);
+  });
+});
+
+describe('names of classes', () => {
+  it('are each its own', async () => {
+    const twice = withModel({ threads: 0, classes: ['a', 'b', 'a', 'c'] }, async () => {});
+    await expect(twice).rejects.toThrow('classes[2]: expected a name of its own, got "a"');
+  });
+});
+
+describe('frames to be measured', () => {
+  it('are refused where one is not finite, and named', () => {
+    const x = [
+      [[1, 2]],
+      [
+        [3, 4],
+        [5, Number.NaN],
+      ],
+    ];
+    expect(() => measureNormalization(x, 2)).toThrow(
+      'x: value 1 of frame 1 of sequence 1: expected a finite number, got NaN',
+    );
   });
 });
 

@@ -127,6 +127,8 @@ function readClasses(classes: unknown, outputSize: number): readonly string[] {
     throw badArgument('classes', `${outputSize} names`, Array.isArray(classes) ? classes.length : classes);
   const bad = classes.findIndex((name) => typeof name !== 'string');
   if (bad >= 0) throw badArgument(`classes[${bad}]`, 'a string', classes[bad]);
+  const twice = classes.findIndex((name, i) => classes.indexOf(name) < i);
+  if (twice >= 0) throw badArgument(`classes[${twice}]`, 'a name of its own', classes[twice]);
   return [...classes];
 }
 

@@ -61,8 +61,8 @@ export const relaxedSimdMissing = (): ElmanError =>
       'Node.js 22 does, Node.js 20 with --experimental-wasm-relaxed-simd',
   );
 
-export const noForward = (method: string): ElmanError =>
-  new ElmanError('NO_FORWARD', `${method}: there has been no forward before it`);
+export const noForward = (method: string, missing = 'forward'): ElmanError =>
+  new ElmanError('NO_FORWARD', `${method}: there has been no ${missing} before it`);
 
 export const notBuilt = (path: string): ElmanError =>
   new ElmanError(
@@ -73,17 +73,26 @@ export const notBuilt = (path: string): ElmanError =>
 export const notExportable = (reason: string): ElmanError =>
   new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);
 
+/** The first of some data that is not finite. */
+interface NotFiniteValue {
+  readonly row: number;
+  readonly frame: number;
+  readonly at: number;
+  readonly is: number;
+}
+
+const placeIn = (x: string, { at, frame, row, is }: NotFiniteValue): string =>
+  `${x}: the value ${at} of frame ${frame} of sequence ${row} is ${is}`;
+
+/** `value`: null where all are finite. */
 export const notFinite = (
   { epoch, step }: { epoch: number; step: number },
   loss: number,
   norm: number,
   largest: number,
-  /** The first of the data that is not finite; null where all are. */
-  value: { readonly row: number; readonly frame: number; readonly at: number; readonly is: number } | null,
+  value: NotFiniteValue | null,
 ): ElmanError => {
-  const advice = value
-    ? `data.x: the value ${value.at} of frame ${value.frame} of sequence ${value.row} is ${value.is}`
-    : 'try a lower learning rate, or clipNorm';
+  const advice = value ? placeIn('data.x', value) : 'try a lower learning rate, or clipNorm';
   return new ElmanError(
     'NOT_FINITE',
     `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step}` +
@@ -91,6 +100,16 @@ export const notFinite = (
       `; the parameters are those before this step (${advice})`,
   );
 };
+
+/** Of data that were to be evaluated; `value`: null where all are finite, and what the model makes of them is not. */
+export const lossNotFinite = (data: string, loss: number, value: NotFiniteValue | null): ElmanError =>
+  new ElmanError(
+    'NOT_FINITE',
+    `${data}: their loss is ${loss} (${value ? placeIn(`${data}.x`, value) : 'a parameter of the model or a state is not finite'})`,
+  );
+
+export const normNotFinite = (norm: number): ElmanError =>
+  new ElmanError('NOT_FINITE', `step: the gradient norm is ${norm}; nothing has changed`);
 
 export const parameterNotFinite = (method: string, name: string, at: number, value: number): ElmanError =>
   new ElmanError('NOT_FINITE', `${method}: ${name} is ${value} at ${at}; no file is written`);

@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { labelled, small, withModel } from './test-models.ts';
@@ -8,16 +12,18 @@ const data = labelled(4, 3);
 const delta = { data: new Float32Array(16), shape: [4, 4] };
 type Methods = Record<string, (model: RNNPhonemeClassifier) => unknown>;
 
-/** Those that read or write the parameters at once. */
-const atOnce: Methods = {
+/** Those that no call may be in flight beside. */
+const alone: Methods = {
   initWeights: (model) => model.initWeights([], [[], []]),
   hiddens: (model) => model.hiddens,
   zeroGrad: (model) => model.zeroGrad(),
-  stateDict: (model) => model.stateDict(),
   loadStateDict: (model) => model.loadStateDict({}),
+};
+
+/** Those that read the parameters at once. */
+const readers: Methods = {
+  stateDict: (model) => model.stateDict(),
   stream: (model) => model.stream(),
-  save: (model) => model.save('/tmp/never'),
-  exportOnnx: (model) => model.exportOnnx('/tmp/never'),
 };
 
 /** Those that queue up. */
@@ -28,6 +34,12 @@ const queued: Methods = {
   fit: (model) => model.fit(data),
   evaluate: (model) => model.evaluate(data),
   predict: (model) => model.predict(data.x),
+};
+
+/** Those that write a file. */
+const files: Methods = {
+  save: (model) => model.save('/tmp/elman-never/a'),
+  exportOnnx: (model) => model.exportOnnx('/tmp/elman-never/a'),
 };
 
 const rest: Methods = {
@@ -41,12 +53,15 @@ const attempt = async (call: (model: RNNPhonemeClassifier) => unknown, model: RN
   call(model);
 
 describe('a closed model', () => {
-  it.each(Object.entries({ ...atOnce, ...queued, ...rest }))('says so: %s', async (name, call) => {
-    const model = await RNNPhonemeClassifier.create({ ...small, threads: 0 });
-    await model.close();
-    const refusal = { code: 'CLOSED', message: `${name}: the model is closed` };
-    await expect(attempt(call, model)).rejects.toMatchObject(refusal);
-  });
+  it.each(Object.entries({ ...alone, ...readers, ...files, ...queued, ...rest }))(
+    'says so: %s',
+    async (name, call) => {
+      const model = await RNNPhonemeClassifier.create({ ...small, threads: 0 });
+      await model.close();
+      const refusal = { code: 'CLOSED', message: `${name}: the model is closed` };
+      await expect(attempt(call, model)).rejects.toMatchObject(refusal);
+    },
+  );
 
   it('says so: a step of an optimizer it has made', async () => {
     const model = await RNNPhonemeClassifier.create({ ...small, threads: 0 });
@@ -64,15 +79,55 @@ describe('a closed model', () => {
 });
 
 describe('a model at work', () => {
-  it.each(Object.entries(atOnce))('says so: %s', async (name, call) => {
+  const saysBusy = async (name: string, model: RNNPhonemeClassifier, call: (m: typeof model) => unknown) =>
+    expect(attempt(call, model)).rejects.toMatchObject({
+      code: 'BUSY',
+      message: expect.stringMatching(new RegExp(`^${name}: busy`)),
+    });
+
+  it.each(Object.entries(alone))('says so: %s', async (name, call) => {
     await withModel({ threads: 0 }, async (model) => {
       const work = model.gradients(data.x, data.labels);
-      await expect(attempt(call, model)).rejects.toMatchObject({
-        code: 'BUSY',
-        message: expect.stringMatching(new RegExp(`^${name}: busy`)),
-      });
+      await saysBusy(name, model, call);
       await work;
     });
+  });
+
+  it.each(Object.entries(readers))(
+    'says so only while its parameters are written to: %s',
+    async (name, call) => {
+      await withModel({ threads: 2 }, async (model) => {
+        const optimizer = model.optimizer('sgd');
+        for (const work of [() => model.fit(data), () => optimizer.step()]) {
+          const writing = work();
+          await saysBusy(name, model, call);
+          await writing;
+        }
+        for (const work of Object.values({ ...queued, fit: queued.predict })) {
+          await model.forward(data.x);
+          const reading = attempt(work, model);
+          await attempt(call, model);
+          await reading;
+        }
+      });
+    },
+  );
+
+  it('writes files of whole steps only: while it trains, they wait', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'elman-files-'));
+    try {
+      await withModel({ threads: 2 }, async (model) => {
+        const path = pathToFileURL(join(folder, 'model.safetensors'));
+        const trained = model.fit(data, { epochs: 3 }).then(() => model.stateDict());
+        const predicted = model.predict(data.x);
+        await Promise.all([model.save(path), model.exportOnnx(join(folder, 'model.onnx'))]);
+        await using loaded = await RNNPhonemeClassifier.load(path, { threads: 0 });
+        expect(loaded.stateDict()).toEqual(await trained);
+        await predicted;
+      });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   const inCallback = { ...queued, close: (model: RNNPhonemeClassifier) => model.close() } as Methods;

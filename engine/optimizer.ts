@@ -13,7 +13,7 @@ export class Optimizer {
    * Updates the model's parameters from its accumulated gradients, which stay as they are.
    * @param options `clipNorm`: scales the gradient of all parameters down to this global norm;
    * `learningRate`: for this step, instead of the optimizer's own
-   * @throws BAD_ARGUMENT, CLOSED, WORKER_LOST (nothing has changed)
+   * @throws BAD_ARGUMENT, BUSY, CLOSED; NOT_FINITE where the gradient's norm is not, WORKER_LOST (nothing has changed)
    */
   async step(options: { clipNorm?: number; learningRate?: number } = {}): Promise<void> {
     checkKeys('options', options, ['clipNorm', 'learningRate']);

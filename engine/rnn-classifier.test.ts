@@ -88,7 +88,7 @@ describe('calls', () => {
   it('make synchronous writers throw BUSY while they are in flight, and not after', async () => {
     await withModel({ threads: 1, hiddenSize: 64 }, async (model) => {
       const call = model.gradients(data.x, data.labels);
-      for (const write of [() => model.zeroGrad(), () => model.loadStateDict({}), () => model.stateDict()]) {
+      for (const write of [() => model.zeroGrad(), () => model.loadStateDict({})]) {
         expect(write).toThrow(expect.objectContaining({ code: 'BUSY' }));
       }
       await call;
@@ -402,6 +402,51 @@ describe('predict', () => {
         });
       }
     });
+  });
+});
+
+describe('what is not finite', () => {
+  const data = labelled(20, 12);
+  const x = { ...data.x, data: data.x.data.slice() };
+  x.data[7 * 60 + 3 * 5 + 2] = Number.NaN;
+  const bad = { x, labels: data.labels };
+
+  it('is no score: evaluate says where it lies, and so does fit of its validation data', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const place = ': their loss is NaN (';
+      const inData = `data${place}data.x: the value 2 of frame 3 of sequence 7 is NaN)`;
+      await expect(model.evaluate(bad)).rejects.toMatchObject({ code: 'NOT_FINITE', message: inData });
+      const fit = model.fit(data, { validation: bad });
+      await expect(fit).rejects.toThrow(
+        `validation${place}validation.x: the value 2 of frame 3 of sequence 7 is NaN)`,
+      );
+      model.outputLayer.b.data[0] = Number.NaN;
+      await expect(model.evaluate(data)).rejects.toThrow('a parameter of the model or a state is not finite');
+    });
+  });
+
+  it('is no step: the optimizer leaves the parameters and its moments as they were', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads, hiddenSize: 512, numLayers: 1 }, async (model) => {
+        const optimizer = model.optimizer('adam');
+        await model.gradients(bad.x, bad.labels);
+        const bits = bitsOf(model);
+        await expect(optimizer.step({ clipNorm: 1 })).rejects.toMatchObject({
+          code: 'NOT_FINITE',
+          message: 'step: the gradient norm is NaN; nothing has changed',
+        });
+        expect(bitsOf(model)).toBe(bits);
+        model.zeroGrad();
+        await model.gradients(data.x, data.labels);
+        await optimizer.step();
+        const fresh = bitsOf(model);
+        await withModel({ threads: 0, hiddenSize: 512, numLayers: 1 }, async (other) => {
+          await other.gradients(data.x, data.labels);
+          await other.optimizer('adam').step();
+          expect(fresh).toBe(bitsOf(other));
+        });
+      });
+    }
   });
 });
 

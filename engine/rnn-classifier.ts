@@ -88,14 +88,20 @@ interface RunningCallback {
 /** The callback that the code which runs was called by, if it was called by one. */
 const calledBy = new AsyncLocalStorage<RunningCallback>();
 
+/** Ends the threads of models that nobody holds any more and nobody has closed: they would live as long as the process. */
+const dropped = new FinalizationRegistry<Network>((network) => {
+  network.close().catch(() => {});
+});
+
 /**
  * A stack of Elman cells, in one direction or both, and a linear layer on the last layer's states. Batches are computed by worker threads
  * that share the model's memory; the results are the same bits for any number of threads.
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
- * ended. What reads or writes the model at once (initWeights, stateDict, loadStateDict, hiddens, zeroGrad, save, exportOnnx,
- * stream) throws BUSY while a call is in flight. An onEpochEnd callback may do that, and predict; what would wait for the
- * fit that waits for the callback throws BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
+ * ended. What writes at once (initWeights, loadStateDict, zeroGrad), and hiddens, throw BUSY while a call is in flight;
+ * stateDict and stream, which read the parameters, while a call is that writes to them: fit, or an optimizer's step. An
+ * onEpochEnd callback may do all that, predict and save; what would wait for the fit that waits for the callback throws
+ * BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
  */
 export class RNNPhonemeClassifier {
   readonly inputSize: number;
@@ -148,6 +154,7 @@ export class RNNPhonemeClassifier {
       outputLayer: outputLayerOver(network),
     };
     networks.set(this, network);
+    dropped.register(this, network, this);
   }
 
   /**
@@ -171,11 +178,12 @@ export class RNNPhonemeClassifier {
    * throws
    */
   static async load(
-    path: string,
+    path: string | URL,
     options: Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> = {},
   ): Promise<RNNPhonemeClassifier> {
     checkKeys('options', options, ['threads', 'kernels', 'seed']);
-    const file = await readModelFile(checkPath(path));
+    const from = checkPath(path);
+    const file = await readModelFile(from);
     const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
     const model = await RNNPhonemeClassifier.create({
@@ -188,7 +196,7 @@ export class RNNPhonemeClassifier {
       model.loadStateDict(parameters);
     } catch (error) {
       await model.close();
-      throw badModelFile(path, error instanceof Error ? error.message : String(error), error);
+      throw badModelFile(from, error instanceof Error ? error.message : String(error), error);
     }
     model.#metadata = metadata;
     return model;
@@ -337,7 +345,7 @@ export class RNNPhonemeClassifier {
 
   /** Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. Throws BUSY, CLOSED. */
   stateDict(): Record<string, Tensor> {
-    return stateDictOf(this.#idle('stateDict').network);
+    return stateDictOf(this.#settled('stateDict').network);
   }
 
   /**
@@ -349,19 +357,23 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole.
+   * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole. Waits
+   * for calls that write to the parameters.
    * Its options, normalization and class names travel with it.
    * @param options `metadata`: further strings that are to, under names that do not begin with `elman.`
-   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; BUSY, CLOSED; the file system's errors
+   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; CLOSED; the file system's errors
    */
-  async save(path: string, options: { metadata?: Readonly<Record<string, string>> } = {}): Promise<void> {
+  async save(
+    path: string | URL,
+    options: { metadata?: Readonly<Record<string, string>> } = {},
+  ): Promise<void> {
     checkKeys('options', options, ['metadata']);
-    const { network } = this.#idle('save');
-    const metadata = { ...this.#metadata, ...checkMetadata(options.metadata ?? {}) };
-    const parameters = stateDictOf(network);
-    checkFinite('save', parameters);
+    const file = checkPath(path);
+    const given = checkMetadata(options.metadata ?? {});
+    const parameters = await this.#finiteParameters('save');
+    const metadata = { ...this.#metadata, ...given };
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
-    await writeModelFile(checkPath(path), header, parameters, metadata);
+    await writeModelFile(file, header, parameters, metadata);
     this.#metadata = metadata;
   }
 
@@ -370,15 +382,25 @@ export class RNNPhonemeClassifier {
    * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
    * probabilities, both [batch, O], or [batch, time, O] as the logits are; no initial states. In it each layer is an RNN operator, see
    * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
-   * @throws NOT_EXPORTABLE for a float64 model; BAD_ARGUMENT, NOT_FINITE, BUSY, CLOSED; the file system's errors
+   * @throws NOT_EXPORTABLE for a float64 model; BAD_ARGUMENT, NOT_FINITE, CLOSED; the file system's errors
    */
-  async exportOnnx(path: string): Promise<void> {
-    const { network } = this.#idle('exportOnnx');
+  async exportOnnx(path: string | URL): Promise<void> {
+    const file = checkPath(path);
     const { dtype, normalization, classes } = this;
-    const parameters = stateDictOf(network);
-    checkFinite('exportOnnx', parameters);
+    const parameters = await this.#finiteParameters('exportOnnx');
     const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
-    await writeFileAtomically(checkPath(path), encodeOnnx(source));
+    await writeFileAtomically(file, encodeOnnx(source));
+  }
+
+  /** Copies of all parameters: at once, unless a call writes to them, which is waited for. */
+  async #finiteParameters(method: string): Promise<Record<string, Tensor>> {
+    const { network } = this.#open(method);
+    const read = async () => {
+      const parameters = stateDictOf(network);
+      checkFinite(method, parameters);
+      return parameters;
+    };
+    return this.#queue.isWriting && !this.#isInCallback ? this.#queue.run(read) : read();
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
@@ -387,7 +409,7 @@ export class RNNPhonemeClassifier {
     const slot = new OptimizerSlot(optimizerSpec(options));
     const optimizer = new Optimizer((clipNorm, learningRate) => {
       const { network } = this.#joinQueue('step');
-      return this.#queue.run(() => slot.step(network, clipNorm, learningRate));
+      return this.#queue.runWriting(() => slot.step(network, clipNorm, learningRate));
     });
     this.#optimizers.set(optimizer, slot);
     return optimizer;
@@ -415,8 +437,14 @@ export class RNNPhonemeClassifier {
       try {
         return await train(network, training, slot, this.#withCallbacks(plan), {
           start,
-          validate:
-            validation && (() => calls.evaluate(validation, plan.signal, () => server.between(start))),
+          validation: validation && {
+            data: validation,
+            evaluate: () =>
+              calls.evaluate('validation', validation, {
+                signal: plan.signal,
+                between: () => server.between(start),
+              }),
+          },
           serve: {
             attend: (end) => server.attend(end),
             leave: () => server.leave(),
@@ -428,7 +456,7 @@ export class RNNPhonemeClassifier {
         await server.between(start);
       }
     };
-    return this.#queue.run(work, plan.signal);
+    return this.#queue.runWriting(work, plan.signal);
   }
 
   /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
@@ -474,7 +502,7 @@ export class RNNPhonemeClassifier {
    * Loss, accuracy, confusion matrix and recall of labelled sequences.
    * @param options `ignoreIndex`: with output 'steps', the label that does not count; default −100
    * `signal`: ends it after some thousand rows more
-   * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
+   * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; NOT_FINITE where the loss is not; the signal's reason
    */
   async evaluate(
     data: LabelledSequences,
@@ -484,7 +512,7 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#queue.run(() => calls.evaluate(sequences, signal), signal);
+    return this.#queue.run(() => calls.evaluate('data', sequences, { signal }), signal);
   }
 
   /**
@@ -513,7 +541,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
    */
   stream(): ClassifierStream {
-    const { network } = this.#idle('stream');
+    const { network } = this.#settled('stream');
     const parameters = (parameter: Parameter) => network.parameterView(parameter);
     return new ClassifierStream(network.g, parameters, this.normalization);
   }
@@ -529,6 +557,7 @@ export class RNNPhonemeClassifier {
   async #close(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
+    dropped.unregister(this);
     await this.#queue.ended;
     networks.delete(this);
     await parts?.network.close();
@@ -550,6 +579,13 @@ export class RNNPhonemeClassifier {
   #idle(method: string): Parts {
     const parts = this.#open(method);
     if (this.#queue.isBusy && !this.#isInCallback) throw busy(method);
+    return parts;
+  }
+
+  /** For what only reads the parameters. */
+  #settled(method: string): Parts {
+    const parts = this.#open(method);
+    if (this.#queue.isWriting && !this.#isInCallback) throw busy(method);
     return parts;
   }
 

@@ -47,6 +47,23 @@ describe('a stream', () => {
     });
   });
 
+  it('gives the probabilities of predict, bit for bit, and none before a frame', async () => {
+    for (const dtype of ['float32', 'float64'] as const) {
+      await withModel({ threads: 0, dtype, outputSize: 11 }, async (model) => {
+        const { x } = labelled(1, 4);
+        const stream = model.stream();
+        expect(() => stream.probabilities()).toThrow('probabilities: there has been no step before it');
+        for (let t = 0; t < 4; t++) stream.step(x.data.subarray(5 * t, 5 * t + 5));
+        const logits = [...stream.step(x.data.subarray(0, 5))];
+        const five = { data: [...x.data, ...x.data.subarray(0, 5)], shape: [1, 5, 5] };
+        expect([...stream.probabilities()]).toEqual([...(await model.predict(five)).data]);
+        expect([...(await model.forward(five)).data]).toEqual(logits);
+        stream.reset();
+        expect(() => stream.probabilities()).toThrow('no step');
+      });
+    }
+  });
+
   it('refuses a frame of another size', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const stream = model.stream();

@@ -1,5 +1,5 @@
 import { type NormalizationSpec, writeNormalization } from './data/normalization.ts';
-import { badArgument, plain } from './errors.ts';
+import { badArgument, noForward, plain } from './errors.ts';
 import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
@@ -30,6 +30,9 @@ interface StreamPlan {
   readonly sum: number;
   readonly average: number;
   readonly logits: number;
+  readonly probabilities: number;
+  /** Two f64. */
+  readonly sums: number;
   /** Room for the largest parameter, twice: what is packed passes through here. */
   readonly staging: readonly [number, number];
   readonly end: number;
@@ -58,6 +61,8 @@ function planStream(g: Geometry): StreamPlan {
     sum: vector('sum of states', g.hiddenPanels),
     average: vector('mean of states', g.hiddenPanels),
     logits: vector('logits', g.outputPanels),
+    probabilities: vector('probabilities', g.outputPanels),
+    sums: map.add('sums', 16),
     staging: [map.add('staging', largest), map.add('staging', largest)],
     end: map.end,
   };
@@ -103,6 +108,7 @@ export class ClassifierStream {
   readonly #wasm: WasmExports;
   readonly #reals: RealArray;
   readonly #logits: RealArray;
+  readonly #probabilities: RealArray;
   #frames = 0;
 
   /** @internal */
@@ -126,6 +132,7 @@ export class ClassifierStream {
     this.#wasm = wasmExports(module, memory);
     this.#reals = realArray(g.dtype, memory.buffer, 0, Math.floor(memory.buffer.byteLength / g.realBytes));
     this.#logits = realArray(g.dtype, memory.buffer, plan.logits, g.outputSize);
+    this.#probabilities = realArray(g.dtype, memory.buffer, plan.probabilities, g.outputSize);
     packSnapshot(g, plan, wasmKernels(module, memory, g.dtype), this.#reals, parameters);
     const at = { mean: plan.mean / g.realBytes, std: plan.std / g.realBytes };
     if (normalization) writeNormalization(this.#reals, normalization, at, g.inputPanels * g.columns);
@@ -154,6 +161,19 @@ export class ClassifierStream {
     const top = this.#average(this.#advance());
     wasm.projectRow(plan.logits, outputPanels, top, hiddenPanels, plan.output.WT, plan.output.bias);
     return this.#logits;
+  }
+
+  /**
+   * Class probabilities after the last step, the softmax of its logits.
+   * @returns [O]: the same array every time
+   * @throws NO_FORWARD where there has been no step
+   */
+  probabilities(): RealArray {
+    if (this.#frames === 0) throw noForward('probabilities', 'step');
+    const { probabilities, sums } = this.#plan;
+    this.#probabilities.set(this.#logits);
+    this.#wasm.softmaxRow(probabilities, PANEL_BYTES, this.#g.outputSize, sums);
+    return this.#probabilities;
   }
 
   /** Every layer's next state; the address of the top one's. */

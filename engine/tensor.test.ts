@@ -22,12 +22,49 @@ describe('tensor', () => {
     expect(tensor(3).toArray()).toBe(3);
   });
 
+  it('knows the largest along its last dimension, the first of equals', () => {
+    expect([
+      ...tensor([
+        [1, 3, 2],
+        [5, 5, 4],
+      ]).argmax(),
+    ]).toEqual([1, 0]);
+    expect([
+      ...tensor([
+        [
+          [0, 1],
+          [1, 0],
+        ],
+        [
+          [2, 3],
+          [3, 2],
+        ],
+      ]).argmax(),
+    ]).toEqual([1, 0, 1, 0]);
+    expect([...tensor([4, 9]).argmax()]).toEqual([1]);
+  });
+
+  it('survives JSON', () => {
+    const t = tensor([
+      [1, 2.5],
+      [3, 4],
+    ]);
+    const { data, shape } = JSON.parse(JSON.stringify(t));
+    expect(tensor(data, { shape })).toEqual(t);
+  });
+
   const refused: [string, () => unknown, string][] = [
+    ['ragged rows', () => tensor([[1, 2], [3]]), 'values[1]: expected 2 entries, as the others have, got 1'],
     [
-      'ragged rows',
-      () => tensor([[1, 2], [3]]),
-      'values: expected rows of equal lengths, shape [2, 2], got a row of 1',
+      'no number, and says where',
+      () =>
+        tensor([
+          [1, 2],
+          [3, null as never],
+        ]),
+      'values[1][1]: expected a number, got null',
     ],
+    ['no array, and says where', () => tensor([[1, 2], 3]), 'values[1]: expected an array of 2, got 3'],
     ['text', () => tensor('abc' as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],
     ['nothing', () => tensor(null as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],
     [

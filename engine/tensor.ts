@@ -39,19 +39,42 @@ export class Tensor {
     return this.data instanceof Float32Array ? 'float32' : 'float64';
   }
 
-  /** The numbers as nested arrays; a number for a tensor of rank 0. */
-  toArray(): NestedNumbers {
+  /**
+   * The numbers as nested arrays; a number for a tensor of rank 0. Who knows the rank says it:
+   * `logits.toArray<number[][]>()`.
+   */
+  toArray<Nested extends NestedNumbers = NestedNumbers>(): Nested {
     const nest = (depth: number, from: number): NestedNumbers => {
       if (depth === this.shape.length) return this.data[from];
       const stride = sizeOf(this.shape.slice(depth + 1));
       return Array.from({ length: this.shape[depth] }, (_, i) => nest(depth + 1, from + i * stride));
     };
-    return nest(0, 0);
+    return nest(0, 0) as Nested;
+  }
+
+  /** Indices of the largest numbers along the last dimension, the first of equals: the classes of [B, O] or [B, T, O]. */
+  argmax(): Int32Array {
+    const width = this.shape.at(-1) ?? 1;
+    return Int32Array.from({ length: this.data.length / width }, (_, i) =>
+      largest(this.data, i * width, width),
+    );
+  }
+
+  /** For JSON.stringify: what is read back wherever a tensor may be given. JSON has no NaN and no Infinity. */
+  toJSON(): { data: number[]; shape: readonly number[] } {
+    return { data: Array.from(this.data), shape: this.shape };
   }
 }
 
 const isShape = (shape: unknown): shape is readonly number[] =>
   Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
+
+/** Index of the largest of `count` values, the first of equals. */
+export function largest(values: ArrayLike<number>, first: number, count: number): number {
+  let best = 0;
+  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
+  return best;
+}
 
 /** Elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
@@ -114,19 +137,31 @@ function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): 
   const shape: number[] = [];
   for (let level: unknown = values; isNumberArray(level); level = level[0]) shape.push(level.length);
   const data = newReals(dtype, sizeOf(shape));
+  const place = new Array<number>(shape.length).fill(0);
+  const wrong = (depth: number, expected: string, got: unknown): Error =>
+    badArgument(
+      `${name}${place
+        .slice(0, depth)
+        .map((i) => `[${i}]`)
+        .join('')}`,
+      expected,
+      got,
+    );
   let at = 0;
   const fill = (level: NestedNumbers, depth: number): void => {
     if (depth === shape.length) {
-      if (typeof level !== 'number') throw badArgument(name, `numbers in arrays of shape [${shape}]`, level);
+      if (typeof level !== 'number') throw wrong(depth, 'a number', level);
       data[at++] = level;
       return;
     }
     // The innermost rank may be typed arrays: a frame often is one.
-    if (!isNumberArray(level) || level.length !== shape[depth]) {
-      const got = isNumberArray(level) ? plain(`a row of ${level.length}`) : level;
-      throw badArgument(name, `rows of equal lengths, shape [${shape.join(', ')}]`, got);
+    if (!isNumberArray(level)) throw wrong(depth, `an array of ${shape[depth]}`, level);
+    if (level.length !== shape[depth])
+      throw wrong(depth, `${shape[depth]} entries, as the others have`, plain(`${level.length}`));
+    for (let i = 0; i < level.length; i++) {
+      place[depth] = i;
+      fill(level[i], depth + 1);
     }
-    for (let i = 0; i < level.length; i++) fill(level[i], depth + 1);
   };
   fill(values, 0);
   return new Tensor(data, shape);
@@ -151,7 +186,7 @@ export function readTensor(name: string, value: unknown, expected: ExpectedShape
 
 function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Tensor {
   if (Array.isArray(value)) return flatten(name, value, dtype);
-  if (!isShapedData(value)) throw badArgument(name, wanted, value);
+  if (!isShapedData(value)) throw wrongForm(name, value, wanted);
   const { data, shape } = value;
   if (sizeOf(shape) !== data.length) {
     throw badArgument(
@@ -161,6 +196,15 @@ function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Te
     );
   }
   return new Tensor(asReals(`${name}.data`, data, dtype), shape);
+}
+
+/** What keeps a value from being `{ data, shape }`. */
+function wrongForm(name: string, value: unknown, wanted: string): Error {
+  if (typeof value !== 'object' || value === null || !('data' in value || 'shape' in value))
+    return badArgument(name, wanted, value);
+  const { data, shape } = value as Partial<ShapedData>;
+  if (!isShape(shape)) return badArgument(`${name}.shape`, `integers from 0, as ${wanted}`, shape);
+  return badArgument(`${name}.data`, 'an array of numbers', data);
 }
 
 /** Whether a value has the form `{ data, shape }`. */

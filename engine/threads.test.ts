@@ -7,7 +7,8 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { offersIn } from './network/shared-products.ts';
-import { bitsOf, labelled, teamOf, withModel } from './test-models.ts';
+import { RNNPhonemeClassifier } from './rnn-classifier.ts';
+import { bitsOf, labelled, small, teamOf, withModel } from './test-models.ts';
 
 const run = promisify(execFile);
 
@@ -167,6 +168,29 @@ describe('worker threads', () => {
     }
     expect(networks[0].deref()).toBeUndefined();
     expect(kept).toHaveLength(2);
+  });
+
+  it('end with a model that nobody holds any more, though nobody has closed it', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const exited: Promise<unknown>[] = [];
+    const drop = async () => {
+      const model = await RNNPhonemeClassifier.create({ ...small, threads: 2 });
+      await model.predict(labelled(4, 3).x);
+      for (const worker of teamOf(model).pool?.threads ?? [])
+        exited.push(new Promise((resolve) => worker.once('exit', resolve)));
+    };
+    await drop();
+    expect(exited).toHaveLength(2);
+    let ended = false;
+    void Promise.all(exited).then(() => {
+      ended = true;
+    });
+    for (let i = 0; i < 200 && !ended; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      collect();
+    }
+    expect(ended).toBe(true);
   });
 
   it('end with close, so that a thousand models fit into one process', { timeout: 120_000 }, async () => {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { badArgument } from './errors.ts';
 
 /** Checks that an options object has known keys only: a misspelt option is an error, not a default. */
@@ -19,8 +20,9 @@ export function checkInteger(name: string, value: unknown, least: number): numbe
   return value;
 }
 
-/** A path in the file system. */
+/** A path in the file system, or a file: URL of it. */
 export function checkPath(path: unknown): string {
+  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
   if (typeof path !== 'string' || path === '') throw badArgument('path', 'the path of a file', path);
   return path;
 }

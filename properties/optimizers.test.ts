@@ -129,7 +129,10 @@ describe('clipping', () => {
     const steps = (rates: readonly (number | undefined)[], learningRate: number) =>
       withModel({ shape, dtype: 'float64', network: seededNetwork(shape, 1) }, async (model) => {
         const optimizer = model.optimizer({ type: 'sgd', learningRate });
-        write(gradientsOf(model), Array.from({ length: 18 }, Math.cos));
+        write(
+          gradientsOf(model),
+          Array.from({ length: 18 }, (_, i) => Math.cos(i)),
+        );
         for (const rate of rates) await optimizer.step(rate === undefined ? {} : { learningRate: rate });
         return read(parametersOf(model));
       });

@@ -458,6 +458,13 @@ export const faults = [
     'optimizers',
   ]),
   fault(
+    'clipping leaves RMSprop alone',
+    updateRun,
+    '      scale,\n      rate,\n      alpha,',
+    '      1,\n      rate,\n      alpha,',
+    ['optimizers'],
+  ),
+  fault(
     'the second moment goes to the current copy',
     updateRun,
     'const vNew = at(model.second, next);',
@@ -528,7 +535,7 @@ export const faults = [
   fault(
     'nobody packs the weights of a call that the calling thread takes part in',
     'engine/network/network.ts',
-    'if (together) this.thread.weights(ALONE).pack(0);',
+    'if (packsHere) this.thread.weights(ALONE).pack(0);',
     '',
     threads,
   ),

@@ -1,7 +1,8 @@
 import { badArgument } from '../errors.ts';
 import type { RealArray } from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
-import { readSequences, type SequencesLike } from './read-sequences.ts';
+import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
+import { firstNotFinite } from './sequences.ts';
 
 /** How frames are normalized: x ← (x − mean) / std, value by value of a frame. */
 export interface Normalization {
@@ -58,6 +59,15 @@ export function measureNormalization(x: SequencesLike, inputSize: number): Norma
   const input = readSequences('x', x, inputSize, 'float64');
   const values = new Float64Array(input.frames * inputSize);
   input.copyTo(values, 0, input.rows);
+  const starts = new Uint32Array(input.rows);
+  consecutiveStarts(input.lengths, starts);
+  const bad = firstNotFinite({ values, starts, lengths: input.lengths }, inputSize);
+  if (bad)
+    throw badArgument(
+      `x: value ${bad.at} of frame ${bad.frame} of sequence ${bad.row}`,
+      'a finite number',
+      bad.is,
+    );
   const mean = averages(values, inputSize, (value) => value);
   const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
   // By the values themselves: the mean of equal numbers is rounded, and their deviation from it then is not zero.

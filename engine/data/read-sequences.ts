@@ -113,7 +113,8 @@ export const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a
 function readLengths(name: string, given: unknown, rows: number, time: number): Int32Array {
   const list = given as ArrayLike<unknown> | null;
   if (typeof list !== 'object' || list === null || list.length !== rows) {
-    throw badArgument(`${name}.lengths`, `${rows} lengths, one a row`, list?.length ?? given);
+    const got = typeof list === 'object' ? (list?.length ?? given) : given;
+    throw badArgument(`${name}.lengths`, `${rows} lengths, one a row`, got);
   }
   return Int32Array.from({ length: rows }, (_, i) => {
     const length = checkInteger(`${name}.lengths[${i}]`, list[i], 1);

@@ -16,7 +16,10 @@ export interface Sequences {
 }
 
 /** The first value that is not finite; null where all are. */
-export function firstNotFinite({ values, starts, lengths }: Sequences, inputSize: number) {
+export function firstNotFinite(
+  { values, starts, lengths }: Pick<Sequences, 'values' | 'starts' | 'lengths'>,
+  inputSize: number,
+) {
   for (let row = 0; row < lengths.length; row++) {
     const first = starts[row] * inputSize;
     const found = values

@@ -1,11 +1,11 @@
 import type { Labels } from '../data/read-labels.ts';
 import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
-import type { Sequences } from '../data/sequences.ts';
-import { noForward } from '../errors.ts';
+import { firstNotFinite, type Sequences } from '../data/sequences.ts';
+import { lossNotFinite, noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
 import type { Engagement } from '../parallel/team.ts';
 import type { Evaluation, GradientResult } from '../results.ts';
-import { readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
+import { largest, readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
@@ -121,8 +121,16 @@ export class Calls {
     };
   }
 
-  /** `between` is waited for before each part of the rows: others may use the threads and the memory. */
-  async evaluate(data: Sequences, signal?: AbortSignal, between?: () => Promise<void>): Promise<Evaluation> {
+  /**
+   * `between` is waited for before each part of the rows: others may use the threads and the memory.
+   * @param name what the caller calls the data
+   * @throws NOT_FINITE where the loss is not
+   */
+  async evaluate(
+    name: string,
+    data: Sequences,
+    { signal, between }: { signal?: AbortSignal | undefined; between?: () => Promise<void> },
+  ): Promise<Evaluation> {
     const { outputSize } = this.#network.g;
     const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
     const rows = data.lengths.length;
@@ -133,6 +141,8 @@ export class Calls {
       const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
       loss += await this.#scoreRows(data, first, lengths, confusion);
     }
+    if (!Number.isFinite(loss))
+      throw lossNotFinite(name, loss, firstNotFinite(data, this.#network.g.inputSize));
     const counted = total(data.counted);
     const correct = confusion.reduce((sum, row, label) => sum + row[label], 0);
     const recall = confusion.map((row, label) => row[label] / row.reduce((a, b) => a + b, 0));
@@ -162,7 +172,7 @@ export class Calls {
       const count = g.output === 'steps' ? lengths[i] : 1;
       for (let t = 0; t < count; t++) {
         const label = labels[labelStarts[first + i] + t];
-        if (label >= 0) confusion[label][argmax(logits, i * rowSize + t * g.outputSize, g.outputSize)]++;
+        if (label >= 0) confusion[label][largest(logits, i * rowSize + t * g.outputSize, g.outputSize)]++;
       }
     }
     return network.control.reals[Real.lossSum];
@@ -223,11 +233,4 @@ function planCall(
   const threads = engagement.parties;
   const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads, inputFrames };
   return { spec, engagement };
-}
-
-/** Index of the largest of `count` values, the first of equals. */
-function argmax(values: ArrayLike<number>, first: number, count: number): number {
-  let best = 0;
-  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
-  return best;
 }

@@ -17,10 +17,10 @@ export function initialiseNetwork(
   random: Random,
 ): void {
   const { g } = network;
+  const squares = new Set(g.cells.map(({ W_hh }) => W_hh));
   for (const parameter of g.parameters) {
     const view = network.parameterView(parameter);
-    const isRecurrent = g.cells.some((cell) => cell.W_hh === parameter);
-    if (isRecurrent && recurrent === 'orthogonal') view.set(orthogonal(g.hiddenSize, random));
+    if (squares.has(parameter) && recurrent === 'orthogonal') view.set(orthogonal(g.hiddenSize, random));
     else uniformWeights(view, isOutput(g, parameter) ? g.W.shape[1] : g.hiddenSize, random);
   }
 }

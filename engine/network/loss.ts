@@ -1,4 +1,4 @@
-import { badArgument } from '../errors.ts';
+import { badArgument, plain } from '../errors.ts';
 import { log } from '../numeric/elementary.ts';
 import type { RealArray } from '../tensor.ts';
 
@@ -34,6 +34,8 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
     (weight) => typeof weight !== 'number' || !(weight >= 0 && weight < Infinity),
   );
   if (bad >= 0) throw badArgument(`classWeights[${bad}]`, 'a number, 0 or more', weights[bad]);
+  if (weights.every((weight) => weight === 0))
+    throw badArgument('classWeights', 'at least one above 0', plain('zeros'));
   return { weights, smoothing: labelSmoothing };
 }
 

@@ -39,7 +39,7 @@ export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number):
 
 export const runCount = (thread: ModelThread): number => [...runsOf(thread.g, ALONE)].length;
 
-/** One optimizer step from the accumulated gradients; the counts stay in the second copy. */
+/** One optimizer step from the accumulated gradients, unless their norm is not finite; the counts stay in the second copy. */
 export function* update(thread: ModelThread, job: Update, place: Place): Program {
   const { model, kernels, control, g } = thread;
   const tools = thread.tools(place);
@@ -48,6 +48,8 @@ export function* update(thread: ModelThread, job: Update, place: Place): Program
   }
   yield nothing;
   const norm = globalNorm(thread, tools, runCount(thread));
+  if (place.index === 0) control.reals[Real.gradientNorm] = norm;
+  if (!Number.isFinite(norm)) return;
   const counts = countStep(job.optimizer, readCounts(control.reals, 0));
   const step = {
     spec: job.optimizer,

@@ -75,17 +75,23 @@ const ABSENT: Omit<OptimizerSpec, 'type'> = {
 /** Checks an optimizer's options and fills the defaults in. Throws BAD_ARGUMENT. */
 export function optimizerSpec(options: OptimizerType | OptimizerOptions): OptimizerSpec {
   const given: { type: OptimizerType } = typeof options === 'string' ? { type: options } : options;
-  if (typeof given !== 'object' || given === null || !Object.hasOwn(DEFAULTS, given.type))
-    throw badArgument('optimizer', `one of ${Object.keys(DEFAULTS).join(', ')}`, given?.type ?? given);
+  const isObject = typeof given === 'object' && given !== null;
+  if (!isObject || !Object.hasOwn(DEFAULTS, given.type)) {
+    const name = typeof options === 'string' || !isObject ? 'optimizer' : 'optimizer.type';
+    throw badArgument(name, `one of ${Object.keys(DEFAULTS).join(', ')}`, isObject ? given.type : given);
+  }
   const defaults = DEFAULTS[given.type];
   for (const [name, value] of Object.entries(given)) {
     if (name === 'type' || value === undefined) continue;
     if (!Object.hasOwn(defaults, name))
-      throw badArgument(`optimizer.${name}`, `an option of ${given.type}`, value);
+      throw badArgument(`optimizer.${name}`, `one of the options ${Object.keys(defaults).join(', ')}`, name);
     checkOption(name, value);
   }
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...ABSENT, ...defaults, ...present, type: given.type };
+  const spec = { ...ABSENT, ...defaults, ...present, type: given.type };
+  if (spec.nesterov && spec.momentum === 0)
+    throw badArgument('optimizer.nesterov', 'a momentum above 0 beside it', spec.momentum);
+  return spec;
 }
 
 function checkOption(name: string, value: unknown): void {

@@ -148,12 +148,35 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
 }
 
 function requireSameSettings(settings: TrainingSettings, saved: TrainingSettings): void {
-  for (const [name, value] of Object.entries(settings)) {
-    const [ours, theirs] = [JSON.stringify(value), JSON.stringify(saved[name])];
-    if (ours !== theirs)
-      throw badArgument('checkpoint.resume', `a training whose ${name} is ${ours}`, plain(theirs));
+  for (const name of Object.keys(settings)) {
+    const found = difference(name, settings[name], saved[name]);
+    if (!found) continue;
+    const { place, ours, theirs } = found;
+    throw badArgument('checkpoint.resume', `${place} ${theirs}, as in the checkpoint`, plain(`${ours}`));
   }
 }
+
+interface Difference {
+  readonly place: string;
+  readonly ours: string | undefined;
+  readonly theirs: string | undefined;
+}
+
+/** The first place where two settings differ. */
+function difference(place: string, ours: unknown, theirs: unknown): Difference | null {
+  if (!isRecord(ours) || !isRecord(theirs)) {
+    const texts = { ours: JSON.stringify(ours), theirs: JSON.stringify(theirs) };
+    return texts.ours === texts.theirs ? null : { place, ...texts };
+  }
+  for (const key of Object.keys({ ...theirs, ...ours })) {
+    const found = difference(`${place}.${key}`, ours[key], theirs[key]);
+    if (found) return found;
+  }
+  return null;
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** JSON knows no NaN and no Infinity: they travel as strings that no other string here is. */
 const keepNumber = (_: string, value: unknown): unknown =>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from '../classifier-options.ts';
+import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 import type { CheckpointOptions } from './checkpoint-options.ts';
@@ -409,7 +410,9 @@ describe('checkpoints', () => {
     await brokenOff({ dir }, 1);
     await withModel({ threads: 0, hiddenSize: 12 }, async (model) => {
       const other = { ...options, checkpoint: { dir, resume: true } };
-      await expect(model.fit(data, other)).rejects.toThrow('a training whose hiddenSize is 12, got 11');
+      await expect(model.fit(data, other)).rejects.toThrow(
+        'expected hiddenSize 11, as in the checkpoint, got 12',
+      );
     });
   });
 
@@ -427,7 +430,7 @@ describe('checkpoints', () => {
     await withModel({ threads: 0 }, async (model) => {
       const other = { ...options, batchSize: 9, checkpoint: { dir, resume: true } };
       await expect(model.fit(data, other)).rejects.toThrow(
-        'checkpoint.resume: expected a training whose batchSize is 9, got 8',
+        'checkpoint.resume: expected batchSize 8, as in the checkpoint, got 9',
       );
     });
   });
@@ -439,7 +442,7 @@ describe('checkpoints', () => {
     clipNorm: { ...options, clipNorm: 2 },
     shuffle: { ...options, shuffle: false },
     seed: { ...options, seed: 4 },
-    epochs: { ...options, epochs: 5 },
+    'epochs of a cosine': { ...options, epochs: 5 },
     'the class weights': { ...options, classWeights: [1, 2, 1, 1] },
     'label smoothing': { ...options, labelSmoothing: 0.1 },
     bucketByLength: { ...options, bucketByLength: true },
@@ -452,7 +455,7 @@ describe('checkpoints', () => {
     const again = withModel({ threads: 0 }, (model) =>
       model.fit(data, { ...other, checkpoint: { dir, resume: true } }),
     );
-    await expect(again).rejects.toThrow('checkpoint.resume: expected a training whose');
+    await expect(again).rejects.toThrow(/^checkpoint.resume: expected .* as in the checkpoint, got /);
   });
 
   it.each<Partial<ClassifierOptions>>([
@@ -464,7 +467,45 @@ describe('checkpoints', () => {
     const again = withModel({ threads: 0, ...other }, (model) =>
       model.fit(data, { ...options, checkpoint: { dir, resume: true } }),
     );
-    await expect(again).rejects.toThrow('checkpoint.resume: expected a training whose');
+    await expect(again).rejects.toThrow(/^checkpoint.resume: expected .* as in the checkpoint, got /);
+  });
+
+  const otherFrames = { ...data.x, data: data.x.data.slice() };
+  otherFrames.data[1_000] += 1e-6;
+  it.each([
+    ['frames', { x: otherFrames, labels: data.labels }, validation],
+    ['labels', { x: data.x, labels: data.labels.map((label) => (label + 1) % 4) }, validation],
+    [
+      'lengths',
+      { x: { ...data.x, lengths: new Int32Array(50).fill(6).fill(5, 9, 10) }, labels: data.labels },
+      validation,
+    ],
+    ['validation data', data, labelled(20, 6, 5, 4, 10)],
+  ])('are refused for other %s', async (_, given, others) => {
+    await brokenOff({ dir }, 1);
+    const again = withModel({ threads: 0 }, (model) =>
+      model.fit(given, { ...options, validation: others, checkpoint: { dir, resume: true } }),
+    );
+    await expect(again).rejects.toThrow(/^checkpoint.resume: expected (data|validation) "/);
+  });
+
+  it('go on with the same data in another form, and for more epochs where no rate depends on their number', async () => {
+    const plan = { ...withoutStopping, schedule: 'constant', batchSize: 10 } as const;
+    const shared = new Float32Array(new SharedArrayBuffer(4 * data.x.data.length));
+    shared.set(data.x.data);
+    const bits = (given: typeof data | LabelledSequences, all: FitOptions) =>
+      withModel({ threads: 0 }, async (model) => {
+        await model.fit(given, { ...plan, ...all });
+        return bitsOf(model);
+      });
+    await bits(data, { epochs: 2, checkpoint: { dir } });
+    const more = { epochs: 5, checkpoint: { dir, resume: true } };
+    const expected = await bits(data, { epochs: 5 });
+    expect(await bits({ x: { data: shared, shape: [50, 6, 5] }, labels: data.labels }, more)).toBe(expected);
+    const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    expect(await bits(data, more)).toBe(expected);
+    expect(warning).toHaveBeenCalledWith(`the training in ${dir} has ended before: nothing is left to do`);
+    warning.mockRestore();
   });
 
   it('are as many as asked for, after the epochs asked for and the last one', async () => {

@@ -1,3 +1,4 @@
+import { fingerprint } from '../data/fingerprint.ts';
 import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
@@ -10,7 +11,7 @@ import { afterEpoch } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
-import { openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
+import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan } from './fit-options.ts';
@@ -25,8 +26,11 @@ const LOOK_MS = 100;
 export interface FitSurroundings {
   /** Where the batch's memory may begin. */
   readonly start: number;
-  /** Evaluates the validation data, where there are any. */
-  readonly validate: (() => Promise<{ loss: number; accuracy: number }>) | null;
+  /** The validation data, where there are any, and what the model makes of them. */
+  readonly validation: {
+    readonly data: Sequences;
+    evaluate(): Promise<{ loss: number; accuracy: number }>;
+  } | null;
   /** Looks after predictions that are asked for: told when the threads begin and end, and what is waited for between. */
   readonly serve: {
     attend(start: number): void;
@@ -92,6 +96,7 @@ class Training {
   /** Tells the callbacks where training stands. */
   readonly reporter: Reporter;
   #state: TrainingState;
+  #fingerprints: { readonly data: string; readonly validation: string | null } | null = null;
   #best: RealArray | null = null;
 
   constructor(
@@ -151,10 +156,8 @@ class Training {
   /** Moves the optimizer in; with `resume` takes up where the newest checkpoint stands. */
   async begin(): Promise<void> {
     const { checkpoint } = this.#plan;
-    const { model, g } = this.#network;
-    const { serve } = this.#around;
-    const opening = checkpoint && openCheckpoints(checkpoint, this.#settings(), g.blockSize);
-    const found = opening && (await serve.during(opening));
+    const { model } = this.#network;
+    const found = checkpoint && (await this.#around.serve.during(this.#open(checkpoint)));
     if (found) {
       this.#network.block(model.parameters[0]).set(found.parameters);
       this.#slot.restore(this.#network, found.optimizer);
@@ -162,6 +165,18 @@ class Training {
       this.#best = found.best;
     }
     this.#slot.moveIn(this.#network);
+    if (found && this.isOver)
+      process.emitWarning(`the training in ${checkpoint.dir} has ended before: nothing is left to do`);
+  }
+
+  async #open(checkpoint: CheckpointSpec): Promise<Checkpoint | null> {
+    const { inputSize, blockSize } = this.#network.g;
+    const { validation } = this.#around;
+    this.#fingerprints = {
+      data: await fingerprint(this.#epoch.data, inputSize),
+      validation: validation && (await fingerprint(validation.data, inputSize)),
+    };
+    return openCheckpoints(checkpoint, this.#settings(), blockSize);
   }
 
   /** The parameters of the best epoch, where early stopping is to bring them back. */
@@ -242,7 +257,7 @@ class Training {
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {
     const { epoch, sums } = this.#state;
     const { reals } = this.#network.control;
-    const validation = await this.#around.validate?.();
+    const validation = await this.#around.validation?.evaluate();
     const log: EpochLog = {
       epoch,
       loss: sums.lossSum / sums.seen,
@@ -311,8 +326,11 @@ class Training {
       normalization: this.#network.normalization,
       kernels: maker,
       rows: this.#permutation.length,
+      ...this.#fingerprints,
       optimizer: this.#slot.spec,
-      ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite },
+      ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, earlyStopping, skipNotFinite },
+      // Only a cosine's rates depend on where training is to end: any other may go on for longer.
+      epochs: schedule.type === 'cosine' ? epochs : null,
       bucketByLength: this.#plan.bucketByLength,
     };
   }

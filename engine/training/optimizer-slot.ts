@@ -1,8 +1,10 @@
+import { normNotFinite } from '../errors.ts';
 import { stepCopies } from '../network/model-memory.ts';
 import type { Network } from '../network/network.ts';
 import { runAndTakeOver } from '../network/take-over.ts';
 import { readCounts, writeCounts } from '../network/update-program.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
+import { Real } from '../parallel/control.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 
 /** Moments and counts of an optimizer while another one has its place in the model's memory. */
@@ -28,11 +30,13 @@ export class OptimizerSlot {
     this.spec = spec;
   }
 
-  /** One step from the accumulated gradients. Rejects with WORKER_LOST, and nothing has changed. */
+  /** One step from the accumulated gradients. Rejects with NOT_FINITE or WORKER_LOST, and nothing has changed. */
   async step(network: Network, clipNorm: number | null, rate = this.spec.learningRate): Promise<void> {
     this.moveIn(network);
     const job = { kind: 'update', optimizer: this.spec, learningRate: rate, clipNorm } as const;
     await runAndTakeOver(network, job, network.engagedInStep(), stepCopies(network.model));
+    const norm = network.control.reals[Real.gradientNorm];
+    if (!Number.isFinite(norm)) throw normNotFinite(norm);
     takeOverCounts(network);
   }
 
