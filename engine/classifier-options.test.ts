@@ -1,10 +1,11 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
 import { measureNormalization } from './data/normalization.ts';
 import { decodeSafetensors, encodeSafetensors } from './io/safetensors.ts';
+import { Network } from './network/network.ts';
 import type { OptimizerOptions } from './optimization/optimizers.ts';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, labelled, small, withModel } from './test-models.ts';
@@ -219,6 +220,18 @@ describe('a saved model', () => {
         expect((await loaded.gradients(x, labels)).loss === loss).toBe(seed === 3);
       }
     });
+  });
+
+  it('that is refused leaves no threads behind', async () => {
+    const path = join(folder, 'refused.safetensors');
+    await withModel({ threads: 0 }, (model) => model.save(path));
+    const { tensors, metadata } = decodeSafetensors(await readFile(path));
+    tensors.delete('rnn.bias_hh_l1');
+    await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
+    const close = vi.spyOn(Network.prototype, 'close');
+    await expect(RNNPhonemeClassifier.load(path, { threads: 1 })).rejects.toThrow('rnn.bias_hh_l1');
+    expect(close).toHaveBeenCalledOnce();
+    close.mockRestore();
   });
 
   it('without an output layer in its file is refused; so are options that load does not know', async () => {

@@ -1,5 +1,5 @@
 import {
-  type CellBlock,
+  type CellRun,
   type CellSizes,
   cellBackward,
   cellForward,
@@ -141,9 +141,9 @@ export class RNNCell {
     const batch = input.shape[0];
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
-    const block = this.#block(pad, input, before);
-    cellForward(pad.kernels, this.#sizes, this.#pack(pad), block, oneFrame(batch), false);
-    return new Tensor(pad.read(block.h, block.rows, batch, hiddenSize), [batch, hiddenSize]);
+    const run = this.#run(pad, input, before);
+    cellForward(run, false);
+    return new Tensor(pad.read(run.block.h, run.block.rows, batch, hiddenSize), [batch, hiddenSize]);
   }
 
   /**
@@ -170,20 +170,18 @@ export class RNNCell {
     const input = readTensor('hPrevL', hPrevL, [batch, inputSize], dtype);
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
-    const k = pad.kernels;
-    const packed = this.#pack(pad);
-    const block = this.#block(pad, input, before);
-    pad.fill(block.h, block.rows, state.data, batch, hiddenSize);
+    const run = this.#run(pad, input, before);
+    pad.fill(run.block.h, run.block.rows, state.data, batch, hiddenSize);
     const dz = pad.panels(d.data, batch, hiddenSize);
-    cellBackward(k, this.#sizes, packed, block, oneFrame(batch), dz);
+    cellBackward(run, dz);
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
-    cellWeightGradients(k, this.#sizes, dtype, block, dz, sums, pad.scratch, false, false);
+    cellWeightGradients(run, dtype, dz, sums, { add: false, fromRest: false });
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
-    cellInputGradient(k, this.#sizes, packed, block, dz, 0, dx, pad.scratch, false);
-    cellInitialGradient(k, this.#sizes, packed, block, oneFrame(batch), dz, dz, dh, pad.scratch);
+    cellInputGradient(run, dz, 0, dx, false);
+    cellInitialGradient(run, dz, dz, dh);
     [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
       pad.addAverage(gradients[i].data, sum, batch);
     });
@@ -198,12 +196,18 @@ export class RNNCell {
     for (const { data } of [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh]) data.fill(0);
   }
 
-  #block(pad: Scratchpad, x: Tensor, before: Tensor): CellBlock {
+  /** The cell at work on a batch of single frames. */
+  #run(pad: Scratchpad, x: Tensor, before: Tensor): CellRun {
     const batch = x.shape[0];
     const rows = tiledRows(batch);
     const h = pad.emptyPanels(2 * rows, this.hiddenSize);
     pad.fill(h, 0, before.data, batch, this.hiddenSize);
-    return { rows, steps: 1, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h };
+    const { kernels, scratch } = pad;
+    return {
+      ...{ kernels, scratch, sizes: this.#sizes, packed: this.#pack(pad) },
+      block: { rows, steps: 1, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h },
+      lengths: new Int32Array(batch).fill(1),
+    };
   }
 
   #pack(pad: Scratchpad): PackedCell {
@@ -217,9 +221,6 @@ export class RNNCell {
     };
   }
 }
-
-/** The lengths of a batch of single steps. */
-const oneFrame = (batch: number): Int32Array => new Int32Array(batch).fill(1);
 
 function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype: Dtype): CellTensors {
   const input = () => newReals(dtype, hiddenSize * inputSize);

@@ -14,8 +14,12 @@ import { law } from './profile.ts';
 import { flatten, type Nested } from './reference.ts';
 
 /** Multiples of 1/4 from 0 to 3. */
-const weightsOf = (classes: number, seedValue: number): number[] =>
-  Array.from({ length: classes }, (_, c) => (hash(seedValue, 'class weight', c) % 13) / 4);
+const weightsOf = (classes: number, seedValue: number): number[] => {
+  const weights = Array.from({ length: classes }, (_, c) => (hash(seedValue, 'class weight', c) % 13) / 4);
+  // All zeros are refused.
+  weights[classes - 1] += 1 / 4;
+  return weights;
+};
 
 /** The problem in which only the labels `k` count, as labels `c`. */
 function relabelled(p: Problem, k: number, c: number): Problem {

@@ -188,15 +188,18 @@ const STEP_KERNELS = {
   },
 } as const;
 
+/** A cell at work on a block of rows, longest rows first. */
+export interface CellRun {
+  readonly kernels: Kernels;
+  readonly sizes: CellSizes;
+  readonly packed: PackedCell;
+  readonly block: CellBlock;
+  readonly lengths: Lengths;
+  readonly scratch: Scratch;
+}
+
 /** Fills h from its initial states; `fromRest` says that they are zeros. */
-export function cellForward(
-  k: Kernels,
-  sizes: CellSizes,
-  packed: PackedCell,
-  block: CellBlock,
-  lengths: Lengths,
-  fromRest: boolean,
-): void {
+export function cellForward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, x, reverse } = block;
   const made = madeStates(block);
@@ -243,14 +246,7 @@ export interface Scratch {
 }
 
 /** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
-export function cellBackward(
-  k: Kernels,
-  sizes: CellSizes,
-  packed: PackedCell,
-  block: CellBlock,
-  lengths: Lengths,
-  d: Panels,
-): void {
+export function cellBackward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
   const { at: h, stride: hStride } = madeStates(block);
@@ -276,15 +272,11 @@ export function cellBackward(
  * are zeros: their step adds nothing to dW_hh.
  */
 export function cellWeightGradients(
-  k: Kernels,
-  sizes: CellSizes,
+  { kernels: k, sizes, block, scratch }: CellRun,
   dtype: Dtype,
-  block: CellBlock,
   dz: Panels,
   gradients: CellArrays,
-  scratch: Scratch,
-  add: boolean,
-  fromRest: boolean,
+  { add, fromRest }: { readonly add: boolean; readonly fromRest: boolean },
 ): void {
   const { parts, partSize, hiddenSize, bias } = sizes;
   const bytes = realBytes(dtype);
@@ -321,14 +313,10 @@ export function cellWeightGradients(
 
 /** dx_t = dz_t W_ih for all steps, one part of it: the gradient of the layer below, or of the input; onto dx where `add`. */
 export function cellInputGradient(
-  k: Kernels,
-  sizes: CellSizes,
-  packed: PackedCell,
-  block: CellBlock,
+  { kernels: k, sizes, packed, block, scratch }: CellRun,
   dz: Panels,
   part: number,
   dx: Panels,
-  scratch: Scratch,
   add: boolean,
 ): void {
   const rows = block.rows * block.steps;
@@ -340,15 +328,10 @@ export function cellInputGradient(
 
 /** dz_first W_hh: the gradient of the initial states. `dzFirst` is room for the dz of each row's first step. */
 export function cellInitialGradient(
-  k: Kernels,
-  sizes: CellSizes,
-  packed: PackedCell,
-  block: CellBlock,
-  lengths: Lengths,
+  { kernels: k, sizes, packed, block, lengths, scratch }: CellRun,
   dz: Panels,
   dzFirst: Panels,
   dh: Panels,
-  scratch: Scratch,
 ): void {
   const { hiddenPanels } = sizes;
   const { rows, reverse } = block;

@@ -8,6 +8,7 @@ import type { Panels } from '../kernels/kernels.ts';
 import type { BatchMemory } from './batch-memory.ts';
 import {
   type Block,
+  cellRun,
   clearNoLogits,
   dropUnits,
   type LaneTools,
@@ -124,11 +125,8 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
 }
 
 /** One cell back through time: its d becomes dz. */
-function stateGradients({ kernels, g, model }: LaneTools, block: Block, l: number, direction: number): void {
-  const { layers, d } = block.workspace;
-  const packed = model.packedCells[l * g.directions + direction];
-  const dz = d[l % 2][direction];
-  cellBackward(kernels, model.cells[l], packed, layers[l][direction], block.lengths, dz);
+function stateGradients(tools: LaneTools, block: Block, l: number, direction: number): void {
+  cellBackward(cellRun(tools, block, l, direction), block.workspace.d[l % 2][direction]);
 }
 
 /** What follows from a cell's dz: sums over its rows, to the target. */
@@ -139,35 +137,21 @@ function cellGradients(
   direction: number,
   target: GradientTarget,
 ): void {
-  const { products, g, model, scratch } = tools;
-  const { layers, d } = block.workspace;
-  const cell = layers[l][direction];
-  const dz = d[l % 2][direction];
+  const { products, g } = tools;
+  const run = { ...cellRun(tools, block, l, direction), kernels: products.kernels };
+  const dz = block.workspace.d[l % 2][direction];
   const arrays = cellArrays(g, l * g.directions + direction, target.block);
   const { add } = target;
-  cellWeightGradients(
-    products.kernels,
-    model.cells[l],
-    g.dtype,
-    cell,
-    dz,
-    arrays,
-    scratch,
-    add,
-    block.fromRest,
-  );
+  cellWeightGradients(run, g.dtype, dz, arrays, { add, fromRest: block.fromRest });
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 
 /** What all cells of a layer pass down, into dx: part by part, the directions added up. */
 function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: readonly Panels[]): void {
-  const { kernels: k, g, model, scratch } = tools;
   const { layers, d } = block.workspace;
   dx.forEach((part, p) => {
-    layers[l].forEach((cell, direction) => {
-      const packed = model.packedCells[l * g.directions + direction];
-      const dz = d[l % 2][direction];
-      cellInputGradient(k, model.cells[l], packed, cell, dz, p, part, scratch, direction > 0);
+    layers[l].forEach((_, direction) => {
+      cellInputGradient(cellRun(tools, block, l, direction), d[l % 2][direction], p, part, direction > 0);
     });
     if (l > 0 && block.dropoutKey !== null) dropUnits(tools, block, l - 1, p, part, part);
   });
@@ -182,13 +166,10 @@ function writeInitialGradient(
   memory: BatchMemory,
   divisor: number,
 ): void {
-  const { kernels: k, g, model, scratch } = tools;
-  const { layers, d, dzFirst, dh0 } = block.workspace;
+  const { kernels: k, g } = tools;
+  const { d, dzFirst, dh0 } = block.workspace;
   const number = l * g.directions + direction;
-  const dz = d[l % 2][direction];
-  const packed = model.packedCells[number];
-  const cell = layers[l][direction];
-  cellInitialGradient(k, model.cells[l], packed, cell, block.lengths, dz, dzFirst, dh0, scratch);
+  cellInitialGradient(cellRun(tools, block, l, direction), d[l % 2][direction], dzFirst, dh0);
   for (let i = 0; i < block.count; i++) {
     const to = memory.dh0 + stateOffset(tools, block, number, i);
     k.scatterRows(to, rowAt(dh0, i), dh0.stride, dh0.pitch, 1, g.hiddenSize, divisor);

@@ -1,4 +1,11 @@
-import { cellForward, finalStates, initialStates, madeStates, type Scratch } from '../cells/elman-cell.ts';
+import {
+  type CellRun,
+  cellForward,
+  finalStates,
+  initialStates,
+  madeStates,
+  type Scratch,
+} from '../cells/elman-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Kernels, Panels } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
@@ -43,17 +50,30 @@ export const stepOf = (block: Block, { pitch }: Panels): number => block.workspa
 /** The address of row i. */
 export const rowAt = ({ at, pitch }: Panels, i: number): number => at + i * pitch;
 
+/** A layer's cell of one direction, at work on a block. */
+export function cellRun(
+  { kernels, g, model, scratch }: LaneTools,
+  { workspace, lengths }: Block,
+  l: number,
+  direction: number,
+): CellRun {
+  return {
+    ...{ kernels, lengths, scratch },
+    sizes: model.cells[l],
+    packed: model.packedCells[l * g.directions + direction],
+    block: workspace.layers[l][direction],
+  };
+}
+
 /** The classifier forward on one block: states of every layer, then logits. */
 export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
-  const { kernels: k, g, model } = tools;
-  const { fromRest, lengths } = block;
+  const { g } = tools;
   const { layers } = block.workspace;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      const packed = model.packedCells[l * g.directions + direction];
-      cellForward(k, model.cells[l], packed, cell, lengths, fromRest);
+      cellForward(cellRun(tools, block, l, direction), block.fromRest);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });

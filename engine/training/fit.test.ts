@@ -7,7 +7,7 @@ import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 import type { CheckpointOptions } from './checkpoint-options.ts';
-import type { EpochLog, FitOptions, StepsLog } from './fit-options.ts';
+import type { EpochLog, FitOptions, Progress, StepsLog } from './fit-options.ts';
 import type { TrainingEvent } from './training-events.ts';
 
 const data = labelled(50, 6);
@@ -100,6 +100,55 @@ describe('a schedule in steps', () => {
         optimizer: { type: 'sgd', learningRate: 0.4 },
       });
       expect(history.map(({ learningRate }) => learningRate)).toEqual([0.4, 0.4, 0.2, 0.2, 0.1]);
+    });
+  });
+});
+
+describe('labels of every frame', () => {
+  const frames = labelled(20, 6).x;
+  const steps = (ignored: number) =>
+    Array.from({ length: 20 }, (_, i) =>
+      Array.from({ length: 6 }, (_, t) => ((i + t) % 3 === 0 ? ignored : t % 4)),
+    );
+
+  it('are left out of the validation where fit is told which', async () => {
+    await withModel({ threads: 0, output: 'steps' }, async (model) => {
+      const given = { x: frames, labels: steps(-7) };
+      const [log] = await model.fit(given, { validation: given, ignoreIndex: -7 });
+      const { loss, accuracy } = await model.evaluate(given, { ignoreIndex: -7 });
+      expect([log.validationLoss, log.validationAccuracy]).toEqual([loss, accuracy]);
+    });
+  });
+
+  it('that all count for nothing in a batch make a step of no gradient, not one that is not finite', async () => {
+    await withModel({ threads: 0, output: 'steps' }, async (model) => {
+      const labels = steps(-100).map((row, i) => (i < 10 ? row.map(() => -100) : row));
+      const [log] = await model.fit({ x: frames, labels }, { batchSize: 10, shuffle: false });
+      expect(log.skippedSteps).toBe(0);
+      expect(Number.isFinite(log.loss)).toBe(true);
+    });
+  });
+});
+
+describe('progress', () => {
+  it('says how long the steps that are left will take at the rate so far', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const seen: Progress[] = [];
+      const callbacks = { onProgress: (progress: Progress) => seen.push(progress) };
+      await model.fit(labelled(2_000, 20), { epochs: 3, batchSize: 4, callbacks });
+      const running = seen.filter(({ step }) => step > 0);
+      expect(running.length).toBeGreaterThan(0);
+      for (const { epoch, step, steps, secondsLeft, sequencesPerSecond } of running)
+        expect((secondsLeft * sequencesPerSecond) / 4).toBeCloseTo(steps * (3 - epoch) - step, 6);
+    });
+  });
+
+  it('is of rows a second, in a log as well', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const started = performance.now();
+      const [log] = await model.fit(labelled(500, 20), { batchSize: 4 });
+      const seconds = (performance.now() - started) / 1_000;
+      expect(log.sequencesPerSecond).toBeGreaterThan(500 / seconds);
     });
   });
 });
