@@ -138,7 +138,7 @@ function cellGradients(
   target: GradientTarget,
 ): void {
   const { products, g } = tools;
-  const run = { ...cellRun(tools, block, l, direction), kernels: products.kernels };
+  const run = cellRun(tools, block, l, direction, products.kernels);
   const dz = block.workspace.d[l % 2][direction];
   const arrays = cellArrays(g, l * g.directions + direction, target.block);
   const { add } = target;
