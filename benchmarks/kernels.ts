@@ -166,6 +166,7 @@ const machine = describeMachine();
 console.log(machineLine(machine));
 const all: Measurement[] = [];
 for (const dtype of ['float32', 'float64'] as const) {
+  console.error(`${dtype} …`);
   const measurements = await measure(dtype);
   print(dtype, measurements);
   all.push(...measurements);

@@ -9,6 +9,20 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   return [line(header), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
+/** Rows one after the other, each told on stderr as soon as it is there: a whole table takes minutes. */
+export async function rowByRow<Item>(
+  items: readonly Item[],
+  rowOf: (item: Item) => Promise<string[]>,
+): Promise<string[][]> {
+  const rows: string[][] = [];
+  for (const item of items) {
+    const row = await rowOf(item);
+    console.error(row.join('  '));
+    rows.push(row);
+  }
+  return rows;
+}
+
 const pad = (cell: string, column: number, width: number): string =>
   column === 0 ? cell.padEnd(width) : cell.padStart(width);
 

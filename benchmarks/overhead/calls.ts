@@ -4,15 +4,14 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { median, quantile } from '../statistics.ts';
 import { createModel, stepAlone, stepOutside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable } from '../table.ts';
+import { digits, duration, markdownTable, rowByRow } from '../table.ts';
 
 /**
  * A step called from outside against one inside `fit`, which has the optimizer's update besides; and what copying
  * the batch in takes where `x` does not lie in shared memory.
  */
 export async function callOverhead(sizes: readonly Size[], effort: Effort): Promise<void> {
-  const rows: string[][] = [];
-  for (const size of sizes) rows.push(await overheadAt(size, effort));
+  const rows = await rowByRow(sizes, (size) => overheadAt(size, effort));
   console.log(`\n## gradients from outside against a step inside fit, ${CORES} threads\n`);
   const columns = ['inside fit', 'from outside, x shared', 'more', 'quartiles', 'x not shared', 'copied at'];
   console.log(markdownTable(['B,T,I,H,L', ...columns], rows));

@@ -4,13 +4,12 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
 import { createModel, engage, stepInside, stepOutside, withModels } from '../steps.ts';
-import { duration, markdownTable, percent } from '../table.ts';
+import { duration, markdownTable, percent, rowByRow } from '../table.ts';
 
 /** The number of threads that a call engages by itself against every fixed number. */
 export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {
   for (const where of ['from outside', 'inside fit'] as const) {
-    const rows: string[][] = [];
-    for (const size of sizes) rows.push(await engagementAt(size, where, effort));
+    const rows = await rowByRow(sizes, (size) => engagementAt(size, where, effort));
     console.log(`\n## Threads engaged, a step ${where}\n`);
     const fixed = counts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
     console.log(markdownTable(['B,T,I,H,L', 'by itself', ...fixed, 'against the best', 'quartiles'], rows));

@@ -4,7 +4,7 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { logLogSlope, median } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
-import { duration, markdownTable } from '../table.ts';
+import { duration, markdownTable, rowByRow } from '../table.ts';
 
 /**
  * How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. The work itself
@@ -18,8 +18,7 @@ const GROWTH: readonly (readonly [keyof Size, readonly number[]])[] = [
 ];
 
 export async function growth(effort: Effort): Promise<void> {
-  const rows: string[][] = [];
-  for (const [letter, values] of GROWTH) rows.push(await growthIn(letter, values, effort));
+  const rows = await rowByRow(GROWTH, ([letter, values]) => growthIn(letter, values, effort));
   console.log(`\n## Growth inside fit, ${CORES} threads, from (${nameOf(BASE)})\n`);
   console.log(markdownTable(['in', 'values', 'steps take', 'log-log slope', 'of their work'], rows));
 }

@@ -7,15 +7,14 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { pairedRatios, quantile, summarise } from '../statistics.ts';
 import { createModel, withModels } from '../steps.ts';
-import { duration, markdownTable, percent } from '../table.ts';
+import { duration, markdownTable, percent, rowByRow } from '../table.ts';
 
 /**
  * What it costs that results do not depend on the number of threads: the kernels of a step as they are, a gradient
  * buffer a lane, against the same with one a thread, added up in whatever order the lanes were claimed.
  */
 export async function identityCost(sizes: readonly Size[], effort: Effort): Promise<void> {
-  const rows: string[][] = [];
-  for (const size of sizes) rows.push(await costAt(size, effort));
+  const rows = await rowByRow(sizes, (size) => costAt(size, effort));
   console.log(`\n## The cost of bit-identity, ${CORES} threads, kernels alone\n`);
   console.log(
     markdownTable(['B,T,I,H,L', 'a buffer a lane', 'spread', 'a buffer a thread', 'cost', 'quartiles'], rows),

@@ -4,7 +4,7 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { MEDIUM, nameOf, type Size, SMALL, stepFlops } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
-import { markdownTable, percent } from '../table.ts';
+import { markdownTable, percent, rowByRow } from '../table.ts';
 
 /** Sizes that do not fill tiles or panels against neighbours that do, for the same amount of work. */
 interface Pair {
@@ -21,8 +21,7 @@ const PAIRS: readonly Pair[] = [
 ];
 
 export async function oddSizes(effort: Effort): Promise<void> {
-  const rows: string[][] = [];
-  for (const pair of PAIRS) rows.push(await costOf(pair, effort));
+  const rows = await rowByRow(PAIRS, (pair) => costOf(pair, effort));
   console.log(`\n## Odd sizes against even ones, inside fit, ${CORES} threads\n`);
   console.log(markdownTable(['odd', 'even', 'for each', 'slower by', 'quartiles'], rows));
 }

@@ -9,7 +9,7 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
 import { median, pairedRatios, summarise } from '../statistics.ts';
 import { createModel, stepInside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable, percent } from '../table.ts';
+import { digits, duration, markdownTable, percent, rowByRow } from '../table.ts';
 
 /**
  * Where the time of a step inside `fit` goes: the kernel calls of one step are recorded and run again in a bare
@@ -30,8 +30,8 @@ const CLASSES: Readonly<Record<string, readonly (keyof Kernels)[]>> = {
 
 export async function kernelShare(sizes: readonly Size[], effort: Effort): Promise<void> {
   const threads = CORES === 1 ? [1] : [1, CORES];
-  const rows: string[][] = [];
-  for (const size of sizes) for (const count of threads) rows.push(await shareAt(size, count, effort));
+  const cases = sizes.flatMap((size) => threads.map((count) => [size, count] as const));
+  const rows = await rowByRow(cases, ([size, count]) => shareAt(size, count, effort));
   console.log('\n## Where the time of a step inside fit goes\n');
   console.log(
     markdownTable(

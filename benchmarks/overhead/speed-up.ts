@@ -6,15 +6,14 @@ import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
 import { median, pairedRatios, quantile } from '../statistics.ts';
 import { createModel, engage, stepInside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable, percent } from '../table.ts';
+import { digits, duration, markdownTable, percent, rowByRow } from '../table.ts';
 
 /**
  * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on
  * all cores at once with nothing between the threads, shows what the machine itself has to give.
  */
 export async function speedUp(sizes: readonly Size[], effort: Effort): Promise<void> {
-  const rows: string[][] = [];
-  for (const size of sizes) rows.push(await speedUpAt(size, effort));
+  const rows = await rowByRow(sizes, (size) => speedUpAt(size, effort));
   const columns = ['1 thread', `${CORES} threads`, 'speed-up', 'quartiles', 'bare loop’s'];
   console.log(`\n## ${CORES} threads against one, a step inside fit\n`);
   console.log(markdownTable(['B,T,I,H,L', ...columns, 'GFLOP/s', 'of the limit'], rows));
