@@ -147,7 +147,11 @@ function rowOf(
   const found =
     measured === undefined || measuredOne === undefined
       ? ['', '', '']
-      : [duration(measured), digits(measuredOne / measured), percent(step / measured - 1)];
+      : [
+          duration(measured),
+          digits(measuredOne / measured),
+          label === '1' ? 'set' : percent(step / measured - 1),
+        ];
   return [label, duration(step), digits(one / step), ...found, ...parts];
 }
 
