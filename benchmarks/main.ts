@@ -107,12 +107,7 @@ for (const kind of suites) {
   measurements.push(...own);
 }
 const results = {
-  ...{
-    command: 'bench',
-    machine,
-    threadCounts: counts,
-    options: { quick: options.quick, maker },
-    measurements,
-  },
+  ...{ command: 'bench', machine, threadCounts: counts, measurements },
+  options: { quick: options.quick, maker },
 };
 console.log(`Saved to ${saveResults(results, renderResults(results)).join(' and ')}`);

@@ -66,7 +66,7 @@ export async function linearBaseline(
     }
     await breathe();
   }
-  return predict(layer, applyScale(partMeans(test, featureSize, parts), width, scale), width, classes);
+  return predict(layer, applyScale(partMeans(test, featureSize, parts), width, scale), width);
 }
 
 function step(
@@ -136,15 +136,6 @@ function applyScale(values: Float32Array, width: number, { mean, deviation }: Sc
   return values;
 }
 
-function predict(layer: Linear, inputs: Float32Array, width: number, classes: number): Int32Array {
-  const rows = inputs.length / width;
-  const { data } = layer.forward({ data: inputs, shape: [rows, width] });
-  return Int32Array.from({ length: rows }, (_, row) => largest(data, row * classes, classes));
-}
-
-/** Index of the largest of `count` values from `first` on. */
-function largest(values: ArrayLike<number>, first: number, count: number): number {
-  let best = 0;
-  for (let j = 1; j < count; j++) if (values[first + j] > values[first + best]) best = j;
-  return best;
+function predict(layer: Linear, inputs: Float32Array, width: number): Int32Array {
+  return layer.forward({ data: inputs, shape: [inputs.length / width, width] }).argmax();
 }

@@ -222,12 +222,18 @@ describe('a saved model', () => {
     });
   });
 
-  it('that is refused leaves no threads behind', async () => {
-    const path = join(folder, 'refused.safetensors');
+  /** The path of a model's file that lacks a tensor. */
+  async function savedWithout(name: string): Promise<string> {
+    const path = join(folder, `without-${name}.safetensors`);
     await withModel({ threads: 0 }, (model) => model.save(path));
     const { tensors, metadata } = decodeSafetensors(await readFile(path));
-    tensors.delete('rnn.bias_hh_l1');
+    tensors.delete(name);
     await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
+    return path;
+  }
+
+  it('that is refused leaves no threads behind', async () => {
+    const path = await savedWithout('rnn.bias_hh_l1');
     const close = vi.spyOn(Network.prototype, 'close');
     await expect(RNNPhonemeClassifier.load(path, { threads: 1 })).rejects.toThrow('rnn.bias_hh_l1');
     expect(close).toHaveBeenCalledOnce();
@@ -235,11 +241,7 @@ describe('a saved model', () => {
   });
 
   it('without an output layer in its file is refused; so are options that load does not know', async () => {
-    const path = join(folder, 'headless.safetensors');
-    await withModel({ threads: 0 }, (model) => model.save(path));
-    const { tensors, metadata } = decodeSafetensors(await readFile(path));
-    tensors.delete('output.weight');
-    await writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
+    const path = await savedWithout('output.weight');
     await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no output.weight');
     await expect(RNNPhonemeClassifier.load(path, { dtype: 'float64' } as never)).rejects.toThrow(
       'options.dtype: expected one of the options threads, kernels, seed, got "dtype"',

@@ -28,22 +28,22 @@ const options = readCommandLine('npm run bench:peers', {
 });
 const { only = '' } = options;
 const PEERS = ['BLAS', 'PyTorch', 'tfjs wasm', 'tfjs cpu', 'brain.js'];
-if (!PEERS.some((name) => name.toLowerCase().includes(only.toLowerCase())))
-  fail(`--only: expected part of ${PEERS.join(', ')}, got ${only}`);
+const isWanted = (name: string): boolean => name.toLowerCase().includes(only.toLowerCase());
+if (!PEERS.some(isWanted)) fail(`--only: expected part of ${PEERS.join(', ')}, got ${only}`);
 const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.6 }, { rounds: 3, seconds: 0.2 });
 
 /** A step with more operations than this takes a slow peer many seconds: it is left out, unless asked for. */
 const SLOW = { 'tfjs wasm': 12e9, 'tfjs cpu': 3e9, 'brain.js': 1e9 } as const;
 
+/** Of worker threads; the best of each library's is what counts. */
+const counts = threadCounts().filter((threads) => threads > 0);
+
 type Maker = (problem: Problem) => Promise<Peer>;
 
 /** Who takes part at a size. */
 function makers(size: Size): Maker[] {
-  const isWanted = (name: string) => name.toLowerCase().includes(only.toLowerCase());
   const isFast = (name: keyof typeof SLOW) =>
     isWanted(name) && (options.all || stepFlops(size) <= SLOW[name] / (options.quick ? 10 : 1));
-  // The best of each is what counts.
-  const counts = threadCounts().filter((threads) => threads > 0);
   return [
     ...counts.map(
       (threads): Maker =>
@@ -180,7 +180,7 @@ for (const size of sizes) measurements.push(...(await compareAt(size)));
 const [path] = saveResults({
   command: 'peers',
   machine,
-  threadCounts: threadCounts().filter((threads) => threads > 0),
+  threadCounts: counts,
   options: { only, rounds, seconds, all: options.all },
   measurements,
 });

@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { Sequences } from './sequences.ts';
+import { framesOf, type Sequences } from './sequences.ts';
 
 /** The event loop has its turn after so many bytes: some ten milliseconds. */
 const BREATH_BYTES = 2 ** 23;
 
 /** SHA-256 of lengths, labels and frames, in whatever form they came: padding is no part of it. */
 export async function fingerprint(data: Sequences, inputSize: number): Promise<string> {
-  const { values, starts, lengths, labels, counted } = data;
+  const { lengths, labels, counted } = data;
   const hash = createHash('sha256').update(lengths).update(labels).update(counted);
   let bytes = 0;
   for (let row = 0; row < lengths.length; row++) {
-    const first = starts[row] * inputSize;
-    const frames = values.subarray(first, first + lengths[row] * inputSize);
+    const frames = framesOf(data, row, inputSize);
     hash.update(frames);
     bytes += frames.byteLength;
     if (bytes < BREATH_BYTES) continue;

@@ -15,18 +15,23 @@ export interface Sequences {
   readonly counted: Int32Array;
 }
 
-/** The first value that is not finite; null where all are. */
-export function firstNotFinite(
+/** The values of a row's frames: a view. */
+export function framesOf(
   { values, starts, lengths }: Pick<Sequences, 'values' | 'starts' | 'lengths'>,
+  row: number,
   inputSize: number,
-) {
-  for (let row = 0; row < lengths.length; row++) {
-    const first = starts[row] * inputSize;
-    const found = values
-      .subarray(first, first + lengths[row] * inputSize)
-      .findIndex((value) => !Number.isFinite(value));
+): RealArray {
+  const first = starts[row] * inputSize;
+  return values.subarray(first, first + lengths[row] * inputSize);
+}
+
+/** The first value that is not finite; null where all are. */
+export function firstNotFinite(data: Pick<Sequences, 'values' | 'starts' | 'lengths'>, inputSize: number) {
+  for (let row = 0; row < data.lengths.length; row++) {
+    const frames = framesOf(data, row, inputSize);
+    const found = frames.findIndex((value) => !Number.isFinite(value));
     if (found >= 0)
-      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: values[first + found] };
+      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: frames[found] };
   }
   return null;
 }

@@ -121,8 +121,8 @@ export class Network {
   /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
   reserve(spec: BatchSpec): BatchMemory {
     const plan = this.thread.plan(spec);
-    growTo(this.#memory, plan.end);
-    Atomics.store(this.control.words, Word.pages, this.#memory.buffer.byteLength / PAGE_BYTES);
+    if (growTo(this.#memory, plan.end))
+      Atomics.store(this.control.words, Word.pages, this.#memory.buffer.byteLength / PAGE_BYTES);
     return plan;
   }
 

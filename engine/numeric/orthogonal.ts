@@ -23,7 +23,7 @@ export function orthogonal(n: number, random: Random): Float64Array {
       for (let j = 0; j < i; j++) removeComponent(row, matrix.subarray(j * n, (j + 1) * n));
     }
     const length = Math.sqrt(dot(row, row));
-    for (let k = 0; k < n; k++) row[k] = row[k] / length;
+    for (let k = 0; k < n; k++) row[k] /= length;
   }
   return matrix;
 }
@@ -31,7 +31,7 @@ export function orthogonal(n: number, random: Random): Float64Array {
 /** row −= (row · unit) unit */
 function removeComponent(row: Float64Array, unit: Float64Array): void {
   const component = dot(row, unit);
-  for (let k = 0; k < row.length; k++) row[k] = row[k] - component * unit[k];
+  for (let k = 0; k < row.length; k++) row[k] -= component * unit[k];
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

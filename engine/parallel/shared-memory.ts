@@ -7,10 +7,12 @@ export function newMemory(bytes: number): WebAssembly.Memory {
   return granted(bytes, () => new WebAssembly.Memory({ initial, maximum, shared: true }));
 }
 
-/** Makes a memory so large, unless it is. Throws MEMORY_TOO_LARGE where the system has no more. */
-export function growTo(memory: WebAssembly.Memory, bytes: number): void {
+/** Makes a memory so large, unless it is; returns whether it has grown. Throws MEMORY_TOO_LARGE where the system has no more. */
+export function growTo(memory: WebAssembly.Memory, bytes: number): boolean {
   const missing = Math.ceil((bytes - memory.buffer.byteLength) / PAGE_BYTES);
-  if (missing > 0) granted(bytes, () => memory.grow(missing));
+  if (missing <= 0) return false;
+  granted(bytes, () => memory.grow(missing));
+  return true;
 }
 
 function granted<T>(bytes: number, ask: () => T): T {
