@@ -2,7 +2,7 @@ import { Barrier } from './barrier.ts';
 import type { Place, Program } from './program.ts';
 
 /** The event loop gets its turn at least this often, lanes permitting. */
-const BREATH_MS = 10;
+const BREATH_MS = 2;
 
 /** Computes on the calling thread: a whole call, or one thread's part of it. */
 export class CallingThread<Job> {
