@@ -1,6 +1,6 @@
+import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from '../cli/page.ts';
 import { machineLine } from './machine.ts';
 import type { Measurement, RunResults } from './results.ts';
-import { axisTitle, colours, fontFamily, ink, muted, renderInlineSvg } from './svg.ts';
 
 /** A page with one chart a suite: work a second by size, a bar for each thread count. No script, no links. */
 export function renderResults(results: RunResults): string {
@@ -70,6 +70,3 @@ function barChart(measurements: readonly Measurement[]): string {
     series,
   });
 }
-
-const escapeHtml = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { axisTitle, colours, muted, renderSvg } from '../cli/page.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { packPieces } from '../engine/network/pack-plan.ts';
@@ -22,7 +23,6 @@ import {
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
 import { median, pairedRatios } from './statistics.ts';
 import { createModel, engage, networkBehind, stepInside, withModels } from './steps.ts';
-import { axisTitle, colours, muted, renderSvg } from './svg.ts';
 import { digits, duration, markdownTable, percent } from './table.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type EChartsCoreOption, init } from 'echarts';
+import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from './page.ts';
 
 /** What was measured after an epoch. Accuracies are fractions. */
 export interface EpochRecord {
@@ -30,14 +30,8 @@ export interface Report {
   perVoice: GroupResult[];
 }
 
-/** Without double quotes: it stands inside attributes. */
-const fontFamily = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Segoe UI', sans-serif";
-const ink = '#1f2933';
-const muted = '#64748b';
 const grid = '#e2e8f0';
-const lossColour = '#b45309';
-const trainColour = '#2563eb';
-const validationColour = '#0f766e';
+const [trainColour, validationColour, lossColour] = colours;
 
 /**
  * Writes one HTML file that a browser shows without anything else: no script, no link to another file.
@@ -80,6 +74,7 @@ export function renderReport(report: Report): string {
   .groups span + span { text-align: right; }
   .groups span:last-child { color: ${muted}; }
   figure { margin: 0; overflow-x: auto; }
+  figure svg { max-width: max(100%, 46rem); height: auto; }
 </style>
 </head>
 <body>
@@ -108,7 +103,7 @@ ${groupTable(perVoice)}
 function learningCurve(history: EpochRecord[]): string {
   const percent = (fraction: number) => Number((100 * fraction).toFixed(2));
   const line = { type: 'line', symbolSize: 5, lineStyle: { width: 2 } };
-  return renderSvg(1060, 380, {
+  return renderInlineSvg(1060, 380, {
     legend: { top: 0, itemGap: 30, data: ['training loss', 'training accuracy', 'validation accuracy'] },
     grid: { left: 70, right: 70, top: 45, bottom: 50 },
     xAxis: {
@@ -159,7 +154,7 @@ function confusionMatrix(classes: string[], confusion: number[][]): string {
       count === 0 ? [] : [[predicted, truth, Number(((100 * count) / total).toFixed(1))]],
     );
   });
-  return renderSvg(size, size - 40, {
+  return renderInlineSvg(size, size - 40, {
     grid: { left: 80, right: 90, top: 20, bottom: 70 },
     xAxis: {
       type: 'category',
@@ -198,28 +193,6 @@ function confusionMatrix(classes: string[], confusion: number[][]): string {
   });
 }
 
-/** The axis's name along its middle, and its line in the report's colours. */
-function axisTitle(name: string, nameGap: number) {
-  return {
-    name,
-    nameLocation: 'middle',
-    nameGap,
-    nameTextStyle: { color: muted, fontSize: 13 },
-    axisLine: { show: true, lineStyle: { color: muted } },
-  };
-}
-
-function renderSvg(width: number, height: number, option: EChartsCoreOption): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  try {
-    chart.setOption({ animation: false, textStyle: { fontFamily, color: ink }, ...option });
-    // Inside HTML an SVG needs no namespaces, and without them the file holds no address at all.
-    return chart.renderToSVGString().replace(/ xmlns(:xlink)?="[^"]*"/g, '');
-  } finally {
-    chart.dispose();
-  }
-}
-
 function groupTable(groups: GroupResult[]): string {
   const rows = groups
     .toSorted((a, b) => a.accuracy - b.accuracy)
@@ -228,12 +201,4 @@ function groupTable(groups: GroupResult[]): string {
         `<div><span>${escapeHtml(name)}</span><span>${(100 * accuracy).toFixed(1)} %</span><span>${count}</span></div>`,
     );
   return `<div class="groups">\n${rows.join('\n')}\n</div>`;
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

@@ -542,8 +542,8 @@ export const faults = [
   fault(
     'a call given up ends as if it had been done',
     barrier,
-    "if (Atomics.load(this.#words, Word.abort)) throw new Aborted('the call was given up');",
-    "if (Atomics.load(this.#words, Word.abort) > 1) throw new Aborted('the call was given up');",
+    'if (Atomics.load(this.#words, Word.abort)) throw new Aborted(GIVEN_UP);',
+    'if (Atomics.load(this.#words, Word.abort) > 1) throw new Aborted(GIVEN_UP);',
     ['barrier'],
   ),
   fault(

@@ -3,11 +3,12 @@ import { workerData } from 'piscina';
 import type { Job } from '../engine/network/jobs.ts';
 import { programOf } from '../engine/network/programs.ts';
 import { ModelThread, type ThreadSetup } from '../engine/network/thread.ts';
-import { Aborted, Barrier, giveUp, looksBeforeSleep } from '../engine/parallel/barrier.ts';
+import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
 import { Word } from '../engine/parallel/control.ts';
 import { type Mailbox, take } from '../engine/parallel/mailbox.ts';
 import { nothing } from '../engine/parallel/program.ts';
 import type { Letter, Reply, Task } from '../engine/parallel/shift.ts';
+import { spinsBeforeSleep } from '../engine/parallel/spin.ts';
 
 /** One worker thread of a model: takes its place in the calls it is given, and meets the others at the barriers. */
 const thread = new ModelThread(workerData as ThreadSetup);
@@ -24,16 +25,16 @@ export default function shift(mailbox: Mailbox): Reply {
 function takeCalls(mailbox: Mailbox): Reply {
   const write = (letter: Letter): void => mailbox.port.postMessage(letter);
   write({ threadId });
-  let looks = 0;
+  let spins = 0;
   for (;;) {
-    const task = take(mailbox, looks) as Task<Job> | null;
+    const task = take(mailbox, spins) as Task<Job> | null;
     if (task === null) return { ok: true };
     const failure = takePart(task);
     if (failure) return failure;
     const { here, parties } = task;
     if (!here && Atomics.add(words, Word.ended, 1) + 1 === parties) write('complete');
     // Between two calls the calling thread is awake as well.
-    looks = looksBeforeSleep(here ? parties : parties + 1);
+    spins = spinsBeforeSleep(here ? parties : parties + 1);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Kernels } from '../kernels/kernels.ts';
-import { looksBeforeSleep } from '../parallel/barrier.ts';
 import { Word } from '../parallel/control.ts';
 import type { Place, Program } from '../parallel/program.ts';
+import { spin, spinsBeforeSleep } from '../parallel/spin.ts';
 
 /**
  * A thread that has no lane left helps those at their last ones: of these the sums dzᵀ x, a third of a lane's work that nothing in
@@ -70,7 +70,7 @@ export class SharedProducts {
   readonly kernels: Kernels;
   readonly #setup: SharedProductsSetup;
   readonly #own: Int32Array;
-  readonly #looks: number;
+  readonly #spins: number;
   #lanes = Number.POSITIVE_INFINITY;
   /** Pieces offered before, all of which are done. */
   #settled = 0;
@@ -79,7 +79,7 @@ export class SharedProducts {
     const { kernels, offers, place, maySleep } = setup;
     this.#setup = setup;
     this.#own = offers[place.index];
-    this.#looks = looksBeforeSleep(place.parties);
+    this.#spins = spinsBeforeSleep(place.parties);
     const outerProduct = (...product: Product): void => {
       if (!this.#putOff(product)) kernels.outerProduct(...product);
     };
@@ -134,10 +134,10 @@ export class SharedProducts {
   finish(): void {
     const own = this.#own;
     while (this.#compute(own));
-    for (let looks = 0; ; looks++) {
+    for (;;) {
       const done = Atomics.load(own, DONE);
       if (done === own[OFFERED] || Atomics.load(this.#setup.words, Word.abort)) break;
-      if (looks > this.#looks) Atomics.wait(own, DONE, done, SLEEP_MS);
+      if (!spin(own, DONE, done, this.#spins)) Atomics.wait(own, DONE, done, SLEEP_MS);
     }
     this.#settled = own[OFFERED];
   }
@@ -151,9 +151,7 @@ export class SharedProducts {
       const news = Atomics.load(words, Word.news);
       for (const others of offers) while (this.#compute(others));
       if (Atomics.load(words, Word.withoutLane) === place.parties || Atomics.load(words, Word.abort)) return;
-      let looks = 0;
-      while (Atomics.load(words, Word.news) === news && looks < this.#looks) looks++;
-      if (looks < this.#looks) continue;
+      if (spin(words, Word.news, news, this.#spins)) continue;
       if (maySleep) Atomics.wait(words, Word.news, news, SLEEP_MS);
       yield null;
     }

@@ -1,19 +1,11 @@
-import { availableParallelism } from 'node:os';
 import { Word } from './control.ts';
-
-/**
- * Looks at the round this often before going to sleep. Where each thread has a core, some 100 µs: to be woken takes as
- * long, on a virtual machine. Where threads share cores, hardly at all: the thread that is awaited may need this one's.
- */
-const SPINS = 20_000;
-const SPINS_SHARING = 1_000;
-const CORES = availableParallelism();
-
-/** How often a thread of so many looks for what it waits for before it goes to sleep. */
-export const looksBeforeSleep = (parties: number): number => (parties > CORES ? SPINS_SHARING : SPINS);
+import { spin, spinsBeforeSleep } from './spin.ts';
 
 /** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 100;
+
+/** Of a call that not all of its threads have done. */
+export const GIVEN_UP = 'the call was given up';
 
 /** Thrown in a thread whose call was given up, because another thread failed or died. */
 export class Aborted extends Error {}
@@ -34,13 +26,13 @@ export class Barrier {
   constructor(words: Int32Array, parties: number) {
     this.#words = words;
     this.#parties = parties;
-    this.#spins = looksBeforeSleep(parties);
+    this.#spins = spinsBeforeSleep(parties);
   }
 
   /** Waits for all; throws Aborted when the call has been given up. */
   wait(leader: () => void): void {
     const round = Atomics.load(this.#words, Word.round);
-    if (!this.#arrive(leader) && !this.#spin(round)) {
+    if (!this.#arrive(leader) && !spin(this.#words, Word.round, round, this.#spins)) {
       while (this.#goesOn(round)) Atomics.wait(this.#words, Word.round, round, SLEEP_MS);
     }
     this.#check();
@@ -49,7 +41,7 @@ export class Barrier {
   /** The same where the event loop must not sleep: it gets its turns while the others are on their way. */
   async waitAwake(leader: () => void): Promise<void> {
     const round = Atomics.load(this.#words, Word.round);
-    if (!this.#arrive(leader) && !this.#spin(round)) {
+    if (!this.#arrive(leader) && !spin(this.#words, Word.round, round, this.#spins)) {
       while (this.#goesOn(round)) await new Promise(setImmediate);
     }
     this.#check();
@@ -66,18 +58,12 @@ export class Barrier {
     return true;
   }
 
-  /** True when the round was over soon. */
-  #spin(round: number): boolean {
-    for (let i = 0; i < this.#spins; i++) if (Atomics.load(this.#words, Word.round) !== round) return true;
-    return false;
-  }
-
   #goesOn(round: number): boolean {
     return Atomics.load(this.#words, Word.round) === round && Atomics.load(this.#words, Word.abort) === 0;
   }
 
   #check(): void {
-    if (Atomics.load(this.#words, Word.abort)) throw new Aborted('the call was given up');
+    if (Atomics.load(this.#words, Word.abort)) throw new Aborted(GIVEN_UP);
   }
 }
 

@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { spin } from './spin.ts';
 
 /**
  * How a thread is reached that does not go back to its event loop: messages lie in the port, and a bell in shared memory wakes
@@ -28,13 +29,12 @@ export function post({ port, bell }: Mailbox, message: unknown): void {
 }
 
 /** For the second end: the next message. Waits for it, looking so often before it sleeps. */
-export function take({ port, bell }: Mailbox, looks: number): unknown {
+export function take({ port, bell }: Mailbox, spins: number): unknown {
   for (;;) {
     // Read before the port: what is posted after the look into it rings the bell.
     const rung = Atomics.load(bell, 0);
     const mail = receiveMessageOnPort(port);
     if (mail) return mail.message;
-    for (let i = 0; i < looks && Atomics.load(bell, 0) === rung; i++);
-    Atomics.wait(bell, 0, rung);
+    if (!spin(bell, 0, rung, spins)) Atomics.wait(bell, 0, rung);
   }
 }

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
 import { workerFailed, workerLost } from '../errors.ts';
-import { Aborted, giveUp } from './barrier.ts';
+import { Aborted, GIVEN_UP, giveUp } from './barrier.ts';
 import type { CallingThread } from './calling-thread.ts';
 import { Word } from './control.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -24,9 +24,6 @@ const START_LIMIT_MS = 30_000;
 
 /** Workers stay on duty so long after a call, asleep. A process that has nothing else to do ends that much later. */
 const DUTY_MS = 50;
-
-/** Of a call that all its threads have left without one that failed: what it has computed is not whole. */
-const GIVEN_UP = 'the call was given up';
 
 /** A call the workers are at. */
 interface Call<Job> {
@@ -186,7 +183,8 @@ export class WorkerTeam<Job> {
       await Promise.all([this.#discard(pool), Promise.allSettled(ends)]);
       throw workerLost(cause);
     }
-    // A thread that failed makes the others give up: what is told is the failure, not its consequences.
+    // A thread that failed makes the others give up: what is told is the failure, not its consequences. Where none has failed,
+    // what the call has computed is not whole all the same.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     throw workerFailed(failure && !failure.ok ? failure.message : GIVEN_UP);
   }

@@ -1,5 +1,7 @@
 import { type EChartsCoreOption, init } from 'echarts';
 
+/** What the pages with charts have in common. */
+
 /** Without double quotes: it stands inside attributes. */
 export const fontFamily = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Segoe UI', sans-serif";
 export const ink = '#1f2933';
@@ -28,3 +30,7 @@ export const axisTitle = (name: string, nameGap: number) => ({
   ...{ name, nameGap, nameLocation: 'middle', nameTextStyle: { color: muted, fontSize: 13 } },
   axisLine: { show: true, lineStyle: { color: muted } },
 });
+
+/** Text as it may stand in HTML, inside attributes too. */
+export const escapeHtml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
