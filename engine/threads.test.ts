@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -121,6 +122,19 @@ describe('worker threads', () => {
       own[16] = 1;
       const hung = new Promise((resolve) => setTimeout(resolve, 10_000, 'it hangs').unref());
       expect(await Promise.race([model.gradients(x, labels), hung])).toMatchObject({ loss });
+    });
+  });
+
+  it('share small steps of long epochs only, and only where each has a core', async () => {
+    const options = { inputSize: 13, hiddenSize: 16, numLayers: 1, outputSize: 48 };
+    await withModel({ ...options, threads: 8 }, async (model) => {
+      const network = networkOf(model) as Network;
+      // 0.9 million operations, then 11 million.
+      const small = (steps: number) => network.sharing(32, 320, 8, steps);
+      const large = (steps: number) => network.sharing(32, 4_000, 8, steps);
+      expect(small(10)).toBe(1);
+      expect(small(1_000)).toBe(Math.min(2, availableParallelism()));
+      expect([large(1), large(1_000)]).toEqual([8, 8]);
     });
   });
 

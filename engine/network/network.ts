@@ -8,6 +8,7 @@ import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { growTo, newMemory } from '../parallel/shared-memory.ts';
+import { CORES } from '../parallel/spin.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray, realArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
@@ -21,6 +22,10 @@ import { ModelThread, type ThreadSetup } from './thread.ts';
 
 /** A batch is worth one thread for every so many floating-point operations: with less for each, barriers cost more than it brings. */
 const FLOPS_PER_THREAD = 1e6;
+/** Inside fit, where threads are sent for once an epoch, less is enough for those that have a core each … */
+const FLOPS_PER_THREAD_IN_EPOCH = 4e5;
+/** … in epochs of so many: to wake one more takes some half a millisecond. */
+const FLOPS_OF_LONG_EPOCH = 1e8;
 /** A call that is worth fewer threads is computed here: sending for others takes as long as they would save. */
 const THREADS_WORTH_A_MESSAGE = 4;
 /**
@@ -148,13 +153,16 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /** Threads that share a batch's work: never more than there are lanes, fewer for little work. */
-  sharing(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): number {
-    return this.#parties(this.#flops(rows, frames) * passes, lanes);
+  /** Threads that share each batch of an epoch of so many steps: never more than there are lanes, fewer for little work. */
+  sharing(rows: number, frames: number, lanes: number, steps: number): number {
+    const flops = 3 * this.#flops(rows, frames);
+    const parties = this.#parties(flops, lanes);
+    if (flops * steps < FLOPS_OF_LONG_EPOCH) return parties;
+    return Math.max(parties, Math.min(CORES, this.#parties(flops, lanes, FLOPS_PER_THREAD_IN_EPOCH)));
   }
 
-  #parties(flops: number, lanes: number): number {
-    return Math.max(1, Math.min(this.threads, lanes, Math.floor(flops / this.flopsPerThread)));
+  #parties(flops: number, lanes: number, flopsPerThread = this.flopsPerThread): number {
+    return Math.max(1, Math.min(this.threads, lanes, Math.floor(flops / flopsPerThread)));
   }
 
   /** Who computes a call on a batch. */

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
  */
 const SPINS = 20_000;
 const SPINS_SHARING = 1_000;
-const CORES = availableParallelism();
+export const CORES = availableParallelism();
 
 /** How often a thread of so many looks for what it waits for before it goes to sleep. */
 export const spinsBeforeSleep = (parties: number): number => (parties > CORES ? SPINS_SHARING : SPINS);

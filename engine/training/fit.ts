@@ -119,7 +119,7 @@ class Training {
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
-    this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, 3);
+    this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, this.#steps);
     const spec: BatchSpec = {
       ...{ start: around.start, rows: batchSize, steps, time: steps, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
