@@ -26,7 +26,7 @@ import { digits, markdownTable, percent } from './table.ts';
 const options = readCommandLine('npm run bench:kernels', {
   ...EFFORT,
   only: text('TEXT', 'only kernels whose name contains this'),
-  kernels: oneOf(['wasm', 'blas'], "who is set against WebAssembly's bare loop"),
+  kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], "who is set against WebAssembly's bare loop"),
 });
 const maker = options.kernels ?? 'wasm';
 const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.05 }, { rounds: 3, seconds: 0.01 });
@@ -85,7 +85,7 @@ function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
   };
   const memory = newMemory(map.end);
   fillWithSmallValues(dtype, memory, places.zeros);
-  const kernels = makeKernels({ maker }, wasmModule(dtype), memory, dtype);
+  const kernels = makeKernels({ maker }, wasmModule(dtype, maker), memory, dtype);
   return { kernels, rows, kPanels, nPanels, ...places };
 }
 
