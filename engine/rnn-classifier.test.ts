@@ -341,26 +341,21 @@ describe('fit', () => {
     }
   });
 
-  it('reports progress and every epoch, and keeps the event loop free', async () => {
+  it('reports every epoch, with its validation', async () => {
     await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
       const many = labelled(2_000, 20);
       const epochs: number[] = [];
-      let progress = 0;
       const history = await model.fit(many, {
         epochs: 4,
         batchSize: 50,
         validation: labelled(30, 20),
         callbacks: {
-          onProgress: () => {
-            progress++;
-          },
           onEpochEnd: (epoch) => {
             epochs.push(epoch);
           },
         },
       });
       expect(epochs).toEqual([0, 1, 2, 3]);
-      expect(progress).toBeGreaterThan(0);
       expect(history[3].loss).toBeLessThan(history[0].loss);
       expect(history[3].validationAccuracy).toBeGreaterThanOrEqual(0);
     });
