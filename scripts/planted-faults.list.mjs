@@ -73,7 +73,7 @@ export const faults = [
     '.replace(number, i)',
     '.replace(number, 0)',
   ),
-  fault('rows beyond the first sixteen are not multiplied', matmul, 'left -= min(left, ROWS)', 'left = 0'),
+  fault('rows beyond the first sixteen are not multiplied', matmul, 'left -= min(left, block)', 'left = 0'),
   fault('the bias of the first panel serves all', matmul, 'bias, PANEL, 0, 0, 0, 0', 'bias, 0, 0, 0, 0, 0'),
   fault('a coefficient of tanh ends too soon', assembly('tanh'), '0.1333333333278375', '0.1333333'),
   fault('tanh′ is taken from z', matmul, 'v128.mul<real>(h, h)', 'v128.mul<real>(d, h)'),

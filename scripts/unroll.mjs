@@ -5,7 +5,8 @@
  *
  * by as many copies of the body, from which `i` must be absent and in which `break` therefore leaves the loop around it, or,
  * asked to `interleave` instead, statement by statement: the first one of every copy, then the second ones. Each statement
- * must be a line then; what it declares has a name of its own in each copy, and `i` is the copy's number.
+ * must be a line then; what it declares has a name of its own in each copy, and `i` is the copy's number. A loop to be
+ * written out may contain others.
  * COUNT is a number or the name of one of the constants.
  */
 export function unroll(source, constants) {
@@ -14,7 +15,7 @@ export function unroll(source, constants) {
   const written = source.replace(loop, (_, indent, index, count, how, body) => {
     const copies = constants[count] ?? Number(count);
     if (how === 'interleave') return interleave(body, index, copies);
-    return `${indent}{\n${body}${indent}}\n`.repeat(copies);
+    return `${indent}{\n${unroll(body, constants)}${indent}}\n`.repeat(copies);
   });
   if (/\{ \/\/ (unroll|interleave)/.test(written))
     throw new SyntaxError('A loop to be unrolled is not written as it has to be.');

@@ -10,6 +10,9 @@ const RELU_BACKWARD: i32 = 4;
 
 /** Rows multiplied by all of B at a time: at 384 columns of f32, 24 KB, which a first-level cache holds beside a panel of B. */
 const ROWS: usize = 16;
+/** Panels of A of which that cache holds sixteen rows no longer: B is read less often for more of them. */
+const WIDE: i32 = 48;
+const ROWS_OF_WIDE: usize = 64;
 /** Rows of dzᵀ x summed in one go: 16 KB of either operand's panel, of which one stays in the first-level cache. */
 const DEPTH: i32 = 512;
 /** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
@@ -47,26 +50,27 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
     b -= PANEL;
     const last = b + <usize>kPanels * LANES * PANEL;
     while (true) {
-      for (let k = 0; k < LANES; k++) { // unroll
-        a += sizeof<real>();
-        b += PANEL;
-        const b0 = v128.load(b), b1 = v128.load(b, 16);
-        const a2 = v128.load_splat<real>(a, 64);
-        const a3 = v128.load_splat<real>(a, 96);
-        c20 = multiplyAdd(a2, b0, c20);
-        c21 = multiplyAdd(a2, b1, c21);
-        c30 = multiplyAdd(a3, b0, c30);
-        c31 = multiplyAdd(a3, b1, c31);
-        const a0 = v128.load_splat<real>(a);
-        const a1 = v128.load_splat<real>(a, 32);
-        c00 = multiplyAdd(a0, b0, c00);
-        c01 = multiplyAdd(a0, b1, c01);
-        c10 = multiplyAdd(a1, b0, c10);
-        c11 = multiplyAdd(a1, b1, c11);
-        if (b == last) break;
+      for (let panel = 0; panel < PANELS_A_ROUND; panel++) { // unroll
+        for (let k = 0; k < LANES; k++) { // unroll
+          a += sizeof<real>();
+          b += PANEL;
+          const b0 = v128.load(b), b1 = v128.load(b, 16);
+          const a2 = v128.load_splat<real>(a, 64);
+          const a3 = v128.load_splat<real>(a, 96);
+          c20 = multiplyAdd(a2, b0, c20);
+          c21 = multiplyAdd(a2, b1, c21);
+          c30 = multiplyAdd(a3, b0, c30);
+          c31 = multiplyAdd(a3, b1, c31);
+          const a0 = v128.load_splat<real>(a);
+          const a1 = v128.load_splat<real>(a, 32);
+          c00 = multiplyAdd(a0, b0, c00);
+          c01 = multiplyAdd(a0, b1, c01);
+          c10 = multiplyAdd(a1, b0, c10);
+          c11 = multiplyAdd(a1, b1, c11);
+          if (b == last) break;
+        }
+        a += aStride - PANEL;
       }
-      if (b == last) break;
-      a += aStride - PANEL;
     }
   }
   v128.store(c, c00);
@@ -146,10 +150,11 @@ function matmul(
   after: i32, h: usize, hStride: usize,
 ): void {
   const bStride = <usize>kPanels * LANES * PANEL;
-  const stepStart: usize = startStep ? ROWS * PANEL : 0;
+  const block = kPanels > WIDE ? ROWS_OF_WIDE : ROWS;
+  const stepStart: usize = startStep ? block * PANEL : 0;
   let summed: usize = 0, summedH: usize = 0;
-  for (let left = <usize>rows; left; left -= min(left, ROWS)) {
-    const end = min(left, ROWS) * PANEL;
+  for (let left = <usize>rows; left; left -= min(left, block)) {
+    const end = min(left, block) * PANEL;
     let cPanel = c, bPanel = b, startPanel = start, hPanel = h;
     for (let n = 0; n < nPanels; n++) {
       let row: usize = 0;
@@ -168,9 +173,9 @@ function matmul(
       startPanel += startStride;
       hPanel += hStride;
     }
-    c += ROWS * PANEL;
-    a += ROWS * PANEL;
-    h += ROWS * PANEL;
+    c += block * PANEL;
+    a += block * PANEL;
+    h += block * PANEL;
     start += stepStart;
   }
   if (after && summed) finish(summed, summedH, after);
