@@ -107,6 +107,30 @@ export function sliceRows(input: SequenceInput, from: number, to: number): Seque
   };
 }
 
+/** The rows of several inputs, as one input, for who copies all of them. */
+export function joinRows(inputs: readonly SequenceInput[]): SequenceInput {
+  const most = (of: (input: SequenceInput) => number): number => Math.max(...inputs.map(of));
+  const sum = (of: (input: SequenceInput) => number): number =>
+    inputs.reduce((all, input) => all + of(input), 0);
+  const lengths = Int32Array.from(inputs.flatMap((input) => Array.from(input.lengths)));
+  return {
+    rows: lengths.length,
+    steps: most(({ steps }) => steps),
+    time: most(({ time }) => time),
+    lengths,
+    frames: sum(({ frames }) => frames),
+    copyTo: (values) => {
+      const inputSize = values.length / total(lengths);
+      let at = 0;
+      for (const input of inputs) {
+        input.copyTo(values.subarray(at), 0, input.rows);
+        at += input.frames * inputSize;
+      }
+    },
+    shared: null,
+  };
+}
+
 export const longest = (lengths: Int32Array): number => lengths.reduce((a, b) => Math.max(a, b), 0);
 export const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a + b, 0);
 

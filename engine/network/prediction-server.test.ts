@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { labelled, withModel } from '../test-models.ts';
+import type { Tensor } from '../tensor.ts';
 import type { FitOptions } from '../training/fit-options.ts';
 import type { Network } from './network.ts';
 import { networkOf } from './registry.ts';
@@ -17,10 +19,11 @@ async function whileTraining(
   model: RNNPhonemeClassifier,
   options: Pick<FitOptions, 'optimizer'>,
   body: () => Promise<void>,
+  data: LabelledSequences = long,
 ): Promise<void> {
   const controller = new AbortController();
   const { signal } = controller;
-  const fit = model.fit(long, { ...options, epochs: 1, batchSize: 1, signal });
+  const fit = model.fit(data, { ...options, epochs: 1, batchSize: 1, signal });
   const aborted = expect(fit).rejects.toThrow('seen enough');
   try {
     await Promise.race([body(), fit]);
@@ -61,6 +64,46 @@ describe('a prediction while training runs', () => {
         });
       });
     }
+  });
+
+  it.each(['last', 'steps'] as const)(
+    'shares a turn with all that wait, with %s as output',
+    async (output) => {
+      const { x } = long;
+      const labels = Array.from({ length: x.shape[0] }, () => [0, 1, 2, 3, 0, 1]);
+      const training = output === 'steps' ? { x, labels } : long;
+      // Of one to three rows and two to eight steps.
+      const asked = Array.from({ length: 40 }, (_, i) => labelled(1 + (i % 3), 2 + (i % 7), 5, 4, i).x);
+      for (const threads of [0, 2]) {
+        await withModel({ threads, output, hiddenSize: 96 }, async (model) => {
+          const expected: Tensor[] = [];
+          for (const each of asked) expected.push(await model.predict(each));
+          const body = async () => {
+            await model.predict(asked[0]);
+            const turns = vi.spyOn(networkOf(model) as Network, 'reserve');
+            expect(await Promise.all(asked.map((each) => model.predict(each)))).toEqual(expected);
+            // The first one may have had one before the others came.
+            expect(turns.mock.calls.length).toBeLessThanOrEqual(2);
+          };
+          await whileTraining(model, { optimizer: standstill }, body, training);
+        });
+      }
+    },
+  );
+
+  it('of more rows than go together has turns between those of others', async () => {
+    const { x } = labelled(3_000, 6);
+    await withModel({ threads: 2 }, async (model) => {
+      const expected = await model.predict(x);
+      await whileTraining(model, { optimizer: standstill }, async () => {
+        const ended: string[] = [];
+        const large = model.predict(x).finally(() => ended.push('large'));
+        const small = model.predict(data.x).finally(() => ended.push('small'));
+        expect(await large).toEqual(expected);
+        await small;
+        expect(ended).toEqual(['small', 'large']);
+      });
+    });
   });
 
   it('is not overwritten by the evaluation at the epoch’s end', async () => {

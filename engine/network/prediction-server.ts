@@ -1,4 +1,4 @@
-import { type SequenceInput, sliceRows } from '../data/read-sequences.ts';
+import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
 import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
@@ -9,6 +9,8 @@ import { writeServeSpec } from './serve-program.ts';
 
 /** A prediction that has been handed to the threads is looked for this often. */
 const LOOK_MS = 1;
+/** So many frames, padding included, are handed over together: training waits for all of them. */
+const FRAMES_TOGETHER = 65_536;
 
 /** A prediction on its way, many rows a part at a time. */
 interface Prediction {
@@ -26,12 +28,24 @@ interface Request extends Prediction {
   reject(error: unknown): void;
 }
 
+/** What has been handed to the threads: parts of several requests, as one input of so many steps a row. */
+interface Served {
+  readonly parts: readonly Part[];
+  readonly time: number;
+  readonly plan: BatchMemory;
+}
+
+interface Part {
+  readonly request: Request;
+  readonly input: SequenceInput;
+}
+
 /** Predictions: computed by a call of their own, or between two steps while training runs. */
 export class PredictionServer {
   readonly #network: Network;
   readonly #waiting: Request[] = [];
-  /** Whose next part has been handed to the threads. */
-  #served: { request: Request; part: SequenceInput; plan: BatchMemory } | null = null;
+  /** Whose next parts have been handed to the threads. */
+  #served: Served | null = null;
   /** Where predictions may lie in memory while an epoch runs; null when none does. */
   #attending: number | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -64,7 +78,7 @@ export class PredictionServer {
     const { words } = this.#network.control;
     if (Atomics.load(words, Word.serve) === 2) this.#takeServed();
     // Handed to the threads too late: waits on.
-    if (this.#served) this.#waiting.unshift(this.#served.request);
+    if (this.#served) this.#waiting.unshift(...this.#served.parts.map(({ request }) => request));
     this.#served = null;
     Atomics.store(words, Word.serve, 0);
   }
@@ -80,33 +94,59 @@ export class PredictionServer {
     }, LOOK_MS);
   }
 
-  /** Takes a result that is there, and hands the threads the next part. */
+  /** Takes a result that is there, and hands the threads the next parts. */
   #exchange(start: number): void {
     const { words } = this.#network.control;
     if (this.#served && Atomics.load(words, Word.serve) === 2) this.#takeServed();
-    const request = this.#served ? undefined : this.#waiting.shift();
-    if (!request) return;
+    const parts = this.#served ? [] : this.#nextParts();
+    if (parts.length === 0) return;
     try {
-      const part = nextPart(request);
-      const spec = this.#spec(part, start, 0);
-      const plan = this.#network.reserve(spec);
       // The threads read the frames from the batch's memory: there is no message in which a reference could travel.
-      this.#network.writeInput(plan, { ...part, shared: null });
+      const input = { ...joinRows(parts.map(({ input }) => input)), shared: null };
+      const spec = this.#spec(input, start, 0);
+      const plan = this.#network.reserve(spec);
+      this.#network.writeInput(plan, input);
       writeServeSpec(words, spec);
-      this.#served = { request, part, plan };
+      this.#served = { parts, time: input.time, plan };
       Atomics.store(words, Word.serve, 1);
     } catch (error) {
-      request.reject(error);
+      for (const { request } of parts) request.reject(error);
     }
+  }
+
+  /** Parts of as many waiting requests as go together: there is a turn only once a step. */
+  #nextParts(): Part[] {
+    const parts: Part[] = [];
+    let [rows, time] = [0, 0];
+    // What a BLAS makes of a row depends on the rows beside it: there, each request has a turn of its own.
+    const most = this.#network.g.maker === 'blas' ? 1 : Number.POSITIVE_INFINITY;
+    while (parts.length < most && this.#waiting.length > 0) {
+      const [request] = this.#waiting;
+      try {
+        const input = nextPart(request);
+        rows += input.rows;
+        time = Math.max(time, input.time);
+        if (parts.length > 0 && (rows > ROWS_PER_CALL || rows * time > FRAMES_TOGETHER)) break;
+        parts.push({ request, input });
+      } catch (error) {
+        request.reject(error);
+      }
+      this.#waiting.shift();
+    }
+    return parts;
   }
 
   /** What the threads have served; a request that is not done yet lets the others go first. */
   #takeServed(): void {
     if (!this.#served) return;
-    const { request, part, plan } = this.#served;
-    this.#keep(request, part, plan);
-    if (request.done === request.input.rows) request.resolve(request.probabilities);
-    else this.#waiting.push(request);
+    const { parts, time, plan } = this.#served;
+    let first = 0;
+    for (const { request, input } of parts) {
+      this.#keep(request, input, plan, first, time);
+      first += input.rows;
+      if (request.done === request.input.rows) request.resolve(request.probabilities);
+      else this.#waiting.push(request);
+    }
     this.#served = null;
     Atomics.store(this.#network.control.words, Word.serve, 0);
   }
@@ -164,9 +204,15 @@ export class PredictionServer {
     this.#keep(prediction, part, plan);
   }
 
-  #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory): void {
-    const at = prediction.done * outputRowSize(this.#network.g, part.time);
-    prediction.probabilities.set(this.#network.reals(plan.logits, this.#size(part)), at);
+  /** Copies what has become of a part out: the rows from `first` on of a batch with `time` steps a row. */
+  #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory, first = 0, time = part.time): void {
+    const { g } = this.#network;
+    const [size, computed] = [part.time, time].map((steps) => outputRowSize(g, steps));
+    const all = this.#network.reals(plan.logits, (first + part.rows) * computed);
+    for (let row = 0; row < part.rows; row++) {
+      const from = (first + row) * computed;
+      prediction.probabilities.set(all.subarray(from, from + size), (prediction.done + row) * size);
+    }
     prediction.done += part.rows;
   }
 
