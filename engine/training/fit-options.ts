@@ -101,7 +101,7 @@ export interface FitOptions {
   callbacks?: Callbacks;
   /** How many steps `onSteps` and the events of type 'steps' sum up. */
   everySteps?: number;
-  /** Ends training after the current step; fit rejects with the signal's reason. */
+  /** Ends training after the current step, with a checkpoint where there are any; fit rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 

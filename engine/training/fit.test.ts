@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from '../classifier-options.ts';
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
+import { networkOf } from '../network/registry.ts';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
+import { Word } from '../parallel/control.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 import type { CheckpointOptions } from './checkpoint-options.ts';
 import type { EpochLog, FitOptions, Progress, StepsLog } from './fit-options.ts';
@@ -380,6 +382,37 @@ describe('checkpoints', () => {
     }
   });
 
+  const stepsSaved = async () => (await readdir(dir)).map((name) => Number(name.match(/\d+/)?.[0]));
+
+  it('have what was done in an epoch when a signal ended training', async () => {
+    const long = labelled(2_000, 20);
+    const run = { epochs: 2, batchSize: 4, seed: 3 };
+    const trained = (threads: number, checkpoint?: CheckpointOptions) =>
+      withModel({ threads }, async (model) => {
+        await model.fit(long, { ...run, ...(checkpoint && { checkpoint }) });
+        return bitsOf(model);
+      });
+    await withModel({ threads: 2 }, async (model) => {
+      const stop = new AbortController();
+      const fit = model.fit(long, { ...run, checkpoint: { dir, everyEpochs: 5 }, signal: stop.signal });
+      const ended = expect(fit).rejects.toThrow('aborted');
+      const words = networkOf(model)?.control.words as Int32Array;
+      while (Atomics.load(words, Word.step) < 20) await new Promise(setImmediate);
+      stop.abort();
+      await ended;
+    });
+    const [steps, ...others] = await stepsSaved();
+    expect(steps).toBeGreaterThanOrEqual(20);
+    expect(others).toEqual([]);
+    expect(await trained(1, { dir, resume: true })).toBe(await trained(0));
+  });
+
+  it('have what was done in whole epochs when a signal ended training after one', async () => {
+    await brokenOff({ dir, everyEpochs: 3 }, 2);
+    expect(await stepsSaved()).toEqual([14]);
+    expect(await resumed({ dir })).toEqual(await whole());
+  });
+
   it('know of dropout masks and buckets', async () => {
     const lengths = Int32Array.from({ length: 50 }, (_, i) => 1 + ((i * 5) % 6));
     const uneven = { x: { ...data.x, lengths }, labels: data.labels };
@@ -573,11 +606,12 @@ describe('checkpoints', () => {
   });
 
   it('have onSteps told of no step that an interrupted run has done', async () => {
-    const run = { batchSize: 5, epochs: 1 };
+    // 25 steps.
+    const run = { batchSize: 2, epochs: 1 };
     const checkpoint = { dir, everySteps: 3 };
     await withModel({ threads: 0 }, async (model) => {
       const stop = new AbortController();
-      const callbacks = { onSteps: ({ step }: StepsLog) => step >= 4 && stop.abort() };
+      const callbacks = { onSteps: ({ step }: StepsLog) => step >= 5 && stop.abort() };
       const fit = model.fit(data, { ...run, checkpoint, everySteps: 1, callbacks, signal: stop.signal });
       await expect(fit).rejects.toThrow('aborted');
     });
@@ -592,6 +626,6 @@ describe('checkpoints', () => {
       });
       return steps;
     });
-    expect(told).toEqual([8]);
+    expect(told).toEqual([12, 16, 20, 24]);
   });
 });

@@ -60,10 +60,10 @@ export async function train(
   const timer = setInterval(() => training.reporter.look(), LOOK_MS);
   try {
     while (!training.isOver) {
-      plan.signal?.throwIfAborted();
+      await training.endIfAborted();
       await training.runEpoch();
     }
-    plan.signal?.throwIfAborted();
+    await training.endIfAborted();
     training.reporter.finish();
     training.restoreBest();
   } finally {
@@ -98,6 +98,8 @@ class Training {
   #state: TrainingState;
   #fingerprints: { readonly data: string; readonly validation: string | null } | null = null;
   #best: RealArray | null = null;
+  /** What need not be saved again. */
+  #stepsSaved = 0;
 
   constructor(
     network: Network,
@@ -164,6 +166,7 @@ class Training {
       this.#state = found.state;
       this.#best = found.best;
     }
+    this.#stepsSaved = this.#stepsDone();
     this.#slot.moveIn(this.#network);
     if (found && this.isOver)
       process.emitWarning(`the training in ${checkpoint.dir} has ended before: nothing is left to do`);
@@ -177,6 +180,14 @@ class Training {
       validation: validation && (await fingerprint(validation.data, inputSize)),
     };
     return openCheckpoints(checkpoint, this.#settings(), blockSize);
+  }
+
+  /** Throws the reason of a signal that is aborted, once a checkpoint has what has been done. */
+  async endIfAborted(): Promise<void> {
+    const { signal } = this.#plan;
+    if (!signal?.aborted) return;
+    if (this.#stepsSaved !== this.#stepsDone()) await this.#around.serve.during(this.#save());
+    signal.throwIfAborted();
   }
 
   /** The parameters of the best epoch, where early stopping is to bring them back. */
@@ -199,7 +210,7 @@ class Training {
     const stepBefore = this.#state.step;
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
-      this.#plan.signal?.throwIfAborted();
+      await this.endIfAborted();
       if (this.#isCheckpointStep()) await this.#around.serve.during(this.#save());
     }
     const seconds = (performance.now() - started) / 1000;
@@ -304,6 +315,7 @@ class Training {
   async #save(): Promise<void> {
     const { checkpoint } = this.#plan;
     if (!checkpoint) return;
+    this.#stepsSaved = this.#stepsDone();
     const { model, g } = this.#network;
     await saveCheckpoint(checkpoint, this.#stepsDone(), {
       parameters: this.#network.copy(model.parameters[0], g.blockSize),
