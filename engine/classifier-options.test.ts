@@ -187,6 +187,11 @@ describe('a saved model', () => {
       'in its metadata, inputSize: expected an integer, 1 or more, got 0',
     ],
     [
+      'a million layers',
+      { 'elman.shape': '{"inputSize":5,"hiddenSize":11,"outputSize":4,"numLayers":1000000}' },
+      'in its metadata, numLayers: expected at most 10000, got 1000000',
+    ],
+    [
       'classes that are no names',
       { 'elman.classes': '[1,2,3,4]' },
       'in its metadata, classes[0]: expected a string',

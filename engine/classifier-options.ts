@@ -14,7 +14,7 @@ export interface ClassifierOptions {
   hiddenSize: number;
   /** Classes. */
   outputSize: number;
-  /** Stacked layers; default 2. */
+  /** Stacked layers, at most 10,000; default 2. */
   numLayers?: number;
   /** What a cell makes of its sums; default tanh. */
   nonlinearity?: Nonlinearity;
@@ -66,6 +66,8 @@ const OPTIONS = [
 
 /** A batch has fewer lanes than this; thousands of threads would exhaust the process's memory, which nobody could catch. */
 const MAX_THREADS = 256;
+/** Each layer takes room beside the memory as well: a file that asks for a million of them must not end the process. */
+const MAX_LAYERS = 10_000;
 
 /** Options, checked, with defaults. */
 export interface ClassifierPlan {
@@ -94,7 +96,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     inputSize: checkInteger('inputSize', options.inputSize, 1),
     hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
     outputSize: checkInteger('outputSize', options.outputSize, 1),
-    numLayers: checkInteger('numLayers', numLayers, 1),
+    numLayers: checkLayers(numLayers),
     nonlinearity: checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']),
     bidirectional: checkFlag('bidirectional', bidirectional),
     bias: checkFlag('bias', bias),
@@ -112,6 +114,12 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     normalization: normalization === undefined ? null : normalizationSpec(normalization, shape.inputSize),
     classes: classes === undefined ? null : readClasses(classes, shape.outputSize),
   };
+}
+
+function checkLayers(layers: unknown): number {
+  const count = checkInteger('numLayers', layers, 1);
+  if (count > MAX_LAYERS) throw badArgument('numLayers', `at most ${MAX_LAYERS}`, count);
+  return count;
 }
 
 function checkDropout(share: unknown, layers: number): number {

@@ -20,7 +20,11 @@ async function withFile(name: string, code: string, command: readonly string[]):
   const folder = await mkdtemp(join(root, '.cache', 'snippet-'));
   try {
     await writeFile(join(folder, name), code);
-    const { stdout } = await run(process.execPath, [...command, name], { cwd: folder, timeout: 60_000 });
+    const { stdout } = await run(process.execPath, [...command, name], {
+      ...{ cwd: folder, timeout: 60_000 },
+      // Of numbers in colour no pattern knows.
+      env: { ...process.env, FORCE_COLOR: '0' },
+    });
     return stdout;
   } finally {
     await rm(folder, { recursive: true });

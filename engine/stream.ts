@@ -4,7 +4,7 @@ import { type Kernels, PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
 import { MemoryMap } from './parallel/memory-map.ts';
-import { newMemory } from './parallel/shared-memory.ts';
+import { countAsGarbage, newMemory } from './parallel/shared-memory.ts';
 import { type RealArray, readTensor, realArray, type TensorLike } from './tensor.ts';
 
 /** One layer as a stream computes it: addresses of its packed weights and of its state. */
@@ -98,9 +98,9 @@ function packSnapshot(
 
 /**
  * A classifier on live input, one frame at a time, on the calling thread: no call to another thread, no memory
- * allocated in a step. It works on a snapshot of the parameters, taken when it was made; any number of streams may be
- * open beside each other and beside training. With WebAssembly kernels the logits are those of `forward` on the frames
- * so far, bit for bit (of its last step, where a model has logits at every step).
+ * allocated in a step. It works on a snapshot of the parameters, taken when it was made, in a memory of its own; streams may
+ * be open beside each other, and beside a training that begins later. With WebAssembly kernels the logits are those of
+ * `forward` on the frames so far, bit for bit (of its last step, where a model has logits at every step).
  */
 export class ClassifierStream {
   readonly #g: Geometry;
@@ -124,6 +124,8 @@ export class ClassifierStream {
         plain('a bidirectional one, which needs the end'),
       );
     const plan = planStream(g);
+    // Nobody closes a stream: as much as there are of them may be garbage by now.
+    countAsGarbage(plan.end);
     const memory = newMemory(plan.end);
     // A BLAS is of no use to one row: what is left are the kernels every machine has.
     const module = wasmModule(g.dtype, g.maker === 'blas' ? 'wasm' : g.maker);

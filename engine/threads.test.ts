@@ -207,6 +207,39 @@ describe('worker threads', () => {
     expect(ended).toBe(true);
   });
 
+  it.each(['closed models', 'streams'])(
+    'leave no memory behind with %s, though V8 does not count it',
+    async (of) => {
+      const engine = new URL('../dist/engine/index.js', import.meta.url).href;
+      const code = `
+      import { setTimeout as sleep } from 'node:timers/promises';
+      import { RNNPhonemeClassifier } from '${engine}';
+      const options = { inputSize: 10, hiddenSize: ${of === 'streams' ? 512 : 8}, outputSize: 2, threads: 1 };
+      const rss = () => process.memoryUsage().rss;
+      const use = async (model) => {
+        // Either way some 50 MB.
+        if (${of === 'streams'}) for (let i = 0; i < 10; i++) model.stream().step(new Float32Array(10));
+        else await model.predict({ data: new Float32Array(1_000_000), shape: [1, 100_000, 10] });
+      };
+      const kept = await RNNPhonemeClassifier.create(options);
+      const start = rss();
+      await use(kept);
+      const used = rss() - start;
+      let most = 0;
+      for (let i = 0; i < 40; i++) {
+        const model = ${of === 'streams'} ? kept : await RNNPhonemeClassifier.create(options);
+        await use(model);
+        if (model !== kept) await model.close();
+        most = Math.max(most, rss() - start);
+        await sleep(10);
+      }
+      console.log(most / used);`;
+      const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code]);
+      expect(Number(stdout)).toBeGreaterThan(0);
+      expect(Number(stdout)).toBeLessThan(15);
+    },
+  );
+
   it('end with close, so that a thousand models fit into one process', { timeout: 120_000 }, async () => {
     for (let i = 0; i < 1_000; i++)
       await withModel({ threads: 0 }, async (model) => model.forward(labelled(2, 2).x));

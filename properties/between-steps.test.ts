@@ -83,7 +83,7 @@ describe('between two steps on the calling thread', () => {
   );
 
   it('an abort ends training in the middle of an epoch, with the gradients at zero', async () => {
-    const p = trainable(130, 33);
+    const p = trainable(1_000, 33);
     const reason = new Error('enough');
     const options = {
       batchSize: 1,

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { profileOf } from './profile.ts';
 
+// What a run that was killed has left behind would be taken for a test.
+for (const name of readdirSync(import.meta.dirname))
+  if (name.startsWith('profile-probe-')) rmSync(join(import.meta.dirname, name), { recursive: true });
 // Inside properties/ so that vitest takes it for a test file and the imports resolve.
 const folder = mkdtempSync(join(import.meta.dirname, 'profile-probe-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -19,7 +19,7 @@ interface Profile {
 }
 
 const profiles: Record<string, Profile> = {
-  quick: { name: 'quick', casesFactor: 1, lawMs: 120_000 },
+  quick: { name: 'quick', casesFactor: 1, lawMs: 360_000 },
   deep: { name: 'deep', casesFactor: 25, lawMs: 3_600_000 },
   // For `npm run mutate`, which runs the laws once for every mutant.
   mutation: { name: 'mutation', casesFactor: 0.1, lawMs: 15_000 },

@@ -7,7 +7,7 @@ import { CallingThread } from '../parallel/calling-thread.ts';
 import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
-import { growTo, newMemory } from '../parallel/shared-memory.ts';
+import { countAsGarbage, growTo, newMemory } from '../parallel/shared-memory.ts';
 import { CORES } from '../parallel/spin.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray, realArray } from '../tensor.ts';
@@ -215,5 +215,7 @@ export class Network {
 
   async close(): Promise<void> {
     await this.team?.close();
+    // When whoever waits for this has let go of the network.
+    setImmediate(countAsGarbage, this.#memory.buffer.byteLength).unref();
   }
 }

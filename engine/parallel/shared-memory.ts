@@ -22,3 +22,22 @@ function granted<T>(bytes: number, ask: () => T): T {
     throw noMemory(bytes, cause);
   }
 }
+
+/** V8 looks for garbage when so many bytes of ordinary buffers have been added; the system gives untouched ones of this size no pages. */
+const NOTICED_BYTES = 2 ** 26;
+let unnoticed = 0;
+
+/**
+ * Has V8 look for garbage when so much of what newMemory gave is garbage, or will be: it does not count shared memory, and
+ * would leave any amount of it where it is for as long as little else is allocated. Ordinary buffers do count: these are
+ * dropped as soon as they are made.
+ */
+export function countAsGarbage(bytes: number): void {
+  try {
+    for (unnoticed += bytes; unnoticed >= NOTICED_BYTES; unnoticed -= NOTICED_BYTES)
+      void new ArrayBuffer(NOTICED_BYTES);
+  } catch {
+    // There is no room for it: V8 has looked for garbage already.
+    unnoticed = 0;
+  }
+}
