@@ -6,9 +6,9 @@ export class CallQueue {
   #writing = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** Whether a call has not ended yet. */
-  get isBusy(): boolean {
-    return this.#inFlight > 0;
+  /** Calls that have not ended yet. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Whether a call that writes to the parameters has not ended yet. */

@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
+import type { Network } from './network/network.ts';
+import { networkOf } from './network/registry.ts';
 import { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { Tensor } from './tensor.ts';
 import { bitsOf, labelled, small, withModel, zeros } from './test-models.ts';
@@ -171,6 +173,54 @@ describe('calls', () => {
         await expect(call('now' as never)).rejects.toThrow('signal: expected an AbortSignal, got "now"');
       }
       expect((await model.predict(data.x)).shape).toEqual([40, 4]);
+    });
+  });
+
+  it('that go over many rows let small predictions in, but not past a call that writes', async () => {
+    for (const threads of [0, 2]) {
+      await withModel({ threads }, async (model) => {
+        const many = labelled(8_000, 12);
+        const [expected, before] = [await model.predict(many.x), await model.predict(data.x)];
+        for (const long of [() => model.predict(many.x), () => model.evaluate(many)]) {
+          const run = vi.spyOn(networkOf(model) as Network, 'run');
+          const large = long();
+          expect(await Promise.all([model.predict(data.x), model.predict(data.x)])).toEqual([before, before]);
+          const result = await large;
+          if ('shape' in result) expect(result).toEqual(expected);
+          const rows = run.mock.calls.map(([job]) => ('spec' in job ? job.spec.rows : 0));
+          run.mockRestore();
+          // Seven parts of 1,024 rows and one of 832.
+          expect(rows).toHaveLength(10);
+          expect(rows.lastIndexOf(40)).toBeLessThan(3);
+        }
+        await model.gradients(data.x, data.labels);
+        const optimizer = model.optimizer({ type: 'sgd', learningRate: 1 });
+        const [large, step, small] = [model.predict(many.x), optimizer.step(), model.predict(data.x)];
+        expect(await large).toEqual(expected);
+        await step;
+        const after = await model.predict(data.x);
+        expect(after).not.toEqual(before);
+        expect(await small).toEqual(after);
+      });
+    }
+  });
+
+  it('whose last part is computed, or that fail, leave no prediction waiting', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const many = labelled(3_000, 12);
+      const controller = new AbortController();
+      const large = expect(model.predict(many.x, { signal: controller.signal })).rejects.toThrow('enough');
+      const small = model.predict(data.x);
+      controller.abort(new Error('enough'));
+      await large;
+      expect((await small).shape).toEqual([40, 4]);
+      // One asked for at any moment of another's course.
+      let ended = false;
+      const other = model.predict(many.x).finally(() => {
+        ended = true;
+      });
+      while (!ended) expect(await model.predict(data.x)).toEqual(await small);
+      await other;
     });
   });
 

@@ -14,7 +14,7 @@ import type { Linear } from './linear.ts';
 import { PREFIX, readModelFile, writeModelFile } from './model-file.ts';
 import { checkFinite, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
-import { Calls, logitsShape } from './network/calls.ts';
+import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
 import type { NetworkShape, OutputMode, Parameter } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
@@ -125,6 +125,8 @@ export class RNNPhonemeClassifier {
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
   #training = 0;
+  /** Calls of several parts that only read the parameters, and have not ended. */
+  #reading = 0;
   #gradientCalls = 0;
   readonly #queue = new CallQueue();
   readonly #optimizers = new WeakMap<Optimizer, OptimizerSlot>();
@@ -508,16 +510,18 @@ export class RNNPhonemeClassifier {
     data: LabelledSequences,
     options: { ignoreIndex?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    const { calls } = this.#joinQueue('evaluate');
+    const { calls, server } = this.#joinQueue('evaluate');
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    return this.#queue.run(() => calls.evaluate('data', sequences, { signal }), signal);
+    const between = () => server.between(calls.scratchStart);
+    const evaluate = () => calls.evaluate('data', sequences, { signal, between });
+    return this.#queueReading(sequences.lengths.length, evaluate, signal);
   }
 
   /**
    * Class probabilities. While `fit` runs, they are served between two of its steps, 1,024 rows at a time, each part with
-   * the parameters of its moment.
+   * the parameters of its moment; while an `evaluate` or `predict` of more rows runs, between two of its parts.
    * @param x as in forward
    * @param options `signal`: ends it after some thousand rows more
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
@@ -529,11 +533,31 @@ export class RNNPhonemeClassifier {
     const signal = checkSignal(options.signal);
     signal?.throwIfAborted();
     const input = readSequences('x', x, this.inputSize, this.dtype);
+    const compute = () => server.compute(input, calls.scratchStart, signal);
+    // What comes in parts lets small predictions in between, unless a call that may write comes before them.
+    const isLetIn =
+      this.#reading > 0 && this.#reading === this.#queue.inFlight && input.rows <= ROWS_PER_CALL;
     const probabilities =
-      this.#training > 0
+      this.#training > 0 || isLetIn
         ? await orAborted(server.ask(input, signal), signal)
-        : await this.#queue.run(() => server.compute(input, calls.scratchStart, signal), signal);
+        : await this.#queueReading(input.rows, compute, signal);
     return new Tensor(probabilities, logitsShape(network, input));
+  }
+
+  /** For a call that reads the parameters, of so many rows: one of several parts answers predictions between them. */
+  #queueReading<T>(rows: number, work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (rows <= ROWS_PER_CALL) return this.#queue.run(work, signal);
+    const { calls, server } = this.#open('predict');
+    this.#reading++;
+    const counted = async () => {
+      try {
+        return await work();
+      } finally {
+        this.#reading--;
+        await server.between(calls.scratchStart);
+      }
+    };
+    return this.#queue.run(counted, signal);
   }
 
   /**
@@ -578,7 +602,7 @@ export class RNNPhonemeClassifier {
    */
   #idle(method: string): Parts {
     const parts = this.#open(method);
-    if (this.#queue.isBusy && !this.#isInCallback) throw busy(method);
+    if (this.#queue.inFlight > 0 && !this.#isInCallback) throw busy(method);
     return parts;
   }
 

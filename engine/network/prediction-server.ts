@@ -151,7 +151,7 @@ export class PredictionServer {
     Atomics.store(this.#network.control.words, Word.serve, 0);
   }
 
-  /** When no epoch runs: answers everything that waits now; who keeps asking does not keep training from going on. */
+  /** When no epoch runs: answers everything that waits now; who keeps asking does not keep the call from going on. */
   async between(start: number): Promise<void> {
     for (const request of this.#waiting.splice(0)) {
       await this.#finish(request, start).then(request.resolve, request.reject);
@@ -178,9 +178,14 @@ export class PredictionServer {
     return work;
   }
 
-  /** Probabilities [rows, O] by calls of their own. Rejects with the signal's reason. */
-  compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
-    return this.#finish(this.#begin(input, signal, false), start);
+  /** Probabilities [rows, O] by calls of their own, between which it answers others. Rejects with the signal's reason. */
+  async compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
+    const prediction = this.#begin(input, signal, false);
+    for (;;) {
+      await this.#computePart(prediction, start);
+      if (prediction.done === input.rows) return prediction.probabilities;
+      await this.between(start);
+    }
   }
 
   async #finish(prediction: Prediction, start: number): Promise<RealArray> {
