@@ -11,7 +11,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['cells', 'data', 'io', 'parallel', 'optimization'],
   ['scratchpad.ts', 'results.ts', 'optimizer.ts'],
   ['network'],
-  ['training', 'linear.ts'],
+  ['training', 'linear.ts', 'stream-weights.ts'],
   ['rnn-cell.ts', 'stream.ts'],
   ['model-parameters.ts', 'model-views.ts', 'classifier-options.ts'],
   ['model-file.ts'],

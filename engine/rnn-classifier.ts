@@ -16,7 +16,7 @@ import { checkFinite, setStateDict, setWeights, stateDictOf } from './model-para
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
-import type { NetworkShape, OutputMode, Parameter } from './network/geometry.ts';
+import type { NetworkShape, OutputMode } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
@@ -28,6 +28,7 @@ import { Optimizer } from './optimizer.ts';
 import type { Evaluation, GradientResult } from './results.ts';
 import type { CellWeights, RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
+import { StreamWeights } from './stream-weights.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import {
@@ -125,6 +126,8 @@ export class RNNPhonemeClassifier {
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
   #training = 0;
+  /** Of the streams opened last. */
+  #streamWeights: StreamWeights | null = null;
   /** Calls of several parts that only read the parameters, and have not ended. */
   #reading = 0;
   #gradientCalls = 0;
@@ -566,8 +569,14 @@ export class RNNPhonemeClassifier {
    */
   stream(): ClassifierStream {
     const { network } = this.#settled('stream');
-    const parameters = (parameter: Parameter) => network.parameterView(parameter);
-    return new ClassifierStream(network.g, parameters, this.normalization);
+    if (this.bidirectional) {
+      const got = plain('a bidirectional one, which needs the end');
+      throw badArgument('stream', 'a model that reads forward only', got);
+    }
+    const parameters = network.block(network.model.parameters[0]);
+    if (!this.#streamWeights?.areOf(parameters))
+      this.#streamWeights = new StreamWeights(network.g, parameters, this.normalization);
+    return new ClassifierStream(this.#streamWeights);
   }
 
   /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
@@ -581,6 +590,7 @@ export class RNNPhonemeClassifier {
   async #close(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
+    this.#streamWeights = null;
     dropped.unregister(this);
     await this.#queue.ended;
     networks.delete(this);

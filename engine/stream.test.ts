@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Network } from './network/network.ts';
+import { networkOf } from './network/registry.ts';
+import { StreamWeights } from './stream-weights.ts';
 import { labelled, withModel } from './test-models.ts';
 
 describe('a stream', () => {
@@ -44,6 +47,44 @@ describe('a stream', () => {
       stream.reset(h0);
       model.outputLayer.W.data.fill(0);
       expect([...stream.step(x.data)]).toEqual([...expected.data]);
+    });
+  });
+
+  it('is not disturbed by others, whether they share its parameters or not', async () => {
+    await withModel({ threads: 0, output: 'mean' }, async (model) => {
+      const { x } = labelled(4, 6);
+      const before = [model.stream(), model.stream()];
+      const expected = await model.forward(x);
+      // As anybody may, without telling.
+      model.outputLayer.W.data[3] += 1;
+      const after = [model.stream(), model.stream()];
+      const changed = await model.forward(x);
+      let logits: number[][] = [];
+      for (let t = 0; t < 6; t++) {
+        logits = [...before, ...after].map((stream, row) => [
+          ...stream.step(x.data.subarray((row * 6 + t) * 5, (row * 6 + t + 1) * 5)),
+        ]);
+      }
+      const [old, young] = [expected, changed].map((tensor) => tensor.toArray() as number[][]);
+      expect(logits).toEqual([...old.slice(0, 2), ...young.slice(2)]);
+      expect(young.slice(0, 2)).not.toEqual(logits.slice(0, 2));
+    });
+  });
+
+  it('that is garbage leaves its place to another, as new', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const { g, model: memory } = networkOf(model) as Network;
+      const parameters = (networkOf(model) as Network).block(memory.parameters[0]);
+      const weights = new StreamWeights(g, parameters, null);
+      const [first, second] = [weights.take(128), weights.take(128)];
+      expect(second).toBeGreaterThanOrEqual(first + 128);
+      weights.reals.fill(7, first / 4, first / 4 + 32);
+      weights.giveBack(first);
+      expect(weights.take(128)).toBe(first);
+      expect([...weights.reals.subarray(first / 4, first / 4 + 32)]).toEqual(Array(32).fill(0));
+      expect(weights.areOf(parameters)).toBe(true);
+      parameters[5] = -parameters[5];
+      expect(weights.areOf(parameters)).toBe(false);
     });
   });
 

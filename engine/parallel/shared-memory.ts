@@ -28,7 +28,7 @@ const NOTICED_BYTES = 2 ** 26;
 let unnoticed = 0;
 
 /**
- * Has V8 look for garbage when so much of what newMemory gave is garbage, or will be: it does not count shared memory, and
+ * Has V8 look for garbage when so much of what newMemory gave is garbage: it does not count shared memory, and
  * would leave any amount of it where it is for as long as little else is allocated. Ordinary buffers do count: these are
  * dropped as soon as they are made.
  */
