@@ -75,6 +75,7 @@ describe('class weights and label smoothing', () => {
       await expect(call({ classWeights: [1, 2] })).rejects.toThrow(
         'classWeights: expected 4 numbers, one a class, got 2',
       );
+      await expect(call({ classWeights: { 0: 1, 1: 2 } })).rejects.toThrow(/one a class, got (?!0)/);
       await expect(call({ classWeights: [1, 2, -1, 0] })).rejects.toThrow(
         'classWeights[2]: expected a number, 0 or more',
       );

@@ -24,7 +24,7 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
     throw badArgument('labelSmoothing', 'a number from 0 to below 1', labelSmoothing);
   }
   if (classWeights === undefined) return { weights: null, smoothing: labelSmoothing };
-  if (typeof classWeights !== 'object' || classWeights === null) {
+  if (typeof classWeights !== 'object' || typeof classWeights?.length !== 'number') {
     throw badArgument('classWeights', `${classes} numbers, one a class`, classWeights);
   }
   const weights = Array.from(classWeights);

@@ -147,11 +147,18 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
   };
 }
 
+/** Settings of which there are only fingerprints. */
+const PRINTS: readonly string[] = ['data', 'validation'];
+
 function requireSameSettings(settings: TrainingSettings, saved: TrainingSettings): void {
   for (const name of Object.keys(settings)) {
     const found = difference(name, settings[name], saved[name]);
     if (!found) continue;
     const { place, ours, theirs } = found;
+    if (PRINTS.includes(name) && settings[name] && saved[name]) {
+      const expected = `${name} of the same frames, lengths and labels, as in the checkpoint`;
+      throw badArgument('checkpoint.resume', expected, plain('others'));
+    }
     throw badArgument('checkpoint.resume', `${place} ${theirs}, as in the checkpoint`, plain(`${ours}`));
   }
 }
@@ -162,13 +169,13 @@ interface Difference {
   readonly theirs: string | undefined;
 }
 
-/** The first place where two settings differ. */
+/** The first place where two settings differ: the type first, on which the rest depends. */
 function difference(place: string, ours: unknown, theirs: unknown): Difference | null {
   if (!isRecord(ours) || !isRecord(theirs)) {
     const texts = { ours: JSON.stringify(ours), theirs: JSON.stringify(theirs) };
     return texts.ours === texts.theirs ? null : { place, ...texts };
   }
-  for (const key of Object.keys({ ...theirs, ...ours })) {
+  for (const key of Object.keys({ type: null, ...theirs, ...ours })) {
     const found = difference(`${place}.${key}`, ours[key], theirs[key]);
     if (found) return found;
   }

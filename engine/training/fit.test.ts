@@ -520,6 +520,16 @@ describe('checkpoints', () => {
     });
   });
 
+  it('are refused for another optimizer by its type, not by what a type brings along', async () => {
+    await brokenOff({ dir }, 1);
+    const given = { ...options, checkpoint: { dir, resume: true } };
+    await withModel({ threads: 0 }, async (model) => {
+      await expect(model.fit(data, { ...given, optimizer: 'sgd' })).rejects.toThrow(
+        'checkpoint.resume: expected optimizer.type "adamw", as in the checkpoint, got "sgd"',
+      );
+    });
+  });
+
   const { earlyStopping, ...withoutStopping } = options;
   const others: Record<string, FitOptions> = {
     optimizer: { ...options, optimizer: { type: 'adamw', learningRate: 0.02 } },
@@ -571,7 +581,9 @@ describe('checkpoints', () => {
     const again = withModel({ threads: 0 }, (model) =>
       model.fit(given, { ...options, validation: others, checkpoint: { dir, resume: true } }),
     );
-    await expect(again).rejects.toThrow(/^checkpoint.resume: expected (data|validation) "/);
+    await expect(again).rejects.toThrow(
+      /^checkpoint.resume: expected (data|validation) of the same frames, lengths and labels, .* got others/,
+    );
   });
 
   it('go on with the same data in another form, and for more epochs where no rate depends on their number', async () => {
