@@ -96,7 +96,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     inputSize: checkInteger('inputSize', options.inputSize, 1),
     hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
     outputSize: checkInteger('outputSize', options.outputSize, 1),
-    numLayers: checkLayers(numLayers),
+    numLayers: checkInteger('numLayers', numLayers, 1, MAX_LAYERS),
     nonlinearity: checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']),
     bidirectional: checkFlag('bidirectional', bidirectional),
     bias: checkFlag('bias', bias),
@@ -104,8 +104,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     output: checkOneOf('output', output, ['last', 'mean', 'steps']),
     normalized: normalization !== undefined,
   };
-  if (checkInteger('threads', threads, 0) > MAX_THREADS)
-    throw badArgument('threads', `at most ${MAX_THREADS}`, threads);
+  checkInteger('threads', threads, 0, MAX_THREADS);
   checkInteger('seed', seed, 0);
   checkDtype(dtype);
   return {
@@ -114,12 +113,6 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     normalization: normalization === undefined ? null : normalizationSpec(normalization, shape.inputSize),
     classes: classes === undefined ? null : readClasses(classes, shape.outputSize),
   };
-}
-
-function checkLayers(layers: unknown): number {
-  const count = checkInteger('numLayers', layers, 1);
-  if (count > MAX_LAYERS) throw badArgument('numLayers', `at most ${MAX_LAYERS}`, count);
-  return count;
 }
 
 function checkDropout(share: unknown, layers: number): number {

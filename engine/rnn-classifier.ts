@@ -513,13 +513,14 @@ export class RNNPhonemeClassifier {
     data: LabelledSequences,
     options: { ignoreIndex?: number; signal?: AbortSignal } = {},
   ): Promise<Evaluation> {
-    const { calls, server } = this.#joinQueue('evaluate');
+    const parts = this.#joinQueue('evaluate');
+    const { calls, server } = parts;
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
     const between = () => server.between(calls.scratchStart);
     const evaluate = () => calls.evaluate('data', sequences, { signal, between });
-    return this.#queueReading(sequences.lengths.length, evaluate, signal);
+    return this.#queueReading(parts, sequences.lengths.length, evaluate, signal);
   }
 
   /**
@@ -531,7 +532,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
   async predict(x: SequencesLike, options: { signal?: AbortSignal } = {}): Promise<Tensor> {
-    const { network, calls, server } = this.#open('predict');
+    const parts = this.#open('predict');
+    const { network, calls, server } = parts;
     checkKeys('options', options, ['signal']);
     const signal = checkSignal(options.signal);
     signal?.throwIfAborted();
@@ -543,14 +545,18 @@ export class RNNPhonemeClassifier {
     const probabilities =
       this.#training > 0 || isLetIn
         ? await orAborted(server.ask(input, signal), signal)
-        : await this.#queueReading(input.rows, compute, signal);
+        : await this.#queueReading(parts, input.rows, compute, signal);
     return new Tensor(probabilities, logitsShape(network, input));
   }
 
   /** For a call that reads the parameters, of so many rows: one of several parts answers predictions between them. */
-  #queueReading<T>(rows: number, work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  #queueReading<T>(
+    { calls, server }: Parts,
+    rows: number,
+    work: () => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     if (rows <= ROWS_PER_CALL) return this.#queue.run(work, signal);
-    const { calls, server } = this.#open('predict');
     this.#reading++;
     const counted = async () => {
       try {

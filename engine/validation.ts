@@ -12,11 +12,17 @@ export function checkKeys(name: string, options: unknown, known: readonly string
   }
 }
 
-export function checkInteger(name: string, value: unknown, least: number): number {
+export function checkInteger(
+  name: string,
+  value: unknown,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
     const isTooLarge = typeof value === 'number' && value > Number.MAX_SAFE_INTEGER;
     throw badArgument(name, `an integer${isTooLarge ? ' below 2⁵³' : ''}, ${least} or more`, value);
   }
+  if (value > most) throw badArgument(name, `at most ${most}`, value);
   return value;
 }
 

@@ -109,18 +109,15 @@ export function sliceRows(input: SequenceInput, from: number, to: number): Seque
 
 /** The rows of several inputs, as one input, for who copies all of them. */
 export function joinRows(inputs: readonly SequenceInput[]): SequenceInput {
-  const most = (of: (input: SequenceInput) => number): number => Math.max(...inputs.map(of));
-  const sum = (of: (input: SequenceInput) => number): number =>
-    inputs.reduce((all, input) => all + of(input), 0);
   const lengths = Int32Array.from(inputs.flatMap((input) => Array.from(input.lengths)));
+  const frames = total(lengths);
   return {
     rows: lengths.length,
-    steps: most(({ steps }) => steps),
-    time: most(({ time }) => time),
-    lengths,
-    frames: sum(({ frames }) => frames),
+    steps: longest(lengths),
+    time: Math.max(...inputs.map(({ time }) => time)),
+    ...{ lengths, frames },
     copyTo: (values) => {
-      const inputSize = values.length / total(lengths);
+      const inputSize = values.length / frames;
       let at = 0;
       for (const input of inputs) {
         input.copyTo(values.subarray(at), 0, input.rows);

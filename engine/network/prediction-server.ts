@@ -101,8 +101,8 @@ export class PredictionServer {
     const parts = this.#served ? [] : this.#nextParts();
     if (parts.length === 0) return;
     try {
-      // The threads read the frames from the batch's memory: there is no message in which a reference could travel.
-      const input = { ...joinRows(parts.map(({ input }) => input)), shared: null };
+      // All are copied: there is no message in which a reference to shared frames could travel.
+      const input = joinRows(parts.map(({ input }) => input));
       const spec = this.#spec(input, start, 0);
       const plan = this.#network.reserve(spec);
       this.#network.writeInput(plan, input);
@@ -179,18 +179,16 @@ export class PredictionServer {
   }
 
   /** Probabilities [rows, O] by calls of their own, between which it answers others. Rejects with the signal's reason. */
-  async compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
-    const prediction = this.#begin(input, signal, false);
-    for (;;) {
-      await this.#computePart(prediction, start);
-      if (prediction.done === input.rows) return prediction.probabilities;
-      await this.between(start);
-    }
+  compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
+    return this.#finish(this.#begin(input, signal, false), start, () => this.between(start));
   }
 
-  async #finish(prediction: Prediction, start: number): Promise<RealArray> {
-    while (prediction.done < prediction.input.rows) await this.#computePart(prediction, start);
-    return prediction.probabilities;
+  async #finish(prediction: Prediction, start: number, between?: () => Promise<void>): Promise<RealArray> {
+    for (;;) {
+      await this.#computePart(prediction, start);
+      if (prediction.done === prediction.input.rows) return prediction.probabilities;
+      await between?.();
+    }
   }
 
   async #computePart(prediction: Prediction, start: number): Promise<void> {

@@ -315,9 +315,9 @@ class Training {
   async #save(): Promise<void> {
     const { checkpoint } = this.#plan;
     if (!checkpoint) return;
-    this.#stepsSaved = this.#stepsDone();
     const { model, g } = this.#network;
-    await saveCheckpoint(checkpoint, this.#stepsDone(), {
+    this.#stepsSaved = this.#stepsDone();
+    await saveCheckpoint(checkpoint, this.#stepsSaved, {
       parameters: this.#network.copy(model.parameters[0], g.blockSize),
       best: this.#best,
       optimizer: this.#slot.state(this.#network),
