@@ -1,6 +1,6 @@
 import { type CellBlock, finalStates, madeStates } from '../cells/elman-cell.ts';
 import { layoutOf, PANEL_BYTES, type Panels } from '../kernels/kernels.ts';
-import { blocksPerLane, laneCount, largestBlock } from '../parallel/lane-plan.ts';
+import { blocksPerLane, laneCount, largestBlock, smallestLane } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
 
@@ -77,7 +77,8 @@ export function lanesOf(
   g: Geometry,
   { rows, gradients, keep }: Pick<BatchSpec, 'rows' | 'gradients' | 'keep'>,
 ): number {
-  return laneCount(rows, gradients || keep ? g.blockSize * g.realBytes : 0, g.maker);
+  const gradientBytes = gradients || keep ? g.blockSize * g.realBytes : 0;
+  return laneCount(rows, gradientBytes, smallestLane(g.maker, g.hiddenSize));
 }
 
 export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {

@@ -1,22 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { blocksPerLane, laneCount, laneStart, largestBlock, orderByLength } from './lane-plan.ts';
+import {
+  blocksPerLane,
+  laneCount,
+  laneStart,
+  largestBlock,
+  orderByLength,
+  smallestLane,
+} from './lane-plan.ts';
 
 const KILOBYTE = 1024;
 
 describe('lane plan', () => {
-  it('makes a lane of every tile of four rows, up to 64', () => {
-    const counts = [1, 4, 5, 32, 64, 256, 1000].map((rows) => laneCount(rows, KILOBYTE, 'wasm'));
+  it('makes a lane of every so many rows, up to 64', () => {
+    const counts = [1, 4, 5, 32, 64, 256, 1000].map((rows) => laneCount(rows, KILOBYTE, 4));
     expect(counts).toEqual([1, 1, 2, 8, 16, 64, 64]);
   });
 
   it('makes fewer lanes where their gradient buffers would take more than 64 MiB together', () => {
-    expect(laneCount(256, 4 * 2 ** 20, 'wasm')).toBe(16);
-    expect(laneCount(256, 2 ** 30, 'wasm')).toBe(1);
-    expect(laneCount(256, 0, 'wasm')).toBe(64);
+    expect(laneCount(256, 4 * 2 ** 20, 4)).toBe(16);
+    expect(laneCount(256, 2 ** 30, 4)).toBe(1);
+    expect(laneCount(256, 0, 4)).toBe(64);
   });
 
-  it('makes lanes of two tiles for a BLAS', () => {
-    expect([1, 8, 9, 64].map((rows) => laneCount(rows, KILOBYTE, 'blas'))).toEqual([1, 1, 2, 8]);
+  it('makes lanes of a tile of four rows, of two for a BLAS and for a few units', () => {
+    expect([smallestLane('wasm', 9), smallestLane('wasm', 8), smallestLane('blas', 64)]).toEqual([4, 8, 8]);
   });
 
   it('cuts between tiles and leaves the odd rows to the last lane', () => {

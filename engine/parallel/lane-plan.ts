@@ -13,17 +13,18 @@ const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 /** A lane works through its rows in blocks of at most this many, so that a block's activations stay in cache. */
 export const BLOCK_ROWS = 16;
 
-/** Rows of the smallest lanes: a tile; for a BLAS two, whose calls cost more than a tile's work is worth. */
-const LANE_ROWS: Record<KernelMaker, number> = {
-  wasm: TILE_ROWS,
-  'wasm-relaxed': TILE_ROWS,
-  blas: 2 * TILE_ROWS,
-};
+/** Of so few hidden units a tile's step is less work than calling for it. */
+const FEW_UNITS = 8;
+
+/** Rows of the smallest lanes: a tile, or two where its work is not worth the calls; those of a BLAS cost more. */
+export function smallestLane(maker: KernelMaker, hiddenSize: number): number {
+  return maker === 'blas' || hiddenSize <= FEW_UNITS ? 2 * TILE_ROWS : TILE_ROWS;
+}
 
 /** Lanes of a batch: as many as there are smallest lanes, 64 at most, fewer where their gradient buffers are too large. */
-export function laneCount(rows: number, gradientBytes: number, maker: KernelMaker): number {
+export function laneCount(rows: number, gradientBytes: number, laneRows: number): number {
   const affordable = Math.max(1, Math.floor(LANE_GRADIENT_BYTES / gradientBytes));
-  return Math.min(Math.ceil(rows / LANE_ROWS[maker]), MAX_LANES, affordable);
+  return Math.min(Math.ceil(rows / laneRows), MAX_LANES, affordable);
 }
 
 /** First row of a lane, in the batch's order of lengths; lane `lanes` begins where the last one ends. */
