@@ -51,15 +51,23 @@ describe('the documents', () => {
 describe('the types', () => {
   it('are whole for a strict user who has no browser’s types, and refuse what is refused', async () => {
     const code = `
-      import { RNNPhonemeClassifier, type Evaluation, type GradientResult } from 'elman';
+      import { RNNPhonemeClassifier, type Evaluation, type GradientOptions, type GradientResult } from 'elman';
       const model = await RNNPhonemeClassifier.create({ inputSize: 2, hiddenSize: 3, outputSize: 2 });
       const data = { x: [[[1, 2]]], labels: [0] };
       const evaluation: Evaluation = await model.evaluate(data);
       const result: GradientResult = await model.gradients(data.x, data.labels);
+      const asked = await model.gradients(data.x, data.labels, { inputGradient: true, h0: result.dh0 });
+      const shapes = [asked.dx.shape, asked.hT?.shape];
+      // @ts-expect-error: what was not asked for need not be there
+      asked.hT.shape;
+      const options: GradientOptions = { finalStates: true };
+      (await model.gradients(data.x, data.labels, options)).hT?.shape;
+      // @ts-expect-error: there is no such option
+      await model.gradients(data.x, data.labels, { finalState: true });
       await model.fit(data, { everySteps: 1, callbacks: { onSteps: async ({ loss }) => void loss } });
       // @ts-expect-error: a step schedule has no default for its epochs
       await model.fit(data, { schedule: 'step' });
-      export { evaluation, result };
+      export { evaluation, result, shapes };
     `;
     const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
     const plain = [

@@ -19,7 +19,7 @@ export type {
   StepSchedule,
 } from './optimization/schedules.ts';
 export type { Optimizer } from './optimizer.ts';
-export type { Evaluation, GradientResult } from './results.ts';
+export type { Evaluation, GradientResult, RequestedGradients } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
 export { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
-import { badModelFile, ElmanError } from './errors.ts';
+import { badArgument, badModelFile, ElmanError } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
@@ -23,10 +23,21 @@ export interface ModelFile {
 
 const FORMAT = 'elman 1';
 /** What names in the metadata begin with that are not the user's. */
-export const PREFIX = 'elman.';
+const PREFIX = 'elman.';
 
 /** What stands in the metadata under `elman.`, each as JSON. */
 type Header = Pick<ModelFile, 'shape' | 'normalization' | 'classes'>;
+
+/** Metadata of the user's own. Throws BAD_ARGUMENT. */
+export function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw badArgument('metadata', 'an object of strings', metadata);
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
+    if (key.startsWith(PREFIX)) throw badArgument('metadata', `names not of this library (${PREFIX}…)`, key);
+  }
+  return metadata;
+}
 
 export async function writeModelFile(
   path: string,

@@ -14,6 +14,11 @@ export interface GradientResult {
   readonly hT?: Tensor;
 }
 
+/** What `gradients` returns, where the call says whether it asks for dx and for hT. */
+export type RequestedGradients<Dx extends boolean, HT extends boolean> = GradientResult &
+  (Dx extends true ? { readonly dx: Tensor } : unknown) &
+  (HT extends true ? { readonly hT: Tensor } : unknown);
+
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy: number;

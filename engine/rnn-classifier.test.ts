@@ -143,7 +143,7 @@ describe('calls', () => {
       const short = { ...data.x, lengths: new Int32Array(40).fill(3) };
       const labels = Array.from({ length: 40 }, () => [0, 1, 2]);
       const { logits, dx } = await model.gradients(short, labels, { inputGradient: true });
-      for (const tensor of [logits, await model.forward(short), await model.predict(short), dx as Tensor]) {
+      for (const tensor of [logits, await model.forward(short), await model.predict(short), dx]) {
         const [, time, width] = tensor.shape;
         expect(time).toBe(12);
         tensor.data.forEach((value, i) => {

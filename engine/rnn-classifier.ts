@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { CallQueue, orAborted } from './call-queue.ts';
 import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
@@ -11,7 +10,7 @@ import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { PREFIX, readModelFile, writeModelFile } from './model-file.ts';
+import { checkMetadata, readModelFile, writeModelFile } from './model-file.ts';
 import { checkFinite, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
@@ -25,20 +24,15 @@ import { networks } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './optimization/optimizers.ts';
 import { Optimizer } from './optimizer.ts';
-import type { Evaluation, GradientResult } from './results.ts';
+import type { Evaluation, RequestedGradients } from './results.ts';
 import type { CellWeights, RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
 import { StreamWeights } from './stream-weights.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
-import {
-  type Callbacks,
-  type EpochLog,
-  type FitOptions,
-  type FitPlan,
-  readFitOptions,
-} from './training/fit-options.ts';
+import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
+import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './validation.ts';
 
@@ -77,17 +71,6 @@ interface Parts {
   readonly cells: readonly RNNCell[];
   readonly outputLayer: Linear;
 }
-
-/** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
-interface RunningCallback {
-  readonly model: RNNPhonemeClassifier;
-  /** The callback it was itself called from, of another model's fit. */
-  readonly outer: RunningCallback | undefined;
-  hasEnded: boolean;
-}
-
-/** The callback that the code which runs was called by, if it was called by one. */
-const calledBy = new AsyncLocalStorage<RunningCallback>();
 
 /** Ends the threads of models that nobody holds any more and nobody has closed: they would live as long as the process. */
 const dropped = new FinalizationRegistry<Network>((network) => {
@@ -298,11 +281,11 @@ export class RNNPhonemeClassifier {
    * @param labels class of each row [B]; with output 'steps' of each step [B, T] or [Tᵢ] each
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST (nothing has changed)
    */
-  async gradients(
+  async gradients<Dx extends boolean = false, HT extends boolean = false>(
     x: SequencesLike,
     labels: LabelsLike,
-    options: GradientOptions = {},
-  ): Promise<GradientResult> {
+    options: GradientOptions & { inputGradient?: Dx; finalStates?: HT } = {},
+  ): Promise<RequestedGradients<Dx, HT>> {
     const { calls } = this.#joinQueue('gradients');
     checkKeys('options', options, GRADIENT_OPTIONS);
     const { input, states } = this.#readCall(x, options.h0);
@@ -321,7 +304,7 @@ export class RNNPhonemeClassifier {
       const result = await calls.gradients({ ...request, dropoutKey });
       // Only now: a call that failed is repeated with the same masks.
       if (dropoutStep === undefined) this.#gradientCalls++;
-      return result;
+      return result as RequestedGradients<Dx, HT>;
     });
   }
 
@@ -429,7 +412,8 @@ export class RNNPhonemeClassifier {
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
     const { network, calls, server } = this.#joinQueue('fit');
-    const plan = readFitOptions(options, this.outputSize);
+    const read = readFitOptions(options, this.outputSize);
+    const plan = { ...read, callbacks: markCallbacks(this, read.callbacks) };
     const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
     const { ignoreIndex } = options;
     const training = this.#readData('data', data, ignoreIndex);
@@ -440,7 +424,7 @@ export class RNNPhonemeClassifier {
     const work = async () => {
       const start = calls.scratchStart;
       try {
-        return await train(network, training, slot, this.#withCallbacks(plan), {
+        return await train(network, training, slot, plan, {
           start,
           validation: validation && {
             data: validation,
@@ -462,24 +446,6 @@ export class RNNPhonemeClassifier {
       }
     };
     return this.#queue.runWriting(work, plan.signal);
-  }
-
-  /** A callback is told apart from other callers: what it may ask of this model is not what they may. */
-  #withCallbacks(plan: FitPlan): FitPlan {
-    const { onEpochEnd } = plan.callbacks;
-    if (!onEpochEnd) return plan;
-    const marked: Callbacks = {
-      ...plan.callbacks,
-      onEpochEnd: async (epoch, log) => {
-        const callback: RunningCallback = { model: this, outer: calledBy.getStore(), hasEnded: false };
-        try {
-          await calledBy.run(callback, () => onEpochEnd(epoch, log));
-        } finally {
-          callback.hasEnded = true;
-        }
-      },
-    };
-    return { ...plan, callbacks: marked };
   }
 
   /**
@@ -637,10 +603,7 @@ export class RNNPhonemeClassifier {
   }
 
   get #isInCallback(): boolean {
-    for (let callback = calledBy.getStore(); callback; callback = callback.outer) {
-      if (callback.model === this && !callback.hasEnded) return true;
-    }
-    return false;
+    return isInCallbackOf(this);
   }
 
   #readCall(x: SequencesLike, h0: TensorLike | undefined) {
@@ -655,14 +618,4 @@ export class RNNPhonemeClassifier {
     const labels = readLabels(`${name}.labels`, data.labels, input, this.#labelRule(ignoreIndex));
     return shareSequences(input, labels, this.inputSize, this.dtype);
   }
-}
-
-function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
-    throw badArgument('metadata', 'an object of strings', metadata);
-  for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
-    if (key.startsWith(PREFIX)) throw badArgument('metadata', `names not of this library (${PREFIX}…)`, key);
-  }
-  return metadata;
 }

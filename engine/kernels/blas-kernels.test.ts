@@ -48,7 +48,7 @@ describe.runIf(hasBlas())('BLAS kernels, with a BLAS', () => {
             const { loss, dx } = await model.gradients(x, labels, { inputGradient: true });
             return {
               loss,
-              values: [...(dx?.data ?? []), ...model.rnn[0].dW_ih.data, ...model.rnn[1].dW_hh.data],
+              values: [...dx.data, ...model.rnn[0].dW_ih.data, ...model.rnn[1].dW_hh.data],
             };
           }),
         ),

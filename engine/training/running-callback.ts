@@ -1,0 +1,39 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Callbacks } from './fit-options.ts';
+
+/** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
+interface RunningCallback {
+  /** The model whose fit called it. */
+  readonly owner: object;
+  /** The callback it was itself called from, of another model's fit. */
+  readonly outer: RunningCallback | undefined;
+  hasEnded: boolean;
+}
+
+/** The callback that the code which runs was called by, if it was called by one. */
+const calledBy = new AsyncLocalStorage<RunningCallback>();
+
+/** The same callbacks, told apart from other callers by `isInCallbackOf`: what they may ask of the model is not what others may. */
+export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
+  const { onEpochEnd } = callbacks;
+  if (!onEpochEnd) return callbacks;
+  return {
+    ...callbacks,
+    onEpochEnd: async (epoch, log) => {
+      const callback: RunningCallback = { owner, outer: calledBy.getStore(), hasEnded: false };
+      try {
+        await calledBy.run(callback, () => onEpochEnd(epoch, log));
+      } finally {
+        callback.hasEnded = true;
+      }
+    },
+  };
+}
+
+/** Whether the code that runs was called by a marked callback that has not ended. */
+export function isInCallbackOf(owner: object): boolean {
+  for (let callback = calledBy.getStore(); callback; callback = callback.outer) {
+    if (callback.owner === owner && !callback.hasEnded) return true;
+  }
+  return false;
+}
