@@ -227,6 +227,81 @@ describe('a saved model', () => {
     });
   });
 
+  describe('as another program writes it, without metadata of ours,', () => {
+    const path = join(tmpdir(), `elman-${process.pid}-foreign.safetensors`);
+    const { threads, normalization: scale, classes, nonlinearity, output, dropout } = everything;
+    const unsaid = { normalization: scale, classes, nonlinearity, output, dropout };
+
+    /** Saves a model; `change` makes of its arrays what the file is to hold. */
+    async function savedPlain(options: Partial<ClassifierOptions>, change = (_: Map<string, object>) => {}) {
+      await withModel({ threads, ...options }, (model) => model.save(path));
+      const { tensors } = decodeSafetensors(await readFile(path));
+      change(tensors);
+      await writeFile(path, encodeSafetensors(tensors, { format: 'pt' }));
+    }
+
+    afterAll(() => rm(path));
+
+    it.each([
+      ['a plain model', {}, {}],
+      ['one with all options', everything, unsaid],
+      ['one of five layers in float64', { numLayers: 5, bias: true, dtype: 'float64' } as const, {}],
+    ])('gives %s back', async (_what, options, said) => {
+      await savedPlain(options);
+      await using loaded = await RNNPhonemeClassifier.load(path, { threads, ...said });
+      expect(loaded).toMatchObject({ ...small, ...options, metadata: { format: 'pt' } });
+      await withModel(options, async (model) => {
+        const { x } = labelled(9, 6);
+        expect(await loaded.predict(x)).toEqual(await model.predict(x));
+      });
+    });
+
+    const wrong: [string, (tensors: Map<string, object>) => void, string][] = [
+      [
+        'arrays of other names',
+        (tensors) => {
+          tensors.set('fc.weight', tensors.get('output.weight') ?? {});
+          tensors.delete('output.weight');
+        },
+        'it has no matrix output.weight, expected arrays named as by a PyTorch module with an nn.RNN called rnn',
+      ],
+      [
+        'an array too many',
+        (tensors) => tensors.set('fc.weight', tensors.get('output.weight') ?? {}),
+        'stateDict.fc.weight: expected one of the options rnn.weight_ih_l0',
+      ],
+      [
+        'a layer of another width',
+        (tensors) => tensors.set('rnn.weight_hh_l1', tensors.get('rnn.weight_ih_l0') ?? {}),
+        'stateDict.rnn.weight_hh_l1: expected [11, 11], got [11, 5]',
+      ],
+      [
+        'no numbers',
+        (tensors) =>
+          tensors.set('rnn.weight_ih_l0', { dtype: 'float32', shape: [11, 0], data: new Float32Array() }),
+        'inputSize: expected an integer, 1 or more, got 0',
+      ],
+    ];
+    it.each(wrong)('is refused with %s', async (_what, change, message) => {
+      await savedPlain({}, change);
+      const refusal = expect.objectContaining({
+        code: 'BAD_MODEL_FILE',
+        message: expect.stringContaining(`${path}: ${message}`),
+      });
+      await expect(RNNPhonemeClassifier.load(path, { threads })).rejects.toEqual(refusal);
+    });
+
+    it('may be told what it does not say, correctly; a file of ours is told nothing', async () => {
+      await savedPlain({});
+      const bad = RNNPhonemeClassifier.load(path, { threads, classes: ['a'] });
+      await expect(bad).rejects.toThrow('classes: expected 4 names, got 1');
+      await withModel({ threads }, (model) => model.save(path));
+      const told = RNNPhonemeClassifier.load(path, { threads, output: 'mean' });
+      await expect(told).rejects.toThrow('output: expected nothing, since the file says it, got "mean"');
+      await (await RNNPhonemeClassifier.load(path, { threads, output: undefined })).close();
+    });
+  });
+
   /** The path of a model's file that lacks a tensor. */
   async function savedWithout(name: string): Promise<string> {
     const path = join(folder, `without-${name}.safetensors`);
@@ -237,19 +312,19 @@ describe('a saved model', () => {
     return path;
   }
 
-  it('that is refused leaves no threads behind', async () => {
+  it('that is refused has started no threads', async () => {
     const path = await savedWithout('rnn.bias_hh_l1');
-    const close = vi.spyOn(Network.prototype, 'close');
+    const start = vi.spyOn(Network.prototype, 'ready');
     await expect(RNNPhonemeClassifier.load(path, { threads: 1 })).rejects.toThrow('rnn.bias_hh_l1');
-    expect(close).toHaveBeenCalledOnce();
-    close.mockRestore();
+    expect(start).not.toHaveBeenCalled();
+    start.mockRestore();
   });
 
   it('without an output layer in its file is refused; so are options that load does not know', async () => {
     const path = await savedWithout('output.weight');
-    await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no output.weight');
+    await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no matrix output.weight');
     await expect(RNNPhonemeClassifier.load(path, { dtype: 'float64' } as never)).rejects.toThrow(
-      'options.dtype: expected one of the options threads, kernels, seed, got "dtype"',
+      /options.dtype: expected one of the options threads, kernels, seed, nonlinearity.*, got "dtype"/,
     );
   });
 });

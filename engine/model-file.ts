@@ -1,32 +1,35 @@
 import { readFile } from 'node:fs/promises';
-import { type ClassifierOptions, readClassifierOptions } from './classifier-options.ts';
-import type { NormalizationSpec } from './data/normalization.ts';
+import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
 import { badArgument, badModelFile, ElmanError } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
-import type { NetworkShape } from './network/geometry.ts';
+import { readStateDict } from './model-parameters.ts';
+import { geometryOf } from './network/geometry.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
  * A model's file: safetensors with PyTorch's names for the parameters and, in the metadata, what is needed to make
- * the model again. Further metadata are the user's own.
+ * the model again. Further metadata are the user's own. A file without the former is another program's, of whose model it has
+ * the sizes only.
  */
-export interface ModelFile {
-  readonly shape: Required<NetworkShape>;
-  readonly normalization: NormalizationSpec | null;
-  readonly classes: readonly string[] | null;
+export interface ModelFile extends Header {
   readonly dtype: Dtype;
-  readonly parameters: Readonly<Record<string, StoredTensor>>;
+  /** In the order of the model's. */
+  readonly parameters: readonly Tensor[];
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** What another program's file does not say of its model. */
+export type UnsaidOptions = Pick<ClassifierOptions, (typeof UNSAID)[number]>;
+export const UNSAID = ['nonlinearity', 'output', 'dropout', 'normalization', 'classes'] as const;
 
 const FORMAT = 'elman 1';
 /** What names in the metadata begin with that are not the user's. */
 const PREFIX = 'elman.';
 
 /** What stands in the metadata under `elman.`, each as JSON. */
-type Header = Pick<ModelFile, 'shape' | 'normalization' | 'classes'>;
+type Header = Pick<ClassifierPlan, 'shape' | 'normalization' | 'classes'>;
 
 /** Metadata of the user's own. Throws BAD_ARGUMENT. */
 export function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
@@ -56,17 +59,19 @@ export async function writeModelFile(
   await writeFileAtomically(path, encodeSafetensors(parameters, { ...metadata, ...own }));
 }
 
-/** Throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model of this library. */
-export async function readModelFile(path: string): Promise<ModelFile> {
+/**
+ * Everything is checked before anything is made of it.
+ * @throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model, BAD_ARGUMENT
+ */
+export async function readModelFile(path: string, unsaid: UnsaidOptions): Promise<ModelFile> {
   const { tensors, metadata } = decodeFile(path, await readFile(path));
-  const format = metadata[`${PREFIX}format`];
-  if (format !== FORMAT)
-    throw badModelFile(path, `its format is ${format ?? 'not given'}, expected ${FORMAT}`);
-  const parameters = Object.fromEntries(tensors);
-  const dtype = parameters['output.weight']?.dtype;
-  if (dtype === undefined) throw badModelFile(path, 'it has no output.weight');
+  const stored = Object.fromEntries(tensors);
+  const header =
+    `${PREFIX}format` in metadata ? readHeader(path, metadata, unsaid) : inferHeader(path, stored, unsaid);
+  const dtype = matrixOf(path, stored, 'output.weight').dtype;
+  const parameters = inFile(path, '', () => readStateDict(geometryOf(header.shape, dtype), stored));
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
-  return { ...readHeader(path, metadata), dtype, parameters, metadata: Object.fromEntries(own) };
+  return { ...header, dtype, parameters, metadata: Object.fromEntries(own) };
 }
 
 function decodeFile(path: string, bytes: Uint8Array): ReturnType<typeof decodeSafetensors> {
@@ -79,16 +84,52 @@ function decodeFile(path: string, bytes: Uint8Array): ReturnType<typeof decodeSa
   }
 }
 
-/** The options are checked as those of create are: a damaged file says what is wrong with it. */
-function readHeader(path: string, metadata: Readonly<Record<string, string>>): Header {
-  const { shape: given, normalization, classes } = readJson(path, metadata);
+/** What is wrong with an argument is wrong with the file that it came from. */
+function inFile<T>(path: string, where: string, read: () => T): T {
   try {
-    const options = { ...(given as object), normalization, classes } as ClassifierOptions;
-    const { shape, ...rest } = readClassifierOptions(options);
-    return { shape, normalization: rest.normalization, classes: rest.classes };
+    return read();
   } catch (cause) {
-    throw badModelFile(path, `in its metadata, ${cause instanceof Error ? cause.message : cause}`, cause);
+    throw badModelFile(path, `${where}${cause instanceof Error ? cause.message : cause}`, cause);
   }
+}
+
+/** The options are checked as those of create are: a damaged file says what is wrong with it. */
+function readHeader(path: string, metadata: Readonly<Record<string, string>>, unsaid: UnsaidOptions): Header {
+  const format = metadata[`${PREFIX}format`];
+  if (format !== FORMAT) throw badModelFile(path, `its format is ${format}, expected ${FORMAT}`);
+  const said = UNSAID.find((name) => unsaid[name] !== undefined);
+  if (said) throw badArgument(said, 'nothing, since the file says it', unsaid[said]);
+  const { shape, normalization, classes } = readJson(path, metadata);
+  const options = { ...(shape as object), normalization, classes } as ClassifierOptions;
+  return inFile(path, 'in its metadata, ', () => readClassifierOptions(options));
+}
+
+/** The sizes of a model whose arrays have PyTorch's names. */
+function inferHeader(
+  path: string,
+  stored: Readonly<Record<string, StoredTensor>>,
+  unsaid: UnsaidOptions,
+): Header {
+  const [hiddenSize, inputSize] = matrixOf(path, stored, 'rnn.weight_ih_l0').shape;
+  const [outputSize] = matrixOf(path, stored, 'output.weight').shape;
+  let numLayers = 1;
+  while (`rnn.weight_ih_l${numLayers}` in stored) numLayers++;
+  const sizes = {
+    ...{ inputSize, hiddenSize, outputSize, numLayers },
+    ...{ bidirectional: 'rnn.weight_ih_l0_reverse' in stored, bias: 'rnn.bias_ih_l0' in stored },
+  };
+  inFile(path, '', () => readClassifierOptions(sizes));
+  return readClassifierOptions({ ...sizes, ...unsaid });
+}
+
+function matrixOf(path: string, stored: Readonly<Record<string, StoredTensor>>, name: string): StoredTensor {
+  const tensor = stored[name];
+  if (tensor?.shape.length !== 2) {
+    const expected =
+      'arrays named as by a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
+    throw badModelFile(path, `it has no matrix ${name}, expected ${expected}`);
+  }
+  return tensor;
 }
 
 function readJson(path: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { badArgument, parameterNotFinite, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { readBias } from './linear.ts';
-import type { Parameter } from './network/geometry.ts';
+import type { Geometry, Parameter } from './network/geometry.ts';
 import type { Network } from './network/network.ts';
 import type { CellWeights } from './rnn-cell.ts';
 import { type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
@@ -23,37 +23,33 @@ export function stateDictOf(network: Network): Record<string, Tensor> {
   return Object.fromEntries(entries);
 }
 
-/** Sets all parameters by name: all or, where one is wrong, none. Throws BAD_ARGUMENT. */
-export function setStateDict(network: Network, stateDict: Readonly<Record<string, TensorLike>>): void {
-  const { parameters } = network.g;
-  const names = parameters.map(({ name }) => name);
+/** Values for all parameters, given by name. Throws BAD_ARGUMENT. */
+export function readStateDict(g: Geometry, stateDict: Readonly<Record<string, TensorLike>>): Tensor[] {
+  const names = g.parameters.map(({ name }) => name);
   checkKeys('stateDict', stateDict, names);
-  setParameters(
-    network,
-    parameters.map((parameter) => {
-      const { name } = parameter;
-      return { parameter, label: `stateDict.${name}`, value: stateDict[name] };
-    }),
-  );
+  return g.parameters.map((parameter) => {
+    const { name } = parameter;
+    return readParameter({ parameter, label: `stateDict.${name}`, value: stateDict[name] }, g.dtype);
+  });
 }
 
-/** Sets all parameters, cell by cell: all or, where one is wrong, none. Throws BAD_ARGUMENT. */
-export function setWeights(
-  network: Network,
+/** Values for all parameters, given cell by cell. Throws BAD_ARGUMENT. */
+export function readWeights(
+  g: Geometry,
   cells: readonly CellWeights[],
   output: readonly [TensorLike, TensorLike],
-): void {
-  const { g } = network;
+): Tensor[] {
   if (!Array.isArray(cells) || cells.length !== g.cells.length)
     throw badArgument('cells', `the weights of ${g.cells.length} cells`, cells?.length ?? cells);
-  setParameters(network, [
-    ...cells.flatMap((given, cell) => cellParameters(network, cell, given)),
+  const given = [
+    ...cells.flatMap((weights, cell) => cellParameters(g, cell, weights)),
     { parameter: g.W, label: 'output.W', value: output?.[0] },
     { parameter: g.b, label: 'output.b', value: output?.[1] },
-  ]);
+  ];
+  return given.map((each) => readParameter(each, g.dtype));
 }
 
-function cellParameters({ g }: Network, cell: number, given: CellWeights | undefined): Given[] {
+function cellParameters(g: Geometry, cell: number, given: CellWeights | undefined): Given[] {
   const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
   const all = Object.entries({ W_ih, W_hh, b_ih, b_hh });
   return all.flatMap(([name, parameter], i) => {
@@ -76,9 +72,9 @@ export function checkFinite(method: string, parameters: Readonly<Record<string, 
   }
 }
 
-function setParameters(network: Network, given: readonly Given[]): void {
-  const values = given.map((each) => readParameter(each, network.g.dtype));
-  given.forEach(({ parameter }, i) => {
+/** Sets all parameters, to values in the order of the model's. */
+export function setParameters(network: Network, values: readonly Tensor[]): void {
+  network.g.parameters.forEach((parameter, i) => {
     network.parameterView(parameter).set(values[i].data);
   });
 }

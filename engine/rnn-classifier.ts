@@ -5,13 +5,13 @@ import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
 import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, badModelFile, busy, closed, plain } from './errors.ts';
+import { badArgument, busy, closed, plain } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { checkMetadata, readModelFile, writeModelFile } from './model-file.ts';
-import { checkFinite, setStateDict, setWeights, stateDictOf } from './model-parameters.ts';
+import { checkMetadata, readModelFile, UNSAID, type UnsaidOptions, writeModelFile } from './model-file.ts';
+import { checkFinite, readStateDict, readWeights, setParameters, stateDictOf } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
@@ -160,32 +160,29 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Makes a model from a file that `save` wrote, in the file's data type.
-   * @param options `seed`: of the dropout masks of `gradients`, which the file does not know
+   * Makes a model from a file that `save` wrote, in the file's data type; or from one that PyTorch's `save_file` wrote for a
+   * module with an nn.RNN called `rnn` and an nn.Linear called `output`.
+   * @param options `seed`: of the dropout masks of `gradients`, which no file knows; `nonlinearity`, `output`, `dropout`,
+   * `normalization`, `classes`: of a PyTorch file, which has the sizes only
    * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; the file system's errors; what create
    * throws
    */
   static async load(
     path: string | URL,
-    options: Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> = {},
+    options: Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> & UnsaidOptions = {},
   ): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, ['threads', 'kernels', 'seed']);
-    const from = checkPath(path);
-    const file = await readModelFile(from);
+    checkKeys('options', options, ['threads', 'kernels', 'seed', ...UNSAID]);
+    const { threads, kernels, seed, ...unsaid } = options;
+    const file = await readModelFile(checkPath(path), unsaid);
     const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
     const model = await RNNPhonemeClassifier.create({
       ...sizes,
       ...(normalization && { normalization }),
       ...(classes && { classes }),
-      ...{ dtype, ...options },
+      ...{ dtype, threads, kernels, seed },
     });
-    try {
-      model.loadStateDict(parameters);
-    } catch (error) {
-      await model.close();
-      throw badModelFile(from, error instanceof Error ? error.message : String(error), error);
-    }
+    setParameters(model.#open('load').network, parameters);
     model.#metadata = metadata;
     return model;
   }
@@ -220,7 +217,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, and nothing is set; BUSY, CLOSED
    */
   initWeights(cells: readonly CellWeights[], output: readonly [TensorLike, TensorLike]): void {
-    setWeights(this.#idle('initWeights').network, cells, output);
+    const { network } = this.#idle('initWeights');
+    setParameters(network, readWeights(network.g, cells, output));
   }
 
   /**
@@ -341,7 +339,8 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
-    setStateDict(this.#idle('loadStateDict').network, stateDict);
+    const { network } = this.#idle('loadStateDict');
+    setParameters(network, readStateDict(network.g, stateDict));
   }
 
   /**
