@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
-import { badArgument, badModelFile, ElmanError } from './errors.ts';
+import { badArgument, badModelFile } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
+import { readSafetensors } from './io/read-safetensors.ts';
+import { encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { readStateDict } from './model-parameters.ts';
 import { geometryOf } from './network/geometry.ts';
@@ -64,7 +64,7 @@ export async function writeModelFile(
  * @throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model, BAD_ARGUMENT
  */
 export async function readModelFile(path: string, unsaid: UnsaidOptions): Promise<ModelFile> {
-  const { tensors, metadata } = decodeFile(path, await readFile(path));
+  const { tensors, metadata } = await readSafetensors(path, 'model file');
   const stored = Object.fromEntries(tensors);
   const header =
     `${PREFIX}format` in metadata ? readHeader(path, metadata, unsaid) : inferHeader(path, stored, unsaid);
@@ -72,16 +72,6 @@ export async function readModelFile(path: string, unsaid: UnsaidOptions): Promis
   const parameters = inFile(path, '', () => readStateDict(geometryOf(header.shape, dtype), stored));
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
   return { ...header, dtype, parameters, metadata: Object.fromEntries(own) };
-}
-
-function decodeFile(path: string, bytes: Uint8Array): ReturnType<typeof decodeSafetensors> {
-  try {
-    return decodeSafetensors(bytes);
-  } catch (cause) {
-    throw cause instanceof ElmanError
-      ? new ElmanError(cause.code, `${path} is no whole model file: ${cause.message}`, { cause })
-      : cause;
-  }
 }
 
 /** What is wrong with an argument is wrong with the file that it came from. */

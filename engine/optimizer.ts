@@ -1,12 +1,19 @@
-import { checkKeys, checkPositive } from './validation.ts';
+import { checkKeys, checkNotNegative, checkPath, checkPositive } from './validation.ts';
+
+/** What the model does for its optimizers. */
+interface OptimizerWork {
+  step(clipNorm: number | null, learningRate: number | undefined): Promise<void>;
+  save(path: string): Promise<void>;
+  load(path: string): Promise<void>;
+}
 
 /** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
 export class Optimizer {
-  readonly #step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>;
+  readonly #work: OptimizerWork;
 
   /** @internal */
-  constructor(step: (clipNorm: number | null, learningRate: number | undefined) => Promise<void>) {
-    this.#step = step;
+  constructor(work: OptimizerWork) {
+    this.#work = work;
   }
 
   /**
@@ -18,7 +25,26 @@ export class Optimizer {
   async step(options: { clipNorm?: number; learningRate?: number } = {}): Promise<void> {
     checkKeys('options', options, ['clipNorm', 'learningRate']);
     const { clipNorm, learningRate } = options;
-    if (learningRate !== undefined) checkPositive('learningRate', learningRate);
-    await this.#step(clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm), learningRate);
+    if (learningRate !== undefined) checkNotNegative('learningRate', learningRate);
+    await this.#work.step(clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm), learningRate);
+  }
+
+  /**
+   * Writes the moments, and how many steps were taken, to a safetensors file, for another process to go on from; a crash
+   * leaves the old file or the new one, whole. Waits for calls that write to the parameters.
+   * @throws BAD_ARGUMENT, CLOSED; the file system's errors
+   */
+  async save(path: string | URL): Promise<void> {
+    await this.#work.save(checkPath(path));
+  }
+
+  /**
+   * Goes on from what `save` wrote: for an optimizer of the same type, of a model of the same sizes and data type. Everything
+   * else, such as the learning rate, is as this one was made.
+   * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_CHECKPOINT where the file is damaged or something else (nothing has changed);
+   * BUSY, CLOSED; the file system's errors
+   */
+  async load(path: string | URL): Promise<void> {
+    await this.#work.load(checkPath(path));
   }
 }

@@ -31,6 +31,7 @@ import { StreamWeights } from './stream-weights.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
+import { readOptimizerFile, writeOptimizerFile } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
 import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
@@ -379,24 +380,41 @@ export class RNNPhonemeClassifier {
     await writeFileAtomically(file, encodeOnnx(source));
   }
 
-  /** Copies of all parameters: at once, unless a call writes to them, which is waited for. */
-  async #finiteParameters(method: string): Promise<Record<string, Tensor>> {
-    const { network } = this.#open(method);
-    const read = async () => {
+  /** Copies of all parameters. */
+  #finiteParameters(method: string): Promise<Record<string, Tensor>> {
+    return this.#whenSettled(method, (network) => {
       const parameters = stateDictOf(network);
       checkFinite(method, parameters);
       return parameters;
-    };
-    return this.#queue.isWriting && !this.#isInCallback ? this.#queue.run(read) : read();
+    });
+  }
+
+  /** Reads what calls may write to: at once, unless one does, which is waited for. */
+  async #whenSettled<T>(method: string, read: (network: Network) => T): Promise<T> {
+    const { network } = this.#open(method);
+    const work = async () => read(network);
+    return this.#queue.isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    this.#open('optimizer');
+    const { g } = this.#open('optimizer').network;
     const slot = new OptimizerSlot(optimizerSpec(options));
-    const optimizer = new Optimizer((clipNorm, learningRate) => {
-      const { network } = this.#joinQueue('step');
-      return this.#queue.runWriting(() => slot.step(network, clipNorm, learningRate));
+    const optimizer = new Optimizer({
+      step: (clipNorm, learningRate) => {
+        const { network } = this.#joinQueue('step');
+        return this.#queue.runWriting(() => slot.step(network, clipNorm, learningRate));
+      },
+      save: async (path) => {
+        const state = await this.#whenSettled('save', (network) => slot.state(network));
+        await writeOptimizerFile(path, g, slot.spec, state);
+      },
+      load: (path) => {
+        const { network } = this.#joinQueue('load');
+        return this.#queue.runWriting(async () =>
+          slot.restore(network, await readOptimizerFile(path, g, slot.spec)),
+        );
+      },
     });
     this.#optimizers.set(optimizer, slot);
     return optimizer;

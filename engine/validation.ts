@@ -40,6 +40,13 @@ export function checkPositive(name: string, value: unknown): number {
   return value;
 }
 
+export function checkNotNegative(name: string, value: unknown): number {
+  if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
+    throw badArgument(name, 'a number, 0 or more', value);
+  }
+  return value;
+}
+
 export function checkFlag(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw badArgument(name, 'true or false', value);
   return value;

@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { checkFlag } from '../validation.ts';
+import { checkFlag, checkNotNegative } from '../validation.ts';
 
 /** Stochastic gradient descent, as torch.optim.SGD. */
 export interface Sgd {
@@ -98,9 +98,7 @@ function checkOption(name: string, value: unknown): void {
   const label = `optimizer.${name}`;
   if (name === 'nesterov') {
     checkFlag(label, value);
-  } else if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw badArgument(label, 'a number, 0 or more', value);
-  } else if ((name.startsWith('beta') || name === 'alpha') && value >= 1) {
+  } else if (checkNotNegative(label, value) >= 1 && (name.startsWith('beta') || name === 'alpha')) {
     throw badArgument(label, 'a number below 1', value);
   }
 }

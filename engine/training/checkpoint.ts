@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
 import { writeFileAtomically } from '../io/atomic-file.ts';
+import { checksum } from '../io/checksum.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import type { RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
@@ -61,15 +61,6 @@ const stored = (data: RealArray): StoredTensor => ({
   shape: [data.length],
   data,
 });
-
-function checksum(text: string, tensors: Readonly<Record<string, StoredTensor>>): string {
-  const hash = createHash('sha256').update(text);
-  for (const name of Object.keys(tensors).sort()) {
-    const { data } = tensors[name];
-    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex');
-}
 
 /** The checkpoints of a directory, the newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {

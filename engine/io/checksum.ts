@@ -1,0 +1,12 @@
+import { createHash } from 'node:crypto';
+import type { StoredTensor } from './safetensors.ts';
+
+/** SHA-256 of a text and of tensors' names and numbers. */
+export function checksum(text: string, tensors: Readonly<Record<string, StoredTensor>>): string {
+  const hash = createHash('sha256').update(text);
+  for (const name of Object.keys(tensors).sort()) {
+    const { data } = tensors[name];
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
