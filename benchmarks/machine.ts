@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { MAX_THREADS } from '../engine/classifier-options.ts';
 
 /** What a measurement is worth nothing without. */
 export interface Machine {
@@ -18,8 +19,9 @@ export const CORES = availableParallelism();
 /** Thread counts to measure: 0 (the calling thread), 1, 2, 4 … and all cores. */
 export function threadCounts(): number[] {
   const counts = [0];
-  for (let threads = 1; threads < CORES; threads *= 2) counts.push(threads);
-  return [...counts, CORES];
+  const most = Math.min(CORES, MAX_THREADS);
+  for (let threads = 1; threads < most; threads *= 2) counts.push(threads);
+  return [...counts, most];
 }
 
 /** Cores that compute with so many worker threads. */

@@ -32,7 +32,7 @@ export interface RunResults {
   readonly measurements: readonly Measurement[];
 }
 
-export const RESULTS_FOLDER = 'benchmarks/results';
+const RESULTS_FOLDER = 'benchmarks/results';
 
 /** Writes a run beside the others, and a chart where there is one. Returns the paths written. */
 export function saveResults(results: RunResults, html?: string): string[] {

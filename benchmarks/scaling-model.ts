@@ -46,7 +46,7 @@ export interface Prediction {
 }
 
 /** Barriers of one step: after the lanes, the reduction and the update. */
-export const BARRIERS = 3;
+const BARRIERS = 3;
 
 export function predictStep(costs: StepCosts, machine: MachineCosts, threads: number): Prediction {
   const { cores, bandwidth } = machine;

@@ -52,6 +52,7 @@ describe('the main job', () => {
   it('says what is wrong with an option, and ends with an error', async () => {
     const faults = [
       ['--threads', 'many', '--threads: expected an integer, 0 or more, got many'],
+      ['--threads', '300', '--threads: expected at most 256, got 300'],
       ['--seed', '', '--seed: expected an integer, 0 or more, got nothing'],
       ['--out', main, '--out: expected a folder that can be written to: EEXIST'],
     ];

@@ -3,6 +3,7 @@ import { access, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MAX_THREADS } from '../engine/classifier-options.ts';
 import { exportCorpus } from './export-corpus.ts';
 import { ProgressLine } from './progress-line.ts';
 import { loadCorpus } from './speech/corpus.ts';
@@ -24,7 +25,7 @@ const USAGE = `Trains a phoneme classifier on synthetic speech and reports how w
 function readArguments() {
   const { values } = parseArgs({
     options: {
-      threads: { type: 'string', default: String(availableParallelism()) },
+      threads: { type: 'string' },
       seed: { type: 'string', default: '1' },
       epochs: { type: 'string', default: '8' },
       speakers: { type: 'string' },
@@ -34,17 +35,23 @@ function readArguments() {
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const whole = (name: string, text: string | undefined, least: number): number | undefined => {
+  const whole = (
+    name: string,
+    text: string | undefined,
+    least: number,
+    most = Number.MAX_SAFE_INTEGER,
+  ): number | undefined => {
     if (text === undefined) return undefined;
     const value = text.trim() === '' ? Number.NaN : Number(text);
     if (!Number.isSafeInteger(value) || value < least) {
       throw new Error(`--${name}: expected an integer, ${least} or more, got ${text || 'nothing'}`);
     }
+    if (value > most) throw new Error(`--${name}: expected at most ${most}, got ${value}`);
     return value;
   };
   return {
     ...values,
-    threads: whole('threads', values.threads, 0) ?? 0,
+    threads: whole('threads', values.threads, 0, MAX_THREADS),
     seed: whole('seed', values.seed, 0) ?? 0,
     epochs: whole('epochs', values.epochs, 1) ?? 1,
     speakers: whole('speakers', values.speakers, 3),
@@ -64,7 +71,7 @@ async function main(): Promise<void> {
   const started = performance.now();
   const line = new ProgressLine();
   const corpus = await loadCorpus({
-    threads: Math.max(1, options.threads),
+    threads: Math.max(1, options.threads ?? availableParallelism()),
     cacheDir: '.cache',
     speakers: options.speakers,
     trainSegments: options.segments,

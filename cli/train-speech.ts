@@ -9,7 +9,8 @@ import type { Corpus, Split } from './speech/corpus.ts';
 
 /** How the main job trains: chosen on the validation voices. */
 export interface TrainingOptions {
-  readonly threads: number;
+  /** All cores by default. */
+  readonly threads: number | undefined;
   readonly epochs: number;
   readonly seed: number;
   /** The folder that model and report go to. */
@@ -18,7 +19,7 @@ export interface TrainingOptions {
 
 /** The model of the main job. */
 export const network = { hiddenSize: 128, numLayers: 2, recurrentInit: 'orthogonal' } as const;
-export const training = {
+const training = {
   batchSize: 32,
   optimizer: { type: 'adam', learningRate: 1e-3 },
   schedule: 'cosine',
@@ -122,12 +123,14 @@ async function saveForRawFrames(model: RNNPhonemeClassifier, corpus: Corpus, pat
 
 export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
-const seconds = (value: number): string => (Number.isFinite(value) ? `${Math.ceil(value)} s left` : '…');
+/** Before the first step of an epoch there is nothing to tell of it. */
+const known = (value: number, text: (value: number) => string): string =>
+  Number.isFinite(value) ? text(value) : '…';
 
 function progressText(p: Progress): string {
   return (
-    `epoch ${p.epoch + 1}/${p.epochs}  step ${p.step}/${p.steps}  loss ${p.loss.toFixed(3)}  ` +
-    `accuracy ${percent(p.accuracy)}  ${Math.round(p.sequencesPerSecond)} sequences/s  ${seconds(p.secondsLeft)}`
+    `epoch ${p.epoch + 1}/${p.epochs}  step ${p.step}/${p.steps}  loss ${known(p.loss, (loss) => loss.toFixed(3))}  ` +
+    `accuracy ${known(p.accuracy, percent)}  ${Math.round(p.sequencesPerSecond)} sequences/s  ${known(p.secondsLeft, (left) => `${Math.ceil(left)} s left`)}`
   );
 }
 

@@ -57,9 +57,9 @@ describe('arguments', () => {
     [
       'labels that do not fill their shape',
       (m) => m.gradients(x, { data: [0, 1], shape: [3] }),
-      'labels.data: expected 3 labels, got 2',
+      'labels.data: expected 3 labels, got an array of 2',
     ],
-    ['too few labels', (m) => m.gradients(x, [0]), 'labels: expected 3 labels, one a row, got 1'],
+    ['too few labels', (m) => m.gradients(x, [0]), 'labels: expected 3 labels, one a row, got an array of 1'],
     [
       'an unknown option',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { epoch: 3 } as never),

@@ -38,7 +38,7 @@ describe('options of a classifier', () => {
       'dropout: expected 0 where numLayers is 1, since it lies between layers, got 0.5',
     ],
     ['an unknown output', { output: 'first' }, `output: expected 'last', 'mean' or 'steps', got "first"`],
-    ['too few classes', { classes: ['a'] }, 'classes: expected 4 names, got 1'],
+    ['too few classes', { classes: ['a'] }, 'classes: expected 4 names, got an array of 1'],
     ['classes that are no list', { classes: 'abcd' }, 'classes: expected 4 names, got "abcd"'],
     ['a class that is no string', { classes: ['a', 'b', 3, 'd'] }, 'classes[2]: expected a string, got 3'],
     [
@@ -59,7 +59,7 @@ describe('options of a classifier', () => {
     [
       'a normalization of another size',
       { normalization: { mean: [0], std: [1] } },
-      'normalization.mean: expected 5 numbers, got 1',
+      'normalization.mean: expected 5 numbers, got an array of 1',
     ],
     [
       'a misspelt normalization',
@@ -199,7 +199,7 @@ describe('a saved model', () => {
     [
       'another number of layers than it has',
       { 'elman.shape': '{"inputSize":5,"hiddenSize":11,"outputSize":4,"numLayers":3}' },
-      'stateDict.rnn.weight_ih_l2: expected [11, 11], got nothing',
+      'arrays.rnn.weight_ih_l2: expected [11, 11], got nothing',
     ],
   ];
   it.each(damage)('with %s in its file is refused, and named', async (_what, change, message) => {
@@ -263,17 +263,34 @@ describe('a saved model', () => {
           tensors.set('fc.weight', tensors.get('output.weight') ?? {});
           tensors.delete('output.weight');
         },
-        'it has no matrix output.weight, expected arrays named as by a PyTorch module with an nn.RNN called rnn',
+        'it has no matrix output.weight but fc.weight, output.bias, rnn.bias_hh_l0, rnn.bias_hh_l1, expected arrays named as',
       ],
       [
         'an array too many',
         (tensors) => tensors.set('fc.weight', tensors.get('output.weight') ?? {}),
-        'stateDict.fc.weight: expected one of the options rnn.weight_ih_l0',
+        'arrays.fc.weight: expected one of the options rnn.weight_ih_l0',
       ],
       [
         'a layer of another width',
         (tensors) => tensors.set('rnn.weight_hh_l1', tensors.get('rnn.weight_ih_l0') ?? {}),
-        'stateDict.rnn.weight_hh_l1: expected [11, 11], got [11, 5]',
+        'arrays.rnn.weight_hh_l1: expected [11, 11], got [11, 5]',
+      ],
+      [
+        'gates',
+        (tensors) =>
+          tensors.set('rnn.weight_ih_l0', { dtype: 'float32', shape: [44, 5], data: new Float32Array(220) }),
+        'its rnn.weight_ih_l0 has 44 rows for 11 units, expected as many: an nn.RNN, not an LSTM or a GRU',
+      ],
+      [
+        'two data types',
+        (tensors) =>
+          tensors.set('rnn.bias_hh_l1', { dtype: 'float64', shape: [11], data: new Float64Array(11) }),
+        'rnn.bias_hh_l1 is float64, output.weight float32: expected one data type',
+      ],
+      [
+        'the names of an optimizer’s arrays',
+        (tensors) => tensors.set('optimizer.first.fc', tensors.get('output.weight') ?? {}),
+        'arrays.optimizer.first.fc: expected one of the options',
       ],
       [
         'no numbers',
@@ -291,10 +308,22 @@ describe('a saved model', () => {
       await expect(RNNPhonemeClassifier.load(path, { threads })).rejects.toEqual(refusal);
     });
 
+    it('may be anything: a checkpoint, or what torch.save wrote', async () => {
+      await writeFile(path, encodeSafetensors({}, { 'elman.training': '{}' }));
+      await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it is a checkpoint of fit');
+      for (const start of [
+        [0x50, 0x4b, 3, 4],
+        [0x80, 2, 0x8a, 0x0a],
+      ]) {
+        await writeFile(path, Uint8Array.from([...start, ...new Uint8Array(90).fill(7)]));
+        await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('; it looks like torch.save: write it');
+      }
+    });
+
     it('may be told what it does not say, correctly; a file of ours is told nothing', async () => {
       await savedPlain({});
       const bad = RNNPhonemeClassifier.load(path, { threads, classes: ['a'] });
-      await expect(bad).rejects.toThrow('classes: expected 4 names, got 1');
+      await expect(bad).rejects.toThrow('classes: expected 4 names, got an array of 1');
       await withModel({ threads }, (model) => model.save(path));
       const told = RNNPhonemeClassifier.load(path, { threads, output: 'mean' });
       await expect(told).rejects.toThrow('output: expected nothing, since the file says it, got "mean"');
@@ -363,11 +392,11 @@ describe('labels', () => {
   });
 
   const refused: [string, unknown, string][] = [
-    ['too few rows', [[0, 1, 2, 3]], 'labels: expected 3 rows of labels, one a step, got 1'],
+    ['too few rows', [[0, 1, 2, 3]], 'labels: expected 3 rows of labels, one a step, got an array of 1'],
     [
       'a row that is too short',
       [[0, 1, 2, 3], [1], [0, 0, 0]],
-      'labels[1]: expected 2 labels, one a step, got 1',
+      'labels[1]: expected 2 labels, one a step, got an array of 1',
     ],
     ['one label a row', [0, 1, 2], 'labels[0]: expected 4 labels, one a step, got 0'],
     [
@@ -412,7 +441,9 @@ describe('labels', () => {
       await expect(model.gradients(x, [0, 1, -100])).rejects.toThrow(
         'labels[2]: expected an integer from 0 to 3, got -100',
       );
-      await expect(model.gradients(x, [0, 1])).rejects.toThrow('labels: expected 3 labels, one a row, got 2');
+      await expect(model.gradients(x, [0, 1])).rejects.toThrow(
+        'labels: expected 3 labels, one a row, got an array of 2',
+      );
       await expect(model.gradients(x, null as never)).rejects.toThrow(
         'labels: expected 3 labels, one a row, got null',
       );
@@ -445,7 +476,7 @@ describe('a model that is not whole', () => {
       });
       await writeFile(join(folder, 'b'), 'no model at all');
       await expect(RNNPhonemeClassifier.load(join(folder, 'b'))).rejects.toThrow(
-        `${join(folder, 'b')} is no whole model file: safetensors: the header claims`,
+        `${join(folder, 'b')} cannot be read as the file of a model: safetensors: the header claims`,
       );
     } finally {
       await rm(folder, { recursive: true });

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Normalization, type NormalizationSpec, normalizationSpec } from './data/normalization.ts';
-import { badArgument } from './errors.ts';
+import { badArgument, lengthOf } from './errors.ts';
 import type { Dtype, KernelMaker, KernelOptions, Nonlinearity } from './kernels/kernels.ts';
 import type { NetworkShape, OutputMode } from './network/geometry.ts';
 import type { RecurrentInit } from './network/initialise.ts';
@@ -15,40 +15,47 @@ export interface ClassifierOptions {
   /** Classes. */
   outputSize: number;
   /** Stacked layers, at most 10,000; default 2. */
-  numLayers?: number;
+  numLayers?: number | undefined;
   /** What a cell makes of its sums; default tanh. */
-  nonlinearity?: Nonlinearity;
+  nonlinearity?: Nonlinearity | undefined;
   /** Whether each layer has a second cell that reads in reverse; default false. */
-  bidirectional?: boolean;
+  bidirectional?: boolean | undefined;
   /** Whether the cells have biases; default true. The output layer always has. */
-  bias?: boolean;
+  bias?: boolean | undefined;
   /** Share of the outputs of every layer but the last that `gradients` and `fit` leave out at random; default 0. */
-  dropout?: number;
+  dropout?: number | undefined;
   /**
    * Of what logits are made: each sequence's last state (default; in reverse the state after the first frame), the mean
    * of its states, or every state: logits and labels at each step.
    */
-  output?: OutputMode;
-  /** Frames are read as (x − mean) / std. Default: as they are. */
-  normalization?: Normalization;
-  /** Names of the classes; they travel with the model. */
-  classes?: readonly string[];
+  output?: OutputMode | undefined;
+  /** Frames are read as (x − mean) / std. Default, or null: as they are. */
+  normalization?: Normalization | null | undefined;
+  /** Names of the classes; they travel with the model. Default, or null: none. */
+  classes?: readonly string[] | null | undefined;
   /** Worker threads, at most 256; default: the cores this process may use; 0 computes on the calling thread. */
-  threads?: number;
+  threads?: number | undefined;
   /** Default float32. */
-  dtype?: Dtype;
+  dtype?: Dtype | undefined;
   /** Of the initial weights, and of the dropout masks of `gradients`; default 0. */
-  seed?: number;
+  seed?: number | undefined;
   /** How W_hh begins; default uniform, as PyTorch. */
-  recurrentInit?: RecurrentInit;
+  recurrentInit?: RecurrentInit | undefined;
   /**
    * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
    * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
    * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
    * same bits for any number of threads on one machine.
    */
-  kernels?: KernelMaker | { blas: string };
+  kernels?: KernelMaker | { blas: string } | undefined;
 }
+
+/** What a file that another program wrote does not say of its model. */
+export const FOREIGN_OPTIONS = ['nonlinearity', 'output', 'dropout', 'normalization', 'classes'] as const;
+export type ForeignOptions = Pick<ClassifierOptions, (typeof FOREIGN_OPTIONS)[number]>;
+
+/** Options of `load`; those of a model that another program wrote are in the files of this one. */
+export type LoadOptions = Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> & ForeignOptions;
 
 const OPTIONS = [
   ...[
@@ -65,7 +72,7 @@ const OPTIONS = [
 ];
 
 /** A batch has fewer lanes than this; thousands of threads would exhaust the process's memory, which nobody could catch. */
-const MAX_THREADS = 256;
+export const MAX_THREADS = 256;
 /** Each layer takes room beside the memory as well: a file that asks for a million of them must not end the process. */
 const MAX_LAYERS = 10_000;
 
@@ -90,7 +97,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     dtype = 'float32',
     seed = 0,
   } = options;
-  const { recurrentInit = 'uniform', kernels = 'wasm', normalization, classes } = options;
+  const { recurrentInit = 'uniform', kernels = 'wasm', normalization = null, classes = null } = options;
   const { nonlinearity = 'tanh', bidirectional = false, bias = true, output = 'last' } = options;
   const shape = {
     inputSize: checkInteger('inputSize', options.inputSize, 1),
@@ -102,7 +109,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     bias: checkFlag('bias', bias),
     dropout: checkDropout(options.dropout ?? 0, numLayers),
     output: checkOneOf('output', output, ['last', 'mean', 'steps']),
-    normalized: normalization !== undefined,
+    normalized: normalization !== null,
   };
   checkInteger('threads', threads, 0, MAX_THREADS);
   checkInteger('seed', seed, 0);
@@ -110,8 +117,8 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
   return {
     ...{ shape, threads, dtype, seed, kernels: readKernels(kernels) },
     recurrentInit: checkOneOf('recurrentInit', recurrentInit, ['uniform', 'orthogonal']),
-    normalization: normalization === undefined ? null : normalizationSpec(normalization, shape.inputSize),
-    classes: classes === undefined ? null : readClasses(classes, shape.outputSize),
+    normalization: normalization === null ? null : normalizationSpec(normalization, shape.inputSize),
+    classes: classes === null ? null : readClasses(classes, shape.outputSize),
   };
 }
 
@@ -125,7 +132,7 @@ function checkDropout(share: unknown, layers: number): number {
 
 function readClasses(classes: unknown, outputSize: number): readonly string[] {
   if (!Array.isArray(classes) || classes.length !== outputSize)
-    throw badArgument('classes', `${outputSize} names`, Array.isArray(classes) ? classes.length : classes);
+    throw badArgument('classes', `${outputSize} names`, lengthOf(classes));
   const bad = classes.findIndex((name) => typeof name !== 'string');
   if (bad >= 0) throw badArgument(`classes[${bad}]`, 'a string', classes[bad]);
   const twice = classes.findIndex((name, i) => classes.indexOf(name) < i);

@@ -234,6 +234,12 @@ class Words {
 /** For `got`: shown as it stands, not in quotes. */
 export const plain = (text: string): unknown => new Words(text);
 
+/** For `got` where an array of another length was expected: how long it is, if it is one. */
+export const lengthOf = (value: unknown): unknown =>
+  Array.isArray(value) || ArrayBuffer.isView(value)
+    ? plain(`an array of ${(value as unknown as ArrayLike<unknown>).length}`)
+    : value;
+
 /** A value in a few words: arrays by their numbers, strings in quotes. */
 function describe(value: unknown): string {
   if (value instanceof Words) return value.text;

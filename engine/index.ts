@@ -1,5 +1,5 @@
 /** The public surface of elman, and nothing else. */
-export type { ClassifierOptions } from './classifier-options.ts';
+export type { ClassifierOptions, LoadOptions } from './classifier-options.ts';
 export type { LabelledSequences } from './data/labelled-sequences.ts';
 export { measureNormalization, type Normalization, type NormalizationSpec } from './data/normalization.ts';
 export type { LabelsLike } from './data/read-labels.ts';

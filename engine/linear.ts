@@ -17,9 +17,9 @@ import { checkInteger, checkKeys } from './validation.ts';
 /** Options of a cell or layer that stands by itself. */
 export interface LayerOptions {
   /** Default float32. */
-  dtype?: Dtype;
+  dtype?: Dtype | undefined;
   /** Of the initial weights; default 0. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 /** Arrays a layer works on: its own, or views of a model's. */

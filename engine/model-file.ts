@@ -1,4 +1,10 @@
-import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
+import {
+  type ClassifierOptions,
+  type ClassifierPlan,
+  FOREIGN_OPTIONS,
+  type ForeignOptions,
+  readClassifierOptions,
+} from './classifier-options.ts';
 import { badArgument, badModelFile } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { readSafetensors } from './io/read-safetensors.ts';
@@ -7,6 +13,8 @@ import type { Dtype } from './kernels/kernels.ts';
 import { readStateDict } from './model-parameters.ts';
 import { geometryOf } from './network/geometry.ts';
 import type { Tensor } from './tensor.ts';
+import { CHECKPOINT_KEY } from './training/checkpoint.ts';
+import { splitOptimizer, type storeOptimizer } from './training/optimizer-file.ts';
 
 /**
  * A model's file: safetensors with PyTorch's names for the parameters and, in the metadata, what is needed to make
@@ -19,10 +27,6 @@ export interface ModelFile extends Header {
   readonly parameters: readonly Tensor[];
   readonly metadata: Readonly<Record<string, string>>;
 }
-
-/** What another program's file does not say of its model. */
-export type UnsaidOptions = Pick<ClassifierOptions, (typeof UNSAID)[number]>;
-export const UNSAID = ['nonlinearity', 'output', 'dropout', 'normalization', 'classes'] as const;
 
 const FORMAT = 'elman 1';
 /** What names in the metadata begin with that are not the user's. */
@@ -47,6 +51,7 @@ export async function writeModelFile(
   header: Header,
   parameters: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>>,
+  optimizer: ReturnType<typeof storeOptimizer> | null,
 ): Promise<void> {
   const { shape, normalization, classes } = header;
   const { normalized, ...options } = shape;
@@ -56,20 +61,31 @@ export async function writeModelFile(
     ...(normalization && { [`${PREFIX}normalization`]: JSON.stringify(normalization) }),
     ...(classes && { [`${PREFIX}classes`]: JSON.stringify(classes) }),
   };
-  await writeFileAtomically(path, encodeSafetensors(parameters, { ...metadata, ...own }));
+  const tensors = { ...parameters, ...optimizer?.tensors };
+  const all = { ...metadata, ...own, ...optimizer?.metadata };
+  await writeFileAtomically(path, encodeSafetensors(tensors, all));
 }
 
 /**
  * Everything is checked before anything is made of it.
  * @throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model, BAD_ARGUMENT
  */
-export async function readModelFile(path: string, unsaid: UnsaidOptions): Promise<ModelFile> {
-  const { tensors, metadata } = await readSafetensors(path, 'model file');
-  const stored = Object.fromEntries(tensors);
+export async function readModelFile(path: string, foreign: ForeignOptions): Promise<ModelFile> {
+  const { tensors, metadata } = await readSafetensors(path, 'the file of a model');
+  const { others: stored } = splitOptimizer(tensors, metadata);
   const header =
-    `${PREFIX}format` in metadata ? readHeader(path, metadata, unsaid) : inferHeader(path, stored, unsaid);
-  const dtype = matrixOf(path, stored, 'output.weight').dtype;
-  const parameters = inFile(path, '', () => readStateDict(geometryOf(header.shape, dtype), stored));
+    `${PREFIX}format` in metadata
+      ? readHeader(path, metadata, foreign)
+      : inferHeader(path, stored, metadata, foreign);
+  const { dtype } = matrixOf(path, stored, 'output.weight');
+  const odd = Object.keys(stored).find((name) => stored[name].dtype !== dtype);
+  if (odd)
+    throw badModelFile(
+      path,
+      `${odd} is ${stored[odd].dtype}, output.weight ${dtype}: expected one data type`,
+    );
+  const g = geometryOf(header.shape, dtype);
+  const parameters = inFile(path, '', () => readStateDict('arrays', g, stored));
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
   return { ...header, dtype, parameters, metadata: Object.fromEntries(own) };
 }
@@ -84,23 +100,40 @@ function inFile<T>(path: string, where: string, read: () => T): T {
 }
 
 /** The options are checked as those of create are: a damaged file says what is wrong with it. */
-function readHeader(path: string, metadata: Readonly<Record<string, string>>, unsaid: UnsaidOptions): Header {
+function readHeader(
+  path: string,
+  metadata: Readonly<Record<string, string>>,
+  foreign: ForeignOptions,
+): Header {
   const format = metadata[`${PREFIX}format`];
   if (format !== FORMAT) throw badModelFile(path, `its format is ${format}, expected ${FORMAT}`);
-  const said = UNSAID.find((name) => unsaid[name] !== undefined);
-  if (said) throw badArgument(said, 'nothing, since the file says it', unsaid[said]);
+  const said = FOREIGN_OPTIONS.find((name) => foreign[name] !== undefined);
+  if (said) throw badArgument(said, 'nothing, since the file says it', foreign[said]);
   const { shape, normalization, classes } = readJson(path, metadata);
   const options = { ...(shape as object), normalization, classes } as ClassifierOptions;
-  return inFile(path, 'in its metadata, ', () => readClassifierOptions(options));
+  return inFile(path, 'in its metadata, ', () => headerOf(options));
+}
+
+function headerOf(options: ClassifierOptions): Header {
+  const { shape, normalization, classes } = readClassifierOptions(options);
+  return { shape, normalization, classes };
 }
 
 /** The sizes of a model whose arrays have PyTorch's names. */
 function inferHeader(
   path: string,
   stored: Readonly<Record<string, StoredTensor>>,
-  unsaid: UnsaidOptions,
+  metadata: Readonly<Record<string, string>>,
+  foreign: ForeignOptions,
 ): Header {
-  const [hiddenSize, inputSize] = matrixOf(path, stored, 'rnn.weight_ih_l0').shape;
+  if (CHECKPOINT_KEY in metadata)
+    throw badModelFile(path, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
+  const [rows, inputSize] = matrixOf(path, stored, 'rnn.weight_ih_l0').shape;
+  const [, hiddenSize] = matrixOf(path, stored, 'rnn.weight_hh_l0').shape;
+  if (rows !== hiddenSize) {
+    const gates = `its rnn.weight_ih_l0 has ${rows} rows for ${hiddenSize} units`;
+    throw badModelFile(path, `${gates}, expected as many: an nn.RNN, not an LSTM or a GRU`);
+  }
   const [outputSize] = matrixOf(path, stored, 'output.weight').shape;
   let numLayers = 1;
   while (`rnn.weight_ih_l${numLayers}` in stored) numLayers++;
@@ -108,16 +141,21 @@ function inferHeader(
     ...{ inputSize, hiddenSize, outputSize, numLayers },
     ...{ bidirectional: 'rnn.weight_ih_l0_reverse' in stored, bias: 'rnn.bias_ih_l0' in stored },
   };
+  // Twice: what is wrong with the sizes is wrong with the file, what is wrong with the rest was said by the caller.
   inFile(path, '', () => readClassifierOptions(sizes));
-  return readClassifierOptions({ ...sizes, ...unsaid });
+  return headerOf({ ...sizes, ...foreign });
 }
+
+/** Of an unknown file's arrays. */
+const NAMES_TOLD = 4;
 
 function matrixOf(path: string, stored: Readonly<Record<string, StoredTensor>>, name: string): StoredTensor {
   const tensor = stored[name];
   if (tensor?.shape.length !== 2) {
     const expected =
       'arrays named as by a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
-    throw badModelFile(path, `it has no matrix ${name}, expected ${expected}`);
+    const names = Object.keys(stored).slice(0, NAMES_TOLD).join(', ');
+    throw badModelFile(path, `it has no matrix ${name} but ${names}, expected ${expected}`);
   }
   return tensor;
 }

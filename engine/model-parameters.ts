@@ -1,4 +1,4 @@
-import { badArgument, parameterNotFinite, plain } from './errors.ts';
+import { badArgument, lengthOf, parameterNotFinite, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { readBias } from './linear.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
@@ -23,13 +23,21 @@ export function stateDictOf(network: Network): Record<string, Tensor> {
   return Object.fromEntries(entries);
 }
 
-/** Values for all parameters, given by name. Throws BAD_ARGUMENT. */
-export function readStateDict(g: Geometry, stateDict: Readonly<Record<string, TensorLike>>): Tensor[] {
-  const names = g.parameters.map(({ name }) => name);
-  checkKeys('stateDict', stateDict, names);
+/**
+ * Values for all parameters, given by name.
+ * @param name what the caller calls them together
+ * @throws BAD_ARGUMENT
+ */
+export function readStateDict(
+  name: string,
+  g: Geometry,
+  stateDict: Readonly<Record<string, TensorLike>>,
+): Tensor[] {
+  const names = g.parameters.map((parameter) => parameter.name);
+  checkKeys(name, stateDict, names);
   return g.parameters.map((parameter) => {
-    const { name } = parameter;
-    return readParameter({ parameter, label: `stateDict.${name}`, value: stateDict[name] }, g.dtype);
+    const value = stateDict[parameter.name];
+    return readParameter({ parameter, label: `${name}.${parameter.name}`, value }, g.dtype);
   });
 }
 
@@ -40,7 +48,7 @@ export function readWeights(
   output: readonly [TensorLike, TensorLike],
 ): Tensor[] {
   if (!Array.isArray(cells) || cells.length !== g.cells.length)
-    throw badArgument('cells', `the weights of ${g.cells.length} cells`, cells?.length ?? cells);
+    throw badArgument('cells', `the weights of ${g.cells.length} cells`, lengthOf(cells));
   const given = [
     ...cells.flatMap((weights, cell) => cellParameters(g, cell, weights)),
     { parameter: g.W, label: 'output.W', value: output?.[0] },
@@ -64,12 +72,14 @@ function cellParameters(g: Geometry, cell: number, given: CellWeights | undefine
 /** −1 where all are finite. */
 const notFiniteAt = (data: RealArray): number => data.findIndex((number) => !Number.isFinite(number));
 
-/** Throws NOT_FINITE where a file of these could not be loaded again. */
-export function checkFinite(method: string, parameters: Readonly<Record<string, Tensor>>): void {
+/** Copies of all parameters, for a file. Throws NOT_FINITE where it could not be loaded again. */
+export function finiteParameters(method: string, network: Network): Record<string, Tensor> {
+  const parameters = stateDictOf(network);
   for (const [name, { data }] of Object.entries(parameters)) {
     const bad = notFiniteAt(data);
     if (bad >= 0) throw parameterNotFinite(method, name, bad, data[bad]);
   }
+  return parameters;
 }
 
 /** Sets all parameters, to values in the order of the model's. */

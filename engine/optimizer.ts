@@ -3,7 +3,6 @@ import { checkKeys, checkNotNegative, checkPath, checkPositive } from './validat
 /** What the model does for its optimizers. */
 interface OptimizerWork {
   step(clipNorm: number | null, learningRate: number | undefined): Promise<void>;
-  save(path: string): Promise<void>;
   load(path: string): Promise<void>;
 }
 
@@ -22,7 +21,9 @@ export class Optimizer {
    * `learningRate`: for this step, instead of the optimizer's own
    * @throws BAD_ARGUMENT, BUSY, CLOSED; NOT_FINITE where the gradient's norm is not, WORKER_LOST (nothing has changed)
    */
-  async step(options: { clipNorm?: number; learningRate?: number } = {}): Promise<void> {
+  async step(
+    options: { clipNorm?: number | undefined; learningRate?: number | undefined } = {},
+  ): Promise<void> {
     checkKeys('options', options, ['clipNorm', 'learningRate']);
     const { clipNorm, learningRate } = options;
     if (learningRate !== undefined) checkNotNegative('learningRate', learningRate);
@@ -30,18 +31,10 @@ export class Optimizer {
   }
 
   /**
-   * Writes the moments, and how many steps were taken, to a safetensors file, for another process to go on from; a crash
-   * leaves the old file or the new one, whole. Waits for calls that write to the parameters.
-   * @throws BAD_ARGUMENT, CLOSED; the file system's errors
-   */
-  async save(path: string | URL): Promise<void> {
-    await this.#work.save(checkPath(path));
-  }
-
-  /**
-   * Goes on from what `save` wrote: for an optimizer of the same type, of a model of the same sizes and data type. Everything
-   * else, such as the learning rate, is as this one was made.
-   * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_CHECKPOINT where the file is damaged or something else (nothing has changed);
+   * Takes over the moments, and how many steps were taken, from a file that the model's `save` was given an optimizer for: one
+   * of the same type, of a model of the same sizes and data type. Everything else, such as the learning rate, is as this one was
+   * made; so are the model's parameters.
+   * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else (nothing has changed);
    * BUSY, CLOSED; the file system's errors
    */
   async load(path: string | URL): Promise<void> {

@@ -27,9 +27,9 @@ export type CellWeights =
 /** Options of a cell that stands by itself. */
 export interface CellOptions extends LayerOptions {
   /** Default tanh. */
-  nonlinearity?: Nonlinearity;
+  nonlinearity?: Nonlinearity | undefined;
   /** Whether the cell has biases; default true. Without, b_ih and b_hh are of shape [0]. */
-  bias?: boolean;
+  bias?: boolean | undefined;
 }
 
 /** Arrays a cell works on: its own, or views of a model's; those of biases empty where there are none. */

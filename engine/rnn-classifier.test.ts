@@ -326,8 +326,9 @@ describe('fit', () => {
       await withModel({ threads }, async (model) => {
         const before = bitsOf(model);
         const controller = new AbortController();
-        const fit = model.fit(data, { epochs: 100_000, signal: controller.signal });
-        setTimeout(() => controller.abort(new Error('enough')), 150);
+        const onSteps = () => controller.abort(new Error('enough'));
+        const rest = { everySteps: 1, callbacks: { onSteps }, signal: controller.signal };
+        const fit = model.fit(data, { epochs: 100_000, ...rest });
         await expect(fit).rejects.toThrow('enough');
         expect(bitsOf(model)).not.toBe(before);
         expect((await model.forward(data.x)).data.every(Number.isFinite)).toBe(true);

@@ -1,5 +1,11 @@
 import { CallQueue, orAborted } from './call-queue.ts';
-import { type ClassifierOptions, type ClassifierPlan, readClassifierOptions } from './classifier-options.ts';
+import {
+  type ClassifierOptions,
+  type ClassifierPlan,
+  FOREIGN_OPTIONS,
+  type LoadOptions,
+  readClassifierOptions,
+} from './classifier-options.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
@@ -10,8 +16,14 @@ import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { checkMetadata, readModelFile, UNSAID, type UnsaidOptions, writeModelFile } from './model-file.ts';
-import { checkFinite, readStateDict, readWeights, setParameters, stateDictOf } from './model-parameters.ts';
+import { checkMetadata, readModelFile, writeModelFile } from './model-file.ts';
+import {
+  finiteParameters,
+  readStateDict,
+  readWeights,
+  setParameters,
+  stateDictOf,
+} from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
 import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
@@ -31,7 +43,7 @@ import { StreamWeights } from './stream-weights.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
-import { readOptimizerFile, writeOptimizerFile } from './training/optimizer-file.ts';
+import { readOptimizer, storeOptimizer } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
 import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
@@ -40,15 +52,15 @@ import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './va
 /** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
 export interface GradientOptions extends LossOptions {
   /** Initial states [L · D, B, H]; zero by default. */
-  h0?: TensorLike;
+  h0?: TensorLike | undefined;
   /** Whether dx is returned. */
-  inputGradient?: boolean;
+  inputGradient?: boolean | undefined;
   /** Whether the states each sequence ends with are returned, hT [L · D, B, H]. */
-  finalStates?: boolean;
+  finalStates?: boolean | undefined;
   /** With output 'steps', the label that does not count; default −100. */
-  ignoreIndex?: number;
+  ignoreIndex?: number | undefined;
   /** Which dropout masks: those of this step from the model's seed. Default: each call takes the next ones. */
-  dropoutStep?: number;
+  dropoutStep?: number | undefined;
 }
 
 const GRADIENT_OPTIONS = [
@@ -168,13 +180,10 @@ export class RNNPhonemeClassifier {
    * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; the file system's errors; what create
    * throws
    */
-  static async load(
-    path: string | URL,
-    options: Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> & UnsaidOptions = {},
-  ): Promise<RNNPhonemeClassifier> {
-    checkKeys('options', options, ['threads', 'kernels', 'seed', ...UNSAID]);
-    const { threads, kernels, seed, ...unsaid } = options;
-    const file = await readModelFile(checkPath(path), unsaid);
+  static async load(path: string | URL, options: LoadOptions = {}): Promise<RNNPhonemeClassifier> {
+    checkKeys('options', options, ['threads', 'kernels', 'seed', ...FOREIGN_OPTIONS]);
+    const { threads, kernels, seed, ...foreign } = options;
+    const file = await readModelFile(checkPath(path), foreign);
     const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
     const model = await RNNPhonemeClassifier.create({
@@ -236,10 +245,15 @@ export class RNNPhonemeClassifier {
     h0: TensorLike | undefined,
     options: { finalStates: true },
   ): Promise<{ logits: Tensor; hT: Tensor }>;
+  forward(
+    x: SequencesLike,
+    h0: TensorLike | undefined,
+    options: { finalStates?: boolean | undefined },
+  ): Promise<Tensor | { logits: Tensor; hT: Tensor }>;
   async forward(
     x: SequencesLike,
     h0?: TensorLike,
-    options: { finalStates?: boolean } = {},
+    options: { finalStates?: boolean | undefined } = {},
   ): Promise<Tensor | { logits: Tensor; hT: Tensor }> {
     const { calls } = this.#joinQueue('forward');
     checkKeys('options', options, ['finalStates']);
@@ -261,11 +275,11 @@ export class RNNPhonemeClassifier {
   backward(delta: TensorLike, options: { inputGradient: true }): Promise<{ dh0: Tensor; dx: Tensor }>;
   backward(
     delta: TensorLike,
-    options: { inputGradient?: boolean },
+    options: { inputGradient?: boolean | undefined },
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }>;
   async backward(
     delta: TensorLike,
-    options: { inputGradient?: boolean } = {},
+    options: { inputGradient?: boolean | undefined } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
     const { calls } = this.#joinQueue('backward');
     checkKeys('options', options, ['inputGradient']);
@@ -283,7 +297,7 @@ export class RNNPhonemeClassifier {
   async gradients<Dx extends boolean = false, HT extends boolean = false>(
     x: SequencesLike,
     labels: LabelsLike,
-    options: GradientOptions & { inputGradient?: Dx; finalStates?: HT } = {},
+    options: GradientOptions & { inputGradient?: Dx | undefined; finalStates?: HT | undefined } = {},
   ): Promise<RequestedGradients<Dx, HT>> {
     const { calls } = this.#joinQueue('gradients');
     checkKeys('options', options, GRADIENT_OPTIONS);
@@ -341,27 +355,35 @@ export class RNNPhonemeClassifier {
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
     const { network } = this.#idle('loadStateDict');
-    setParameters(network, readStateDict(network.g, stateDict));
+    setParameters(network, readStateDict('stateDict', network.g, stateDict));
   }
 
   /**
    * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole. Waits
-   * for calls that write to the parameters.
-   * Its options, normalization and class names travel with it.
-   * @param options `metadata`: further strings that are to, under names that do not begin with `elman.`
+   * for calls that write to the parameters. The model's options, normalization and class names are saved with it, and the
+   * metadata it was loaded with.
+   * @param options `metadata`: further strings to save, under names that do not begin with `elman.`; `optimizer`: one of the
+   * model's, whose state is saved too, for an optimizer's `load`
    * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; CLOSED; the file system's errors
    */
   async save(
     path: string | URL,
-    options: { metadata?: Readonly<Record<string, string>> } = {},
+    options: {
+      metadata?: Readonly<Record<string, string>> | undefined;
+      optimizer?: Optimizer | undefined;
+    } = {},
   ): Promise<void> {
-    checkKeys('options', options, ['metadata']);
+    checkKeys('options', options, ['metadata', 'optimizer']);
     const file = checkPath(path);
     const given = checkMetadata(options.metadata ?? {});
-    const parameters = await this.#finiteParameters('save');
+    const slot = options.optimizer === undefined ? null : this.#ownSlot(options.optimizer);
+    const { parameters, optimizer } = await this.#whenSettled('save', (network) => ({
+      parameters: finiteParameters('save', network),
+      optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
+    }));
     const metadata = { ...this.#metadata, ...given };
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
-    await writeModelFile(file, header, parameters, metadata);
+    await writeModelFile(file, header, parameters, metadata, optimizer);
     this.#metadata = metadata;
   }
 
@@ -375,18 +397,10 @@ export class RNNPhonemeClassifier {
   async exportOnnx(path: string | URL): Promise<void> {
     const file = checkPath(path);
     const { dtype, normalization, classes } = this;
-    const parameters = await this.#finiteParameters('exportOnnx');
+    const read = (network: Network) => finiteParameters('exportOnnx', network);
+    const parameters = await this.#whenSettled('exportOnnx', read);
     const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
     await writeFileAtomically(file, encodeOnnx(source));
-  }
-
-  /** Copies of all parameters. */
-  #finiteParameters(method: string): Promise<Record<string, Tensor>> {
-    return this.#whenSettled(method, (network) => {
-      const parameters = stateDictOf(network);
-      checkFinite(method, parameters);
-      return parameters;
-    });
   }
 
   /** Reads what calls may write to: at once, unless one does, which is waited for. */
@@ -398,22 +412,17 @@ export class RNNPhonemeClassifier {
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    const { g } = this.#open('optimizer').network;
+    this.#open('optimizer');
     const slot = new OptimizerSlot(optimizerSpec(options));
     const optimizer = new Optimizer({
       step: (clipNorm, learningRate) => {
         const { network } = this.#joinQueue('step');
         return this.#queue.runWriting(() => slot.step(network, clipNorm, learningRate));
       },
-      save: async (path) => {
-        const state = await this.#whenSettled('save', (network) => slot.state(network));
-        await writeOptimizerFile(path, g, slot.spec, state);
-      },
       load: (path) => {
         const { network } = this.#joinQueue('load');
-        return this.#queue.runWriting(async () =>
-          slot.restore(network, await readOptimizerFile(path, g, slot.spec)),
-        );
+        const restore = async () => slot.restore(network, await readOptimizer(path, network.g, slot.spec));
+        return this.#queue.runWriting(restore);
       },
     });
     this.#optimizers.set(optimizer, slot);
@@ -480,10 +489,14 @@ export class RNNPhonemeClassifier {
   }
 
   #slotOf(given: NonNullable<FitOptions['optimizer']>): OptimizerSlot {
-    if (!(given instanceof Optimizer)) return new OptimizerSlot(optimizerSpec(given));
-    const slot = this.#optimizers.get(given);
-    if (!slot) throw badArgument('optimizer', 'an optimizer of this model', plain('one of another model'));
-    return slot;
+    return given instanceof Optimizer ? this.#ownSlot(given) : new OptimizerSlot(optimizerSpec(given));
+  }
+
+  #ownSlot(optimizer: Optimizer): OptimizerSlot {
+    const slot = this.#optimizers.get(optimizer);
+    if (slot) return slot;
+    const got = optimizer instanceof Optimizer ? plain('one of another model') : optimizer;
+    throw badArgument('optimizer', 'an optimizer of this model', got);
   }
 
   /**
@@ -494,7 +507,7 @@ export class RNNPhonemeClassifier {
    */
   async evaluate(
     data: LabelledSequences,
-    options: { ignoreIndex?: number; signal?: AbortSignal } = {},
+    options: { ignoreIndex?: number | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<Evaluation> {
     const parts = this.#joinQueue('evaluate');
     const { calls, server } = parts;
@@ -514,7 +527,7 @@ export class RNNPhonemeClassifier {
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
-  async predict(x: SequencesLike, options: { signal?: AbortSignal } = {}): Promise<Tensor> {
+  async predict(x: SequencesLike, options: { signal?: AbortSignal | undefined } = {}): Promise<Tensor> {
     const parts = this.#open('predict');
     const { network, calls, server } = parts;
     checkKeys('options', options, ['signal']);

@@ -108,7 +108,7 @@ describe('a stream', () => {
   it('refuses a frame of another size', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const stream = model.stream();
-      expect(() => stream.step([1, 2])).toThrow('frame: expected 5 numbers, got 2');
+      expect(() => stream.step([1, 2])).toThrow('frame: expected 5 numbers, got an array of 2');
       expect(() => stream.reset([[0]])).toThrow('h0: expected [2, 11], got [1, 1]');
     });
   });

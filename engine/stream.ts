@@ -1,4 +1,4 @@
-import { badArgument, noForward } from './errors.ts';
+import { badArgument, lengthOf, noForward } from './errors.ts';
 import { PANEL_BYTES } from './kernels/kernels.ts';
 import type { WasmExports } from './kernels/wasm-kernels.ts';
 import type { Geometry } from './network/geometry.ts';
@@ -88,8 +88,7 @@ export class ClassifierStream {
    */
   step(frame: ArrayLike<number>): RealArray {
     const { inputSize, hiddenPanels, outputPanels, realBytes } = this.#g;
-    if (frame?.length !== inputSize)
-      throw badArgument('frame', `${inputSize} numbers`, frame?.length ?? frame);
+    if (frame?.length !== inputSize) throw badArgument('frame', `${inputSize} numbers`, lengthOf(frame));
     const plan = this.#plan;
     const first = plan.x / realBytes;
     for (let j = 0; j < inputSize; j++) {

@@ -95,7 +95,7 @@ export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, siz
  */
 export function tensor(
   values: ArrayLike<number> | NestedNumbers,
-  options: { shape?: readonly number[]; dtype?: Dtype } = {},
+  options: { shape?: readonly number[] | undefined; dtype?: Dtype | undefined } = {},
 ): Tensor {
   checkKeys('options', options, ['shape', 'dtype']);
   const dtype = options.dtype ?? (values instanceof Float64Array ? 'float64' : 'float32');

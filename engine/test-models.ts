@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { ClassifierOptions } from './classifier-options.ts';
 import type { Job } from './network/jobs.ts';
 import { networkOf } from './network/registry.ts';
@@ -48,6 +50,16 @@ export function bitsOf(model: RNNPhonemeClassifier): string {
   return Object.values(model.stateDict())
     .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex'))
     .join();
+}
+
+/** Collects garbage now and then until something has come of it, or that is not to be expected any more. */
+export async function collectUntil(isDone: () => boolean): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (let i = 0; i < 200 && !isDone(); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    collect();
+  }
 }
 
 /** A tensor of zeros. */

@@ -1,15 +1,13 @@
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
 import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { offersIn } from './network/shared-products.ts';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
-import { bitsOf, labelled, small, teamOf, withModel } from './test-models.ts';
+import { bitsOf, collectUntil, labelled, small, teamOf, withModel } from './test-models.ts';
 
 const run = promisify(execFile);
 
@@ -166,8 +164,6 @@ describe('worker threads', () => {
   });
 
   it('keep nothing of a closed model alive, although its optimizer is kept', async () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     const kept: unknown[] = [];
     const networks: WeakRef<object>[] = [];
     await withModel({ threads: 0 }, async (model) => {
@@ -176,17 +172,12 @@ describe('worker threads', () => {
       await optimizer.step();
       kept.push(model, optimizer);
     });
-    for (let i = 0; i < 50 && networks[0].deref(); i++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      collect();
-    }
+    await collectUntil(() => !networks[0].deref());
     expect(networks[0].deref()).toBeUndefined();
     expect(kept).toHaveLength(2);
   });
 
   it('end with a model that nobody holds any more, though nobody has closed it', async () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     const exited: Promise<unknown>[] = [];
     const drop = async () => {
       const model = await RNNPhonemeClassifier.create({ ...small, threads: 2 });
@@ -200,10 +191,7 @@ describe('worker threads', () => {
     void Promise.all(exited).then(() => {
       ended = true;
     });
-    for (let i = 0; i < 200 && !ended; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      collect();
-    }
+    await collectUntil(() => ended);
     expect(ended).toBe(true);
   });
 

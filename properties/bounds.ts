@@ -264,12 +264,7 @@ function readingBounds(logits: number[], errors: number[], label: number, u: num
   return { loss: 2 * logitError + rounding, delta };
 }
 
-export function lossBounds(
-  run: Forward,
-  bounds: ForwardBounds,
-  labels: Labels,
-  roundoff: number,
-): LossBounds {
+function lossBounds(run: Forward, bounds: ForwardBounds, labels: Labels, roundoff: number): LossBounds {
   const u = roundoff + referenceRoundoff;
   const total = new SumBound();
   const delta = run.logits.map((sample, b) =>

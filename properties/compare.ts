@@ -30,11 +30,6 @@ export function gamma(operations: number, u: number): number {
   return ku / (1 - ku);
 }
 
-/** The bound on a result of about `magnitude` after `operations` roundings in `dtype`. */
-export function roundingTolerance(dtype: Dtype, operations: number, magnitude: number): Tolerance {
-  return { atol: gamma(operations, unitRoundoff(dtype)) * magnitude, rtol: 0 };
-}
-
 interface Flat {
   data: ArrayLike<number>;
   shape: readonly number[];

@@ -303,7 +303,7 @@ export function expectSameResults(actual: Results, expected: Results): void {
 }
 
 /** The rows of a batch, in a given order, repetitions allowed. A row that moves gets another mask of dropout. */
-export function rowsOfBatch<B extends Batch>(batch: B, rows: number[]): B {
+function rowsOfBatch<B extends Batch>(batch: B, rows: number[]): B {
   return {
     ...batch,
     x: rows.map((row) => batch.x[row]),

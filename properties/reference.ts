@@ -150,7 +150,7 @@ export function outputAt(network: Network, states: number[][][], l: number, t: n
 }
 
 /** One step of one cell for one sample. x: [I]  h: [H] → [H] */
-export function stepCell(cell: CellWeights, nonlinearity: Nonlinearity, x: number[], h: number[]): number[] {
+function stepCell(cell: CellWeights, nonlinearity: Nonlinearity, x: number[], h: number[]): number[] {
   const next: number[] = [];
   for (let j = 0; j < cell.W_hh.length; j++) {
     let z = cell.b_ih.length > 0 ? cell.b_ih[j] + cell.b_hh[j] : 0;

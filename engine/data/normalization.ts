@@ -1,4 +1,4 @@
-import { badArgument } from '../errors.ts';
+import { badArgument, lengthOf } from '../errors.ts';
 import type { RealArray } from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
 import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
@@ -24,7 +24,7 @@ export function normalizationSpec(given: unknown, inputSize: number): Normalizat
   const { mean, std } = given as Normalization;
   const read = (name: string, values: unknown, least: number): number[] => {
     const list = Array.isArray(values) || ArrayBuffer.isView(values) ? (values as ArrayLike<unknown>) : null;
-    if (list?.length !== inputSize) throw badArgument(name, `${inputSize} numbers`, list?.length ?? values);
+    if (list?.length !== inputSize) throw badArgument(name, `${inputSize} numbers`, lengthOf(values));
     return Array.from(list, (value, i) => {
       if (typeof value === 'number' && Number.isFinite(value) && value > least) return value;
       throw badArgument(`${name}[${i}]`, least === 0 ? 'a number above 0' : 'a finite number', value);

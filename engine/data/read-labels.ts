@@ -1,4 +1,4 @@
-import { badArgument } from '../errors.ts';
+import { badArgument, lengthOf } from '../errors.ts';
 import { isShapedData, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
@@ -64,7 +64,7 @@ function rowLabels(name: string, value: unknown, rows: number): LabelOf {
     return (row) => data[row];
   }
   if (!isList(value) || value.length !== rows)
-    throw badArgument(name, `${rows} labels, one a row`, isList(value) ? value.length : value);
+    throw badArgument(name, `${rows} labels, one a row`, lengthOf(value));
   return (row) => value[row];
 }
 
@@ -74,10 +74,10 @@ function stepLabels(name: string, value: unknown, { rows, time, lengths }: Seque
     return (row, step) => data[row * time + step];
   }
   if (!isList(value) || value.length !== rows)
-    throw badArgument(name, `${rows} rows of labels, one a step`, isList(value) ? value.length : value);
+    throw badArgument(name, `${rows} rows of labels, one a step`, lengthOf(value));
   const lists = Array.from(value, (list, i) => {
     if (isList(list) && (list.length === lengths[i] || list.length === time)) return list;
-    throw badArgument(`${name}[${i}]`, `${lengths[i]} labels, one a step`, isList(list) ? list.length : list);
+    throw badArgument(`${name}[${i}]`, `${lengths[i]} labels, one a step`, lengthOf(list));
   });
   return (row, step) => lists[row][step];
 }
@@ -91,7 +91,7 @@ function shapedLabels(
   if (shape.length !== expected.length || expected.some((size, d) => shape[d] !== size))
     throw badArgument(name, `[${expected.join(', ')}], ${meaning}`, shape);
   if (data.length !== sizeOf(expected))
-    throw badArgument(`${name}.data`, `${sizeOf(expected)} labels`, data.length);
+    throw badArgument(`${name}.data`, `${sizeOf(expected)} labels`, lengthOf(data));
   return data;
 }
 

@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { ElmanError } from '../errors.ts';
 import { decodeSafetensors } from './safetensors.ts';
 
-/** What is in a safetensors file. Throws BAD_FILE_…, which names the file and what it should have been. */
+/** How the files of torch.save begin: a zip archive, before 1.6 a pickle. */
+const TORCH_SAVE = ['PK', '\x80\x02'];
+
+/**
+ * What is in a safetensors file.
+ * @param kind what it should be, for the error
+ * @throws BAD_FILE_…
+ */
 export async function readSafetensors(
   path: string,
   kind: string,
@@ -11,8 +18,11 @@ export async function readSafetensors(
   try {
     return decodeSafetensors(bytes);
   } catch (cause) {
-    throw cause instanceof ElmanError
-      ? new ElmanError(cause.code, `${path} is no whole ${kind}: ${cause.message}`, { cause })
-      : cause;
+    if (!(cause instanceof ElmanError)) throw cause;
+    const isTorchs = TORCH_SAVE.includes(String.fromCharCode(...bytes.subarray(0, 2)));
+    const advice = isTorchs ? '; it looks like torch.save: write it with safetensors.torch.save_file' : '';
+    throw new ElmanError(cause.code, `${path} cannot be read as ${kind}: ${cause.message}${advice}`, {
+      cause,
+    });
   }
 }

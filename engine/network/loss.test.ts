@@ -73,7 +73,7 @@ describe('class weights and label smoothing', () => {
     await withModel({ threads: 0 }, async (model) => {
       const call = (bad: object) => model.gradients(data.x, data.labels, bad);
       await expect(call({ classWeights: [1, 2] })).rejects.toThrow(
-        'classWeights: expected 4 numbers, one a class, got 2',
+        'classWeights: expected 4 numbers, one a class, got an array of 2',
       );
       await expect(call({ classWeights: { 0: 1, 1: 2 } })).rejects.toThrow(/one a class, got (?!0)/);
       await expect(call({ classWeights: [1, 2, -1, 0] })).rejects.toThrow(

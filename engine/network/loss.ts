@@ -1,13 +1,13 @@
-import { badArgument, plain } from '../errors.ts';
+import { badArgument, lengthOf, plain } from '../errors.ts';
 import { log } from '../numeric/elementary.ts';
 import type { RealArray } from '../tensor.ts';
 
 /** How the cross-entropy of a row is taken. */
 export interface LossOptions {
   /** What the rows of each class count; their losses are multiplied by it before the mean over all rows. Default 1. */
-  classWeights?: ArrayLike<number>;
+  classWeights?: ArrayLike<number> | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot (https://arxiv.org/abs/1512.00567). Default 0. */
-  labelSmoothing?: number;
+  labelSmoothing?: number | undefined;
 }
 
 /** Options, checked. */
@@ -29,7 +29,7 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
   }
   const weights = Array.from(classWeights);
   if (weights.length !== classes)
-    throw badArgument('classWeights', `${classes} numbers, one a class`, weights.length);
+    throw badArgument('classWeights', `${classes} numbers, one a class`, lengthOf(weights));
   const bad = weights.findIndex(
     (weight) => typeof weight !== 'number' || !(weight >= 0 && weight < Infinity),
   );

@@ -5,43 +5,43 @@ import { checkFlag, checkNotNegative } from '../validation.ts';
 export interface Sgd {
   type: 'sgd';
   /** Default 0.01. */
-  learningRate?: number;
+  learningRate?: number | undefined;
   /** Default 0. */
-  momentum?: number;
+  momentum?: number | undefined;
   /** Nesterov's momentum; default false. */
-  nesterov?: boolean;
+  nesterov?: boolean | undefined;
   /** λ of an L2 penalty λ/2·‖p‖², added to the gradient; default 0. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
 }
 
 /** Adam (https://arxiv.org/abs/1412.6980) and AdamW (https://arxiv.org/abs/1711.05101), as torch.optim's. */
 export interface Adam {
   type: 'adam' | 'adamw';
   /** Default 0.001. */
-  learningRate?: number;
+  learningRate?: number | undefined;
   /** Decay of the first moment; default 0.9. */
-  beta1?: number;
+  beta1?: number | undefined;
   /** Decay of the second moment; default 0.999. */
-  beta2?: number;
+  beta2?: number | undefined;
   /** Default 1e-8. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** adam: an L2 penalty added to the gradient, default 0; adamw: decoupled from it, default 0.01. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
 }
 
 /** RMSprop, as torch.optim.RMSprop. */
 export interface RmsProp {
   type: 'rmsprop';
   /** Default 0.01. */
-  learningRate?: number;
+  learningRate?: number | undefined;
   /** Decay of the squared gradient; default 0.99. */
-  alpha?: number;
+  alpha?: number | undefined;
   /** Default 1e-8. */
-  epsilon?: number;
+  epsilon?: number | undefined;
   /** Default 0. */
-  momentum?: number;
+  momentum?: number | undefined;
   /** Default 0. */
-  weightDecay?: number;
+  weightDecay?: number | undefined;
 }
 
 export type OptimizerOptions = Sgd | Adam | RmsProp;
@@ -108,6 +108,12 @@ export interface OptimizerCounts {
   readonly steps: number;
   readonly beta1Power: number;
   readonly beta2Power: number;
+}
+
+/** For what comes from a file. */
+export function isCounts(value: unknown): value is OptimizerCounts {
+  const counts = Object.keys(freshCounts) as (keyof OptimizerCounts)[];
+  return counts.every((name) => Number.isFinite((value as OptimizerCounts | null)?.[name]));
 }
 
 export const freshCounts: OptimizerCounts = { steps: 0, beta1Power: 1, beta2Power: 1 };

@@ -1,18 +1,18 @@
 import { badArgument } from '../errors.ts';
 import { cosPi } from '../numeric/elementary.ts';
-import { checkInteger, checkKeys, checkPositive } from '../validation.ts';
+import { checkInteger, checkKeys, checkNotNegative, checkPositive } from '../validation.ts';
 
 /** The learning rate stays as it is. */
 export interface ConstantSchedule {
   type: 'constant';
   /** Steps in which the rate first rises, in a straight line; default 0. So in every schedule. */
-  warmup?: number;
+  warmup?: number | undefined;
 }
 
 /** From the optimizer's rate down to almost 0 along half a cosine (https://arxiv.org/abs/1608.03983, no restarts). */
 export interface CosineSchedule {
   type: 'cosine';
-  warmup?: number;
+  warmup?: number | undefined;
 }
 
 /** The rate is multiplied by `factor` after every so many epochs, as torch.optim.lr_scheduler.StepLR. */
@@ -20,8 +20,8 @@ export interface StepSchedule {
   type: 'step';
   epochs: number;
   /** Default 0.1. */
-  factor?: number;
-  warmup?: number;
+  factor?: number | undefined;
+  warmup?: number | undefined;
 }
 
 /**
@@ -31,12 +31,12 @@ export interface StepSchedule {
 export interface PlateauSchedule {
   type: 'plateau';
   /** Default 0.1. */
-  factor?: number;
+  factor?: number | undefined;
   /** Default 10. */
-  patience?: number;
+  patience?: number | undefined;
   /** What the loss must be lowered by to count, as a share of it; default 1e-4. */
-  threshold?: number;
-  warmup?: number;
+  threshold?: number | undefined;
+  warmup?: number | undefined;
 }
 
 export type ScheduleOptions = ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule;
@@ -70,13 +70,14 @@ export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   const read: Partial<ScheduleSpec> = given;
   const { warmup = 0, epochs = 1, factor = 0.1, patience = 10, threshold = 1e-4 } = read;
   if (given.type === 'step') checkInteger('schedule.epochs', read.epochs, 1);
+  if (threshold >= 1) throw badArgument('schedule.threshold', 'a number below 1', threshold);
   return {
     type: given.type,
     warmup: checkInteger('schedule.warmup', warmup, 0),
     epochs,
     factor: checkPositive('schedule.factor', factor),
     patience: checkInteger('schedule.patience', patience, 0),
-    threshold: threshold === 0 ? 0 : checkPositive('schedule.threshold', threshold),
+    threshold: checkNotNegative('schedule.threshold', threshold),
   };
 }
 

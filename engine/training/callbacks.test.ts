@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Network } from '../network/network.ts';
 import { networkOf } from '../network/registry.ts';
-import { labelled, withModel } from '../test-models.ts';
+import { collectUntil, labelled, withModel } from '../test-models.ts';
 import type { StepsLog } from './fit-options.ts';
 
 const data = labelled(50, 6);
@@ -233,4 +233,26 @@ describe('a callback', () => {
       expect(await later).toMatchObject({ shape: [50, 4] });
     });
   });
+});
+
+it('what a callback has started keeps no model alive once it has ended', async () => {
+  let goOn = (): void => {};
+  let started: Promise<boolean> | undefined;
+  const models: WeakRef<object>[] = [];
+  await withModel({ threads: 0 }, async (model) => {
+    models.push(new WeakRef(model));
+    const waits = async () => {
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      return models[0].deref() === undefined;
+    };
+    const onEpochEnd = () => {
+      started = waits();
+    };
+    await model.fit(data, { callbacks: { onEpochEnd } });
+  });
+  await collectUntil(() => !models[0].deref());
+  goOn();
+  expect(await started).toBe(true);
 });

@@ -6,12 +6,12 @@ export interface CheckpointOptions {
   /** A directory of its own for this training; made if need be. */
   dir: string;
   /** Default 1, unless `everySteps` is given. */
-  everyEpochs?: number;
-  everySteps?: number;
+  everyEpochs?: number | undefined;
+  everySteps?: number | undefined;
   /** The newest files that are kept. Default 2: should one be damaged, there is the one before it. */
-  keep?: number;
+  keep?: number | undefined;
   /** Whether to go on from the newest whole file in `dir`; without one, training starts from the beginning. Default false. */
-  resume?: boolean;
+  resume?: boolean | undefined;
 }
 
 export interface CheckpointSpec {

@@ -29,7 +29,8 @@ export type TrainingSettings = Readonly<Record<string, unknown>>;
 const NAME = /^checkpoint-(\d{9})\.safetensors$/;
 /** What a process leaves behind that dies while it writes one (see io/atomic-file.ts). */
 const UNFINISHED = /^checkpoint-\d{9}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
-const KEY = 'elman.training';
+/** What tells a checkpoint from other files, in the metadata. */
+export const CHECKPOINT_KEY = 'elman.training';
 const CHECKSUM = 'elman.sha256';
 
 const fileName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.safetensors`;
@@ -48,9 +49,8 @@ export async function saveCheckpoint(
     second: stored(second),
   };
   if (best) tensors.best = stored(best);
-  await mkdir(spec.dir, { recursive: true });
   const text = JSON.stringify({ state, counts, settings }, keepNumber);
-  const metadata = { [KEY]: text, [CHECKSUM]: checksum(text, tensors) };
+  const metadata = { [CHECKPOINT_KEY]: text, [CHECKSUM]: checksum(text, tensors) };
   await writeFileAtomically(join(spec.dir, fileName(steps)), encodeSafetensors(tensors, metadata));
   for (const old of (await checkpointFiles(spec.dir)).slice(spec.keep))
     await rm(join(spec.dir, old), { force: true });
@@ -93,6 +93,8 @@ export async function openCheckpoints(
   settings: TrainingSettings,
   size: number,
 ): Promise<Checkpoint | null> {
+  // Now, not after the first epoch: training for nothing could take hours.
+  await mkdir(spec.dir, { recursive: true });
   const names = await checkpointFiles(spec.dir);
   if (!spec.resume && names.length > 0) {
     throw badArgument(
@@ -119,9 +121,13 @@ export async function openCheckpoints(
 
 async function readCheckpoint(path: string, settings: TrainingSettings, size: number): Promise<Checkpoint> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
-  const { state, counts, settings: saved } = JSON.parse(metadata[KEY] ?? 'null', reviveNumber) ?? {};
+  const {
+    state,
+    counts,
+    settings: saved,
+  } = JSON.parse(metadata[CHECKPOINT_KEY] ?? 'null', reviveNumber) ?? {};
   if (!state || !counts || !saved) throw badCheckpoint(path, 'it says nothing of a training');
-  if (metadata[CHECKSUM] !== checksum(metadata[KEY], Object.fromEntries(tensors)))
+  if (metadata[CHECKSUM] !== checksum(metadata[CHECKPOINT_KEY], Object.fromEntries(tensors)))
     throw badCheckpoint(path, 'its contents are not those of its checksum');
   requireSameSettings(settings, saved);
   const block = (name: string): RealArray => {

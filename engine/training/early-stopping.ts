@@ -1,17 +1,16 @@
-import { badArgument } from '../errors.ts';
-import { checkFlag, checkInteger, checkKeys, checkOneOf } from '../validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkNotNegative, checkOneOf } from '../validation.ts';
 import type { EpochLog } from './fit-options.ts';
 
 /** Ends training when an epoch's figure has not got better for a while. */
 export interface EarlyStopping {
   /** Default validationLoss. */
-  monitor?: 'loss' | 'accuracy' | 'validationLoss' | 'validationAccuracy';
+  monitor?: 'loss' | 'accuracy' | 'validationLoss' | 'validationAccuracy' | undefined;
   /** Epochs without an improvement that are put up with. Default 0. */
-  patience?: number;
+  patience?: number | undefined;
   /** What counts as an improvement: more than this. Default 0. */
-  minDelta?: number;
+  minDelta?: number | undefined;
   /** Whether the parameters of the best epoch come back at the end. Default true. */
-  restoreBest?: boolean;
+  restoreBest?: boolean | undefined;
 }
 
 export type EarlyStoppingSpec = Required<EarlyStopping>;
@@ -22,9 +21,7 @@ export function earlyStoppingSpec(options: EarlyStopping): EarlyStoppingSpec {
   checkKeys('earlyStopping', options, ['monitor', 'patience', 'minDelta', 'restoreBest']);
   const { monitor = 'validationLoss', patience = 0, minDelta = 0, restoreBest = true } = options;
   checkOneOf('earlyStopping.monitor', monitor, MONITORS);
-  if (typeof minDelta !== 'number' || !(minDelta >= 0)) {
-    throw badArgument('earlyStopping.minDelta', 'a number, 0 or more', minDelta);
-  }
+  checkNotNegative('earlyStopping.minDelta', minDelta);
   checkFlag('earlyStopping.restoreBest', restoreBest);
   return { monitor, patience: checkInteger('earlyStopping.patience', patience, 0), minDelta, restoreBest };
 }

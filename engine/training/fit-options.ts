@@ -32,7 +32,7 @@ export interface Progress {
   /** Steps done in this epoch, and steps it has. */
   readonly step: number;
   readonly steps: number;
-  /** Means over the rows of this epoch seen so far. */
+  /** Means over the rows of this epoch seen so far; NaN before there are any. */
   readonly loss: number;
   readonly accuracy: number;
   readonly sequencesPerSecond: number;
@@ -57,52 +57,52 @@ export interface Callbacks {
    * Where it throws, or what it promises fails, training ends after the current step, and fit rejects with that. Nobody
    * waits for a promise: one that fails when fit has resolved is an unhandled rejection.
    */
-  onProgress?(progress: Progress): unknown;
+  onProgress?: ((progress: Progress) => unknown) | undefined;
   /** Told of every `everySteps` steps of an epoch, soon after they have been done. Throws as above. */
-  onSteps?(log: StepsLog): unknown;
+  onSteps?: ((log: StepsLog) => unknown) | undefined;
   /**
    * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
    * other calls on the model would wait for this training, and throw BUSY.
    */
-  onEpochEnd?(epoch: number, log: EpochLog): void | Promise<void>;
+  onEpochEnd?: ((epoch: number, log: EpochLog) => void | Promise<void>) | undefined;
 }
 
 export interface FitOptions {
   /** Default 1. */
-  epochs?: number;
+  epochs?: number | undefined;
   /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /** Default adam. */
-  optimizer?: OptimizerType | OptimizerOptions | Optimizer;
+  optimizer?: OptimizerType | OptimizerOptions | Optimizer | undefined;
   /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
-  schedule?: Schedule;
+  schedule?: Schedule | undefined;
   /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
-  clipNorm?: number;
+  clipNorm?: number | undefined;
   /** What the rows of each class count in loss and gradient; default 1. Losses reported of training are weighted too, those of evaluation never. */
-  classWeights?: ArrayLike<number>;
+  classWeights?: ArrayLike<number> | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
-  labelSmoothing?: number;
+  labelSmoothing?: number | undefined;
   /** With output 'steps', the label that does not count. Default −100. */
-  ignoreIndex?: number;
+  ignoreIndex?: number | undefined;
   /** Whether the rows are shuffled anew every epoch. Default true. */
-  shuffle?: boolean;
+  shuffle?: boolean | undefined;
   /** Whether batches are made of rows of like lengths, so that padding is rare; see batch-order.ts. Default false. */
-  bucketByLength?: boolean;
+  bucketByLength?: boolean | undefined;
   /** Of the shuffling and the dropout masks. Default 0. */
-  seed?: number;
+  seed?: number | undefined;
   /** Data to evaluate after every epoch. */
-  validation?: LabelledSequences;
+  validation?: LabelledSequences | undefined;
   /** Ends training when an epoch's figure has not got better for a while. */
-  earlyStopping?: EarlyStopping;
+  earlyStopping?: EarlyStopping | undefined;
   /** A step whose loss or gradient is not finite: stop (default) ends fit with NOT_FINITE, skip leaves it out. */
-  onNonFinite?: 'stop' | 'skip';
+  onNonFinite?: 'stop' | 'skip' | undefined;
   /** Saves where training stands, now and then, so that it can be gone on with. */
-  checkpoint?: CheckpointOptions;
-  callbacks?: Callbacks;
+  checkpoint?: CheckpointOptions | undefined;
+  callbacks?: Callbacks | undefined;
   /** How many steps `onSteps` and the events of type 'steps' sum up. */
-  everySteps?: number;
+  everySteps?: number | undefined;
   /** Ends training after the current step, with a checkpoint where there are any; fit rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 const OPTIONS = [

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from '../classifier-options.ts';
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
+import { Calls } from '../network/calls.ts';
 import { networkOf } from '../network/registry.ts';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { Word } from '../parallel/control.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 import type { CheckpointOptions } from './checkpoint-options.ts';
 import type { EpochLog, FitOptions, Progress, StepsLog } from './fit-options.ts';
-import type { TrainingEvent } from './training-events.ts';
+import { type TrainingEvent, trainingEvents } from './training-events.ts';
 
 const data = labelled(50, 6);
 const validation = labelled(20, 6, 5, 4, 9);
@@ -191,15 +192,25 @@ describe('training as a loop', () => {
   });
 
   it('gives every epoch however late it is listened to, and of progress the newest', async () => {
-    await withModel({ threads: 2 }, async (model) => {
-      const epochs: number[] = [];
-      const training = model.training(labelled(2_000, 20), { epochs: 12, batchSize: 4 });
-      for await (const event of training) {
-        if (event.type === 'epoch') epochs.push(event.epoch);
-        if (epochs.length === 0) await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const log = { epoch: 0, loss: 1, accuracy: 0, learningRate: 1, gradientNorm: 1, skippedSteps: 0 };
+    const progress = { ...log, epochs: 2, steps: 9, sequencesPerSecond: 1, secondsLeft: 1 };
+    const run = async ({ callbacks = {} }: FitOptions): Promise<EpochLog[]> => {
+      const history = [0, 1].map((epoch) => ({ ...log, epoch, sequencesPerSecond: 1 }));
+      for (const epoch of history) {
+        for (const step of [3, 5, 8]) callbacks.onProgress?.({ ...progress, epoch: epoch.epoch, step });
+        await callbacks.onEpochEnd?.(epoch.epoch, epoch);
       }
-      expect(epochs).toEqual(Array.from({ length: 12 }, (_, epoch) => epoch));
-    });
+      return history;
+    };
+    const events: TrainingEvent[] = [];
+    for await (const event of trainingEvents(run, {}, 2)) events.push(event);
+    const told = events.map((event) => [event.type, event.epoch, 'step' in event ? event.step : null]);
+    expect(told).toEqual([
+      ['progress', 0, 8],
+      ['epoch', 0, null],
+      ['progress', 1, 8],
+      ['epoch', 1, null],
+    ]);
   });
 
   it('ends training when it is left, and throws what fit rejects with', async () => {
@@ -411,6 +422,34 @@ describe('checkpoints', () => {
     await brokenOff({ dir, everyEpochs: 3 }, 2);
     expect(await stepsSaved()).toEqual([14]);
     expect(await resumed({ dir })).toEqual(await whole());
+  });
+
+  it('have the steps of an epoch when a signal ended training in its validation', async () => {
+    const stop = new AbortController();
+    const validating = vi.spyOn(Calls.prototype, 'evaluate').mockImplementationOnce(async () => {
+      stop.abort(new Error('broken off'));
+      throw stop.signal.reason;
+    });
+    await withModel({ threads: 2 }, async (model) => {
+      const checkpoint = { dir, everyEpochs: 3 };
+      const fit = model.fit(data, { ...options, checkpoint, signal: stop.signal });
+      await expect(fit).rejects.toThrow('broken off');
+    });
+    validating.mockRestore();
+    expect(await stepsSaved()).toEqual([7]);
+    // The rate of the epoch's last step is told by a process that has not taken it.
+    expect(await resumed({ dir })).toEqual(await whole());
+  });
+
+  it('that could not be written are told of before training begins', async () => {
+    const file = join(dir, 'file');
+    await writeFile(file, '');
+    await withModel({ threads: 0 }, async (model) => {
+      const onEpochEnd = vi.fn();
+      const fit = model.fit(data, { checkpoint: { dir: join(file, 'in it') }, callbacks: { onEpochEnd } });
+      await expect(fit).rejects.toMatchObject({ code: 'ENOTDIR' });
+      expect(onEpochEnd).not.toHaveBeenCalled();
+    });
   });
 
   it('know of dropout masks and buckets', async () => {

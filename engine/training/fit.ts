@@ -9,6 +9,7 @@ import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { afterEpoch } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
+import type { Evaluation } from '../results.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
 import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
@@ -29,7 +30,7 @@ export interface FitSurroundings {
   /** The validation data, where there are any, and what the model makes of them. */
   readonly validation: {
     readonly data: Sequences;
-    evaluate(): Promise<{ loss: number; accuracy: number }>;
+    evaluate(): Promise<Pick<Evaluation, 'loss' | 'accuracy'>>;
   } | null;
   /** Looks after predictions that are asked for: told when the threads begin and end, and what is waited for between. */
   readonly serve: {
@@ -267,13 +268,12 @@ class Training {
 
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {
     const { epoch, sums } = this.#state;
-    const { reals } = this.#network.control;
-    const validation = await this.#around.validation?.evaluate();
+    const validation = await this.#validate();
     const log: EpochLog = {
       epoch,
       loss: sums.lossSum / sums.seen,
       accuracy: sums.correct / sums.seen,
-      learningRate: reals[Real.learningRate],
+      learningRate: sums.learningRate,
       gradientNorm: sums.largestNorm,
       skippedSteps: sums.skipped,
       sequencesPerSecond,
@@ -281,6 +281,16 @@ class Training {
     };
     this.#advance(log, random);
     await this.#around.serve.during(this.#closeEpoch(epoch, log));
+  }
+
+  /** A signal may end it: what the epoch's steps have done is saved first. */
+  async #validate(): Promise<Pick<Evaluation, 'loss' | 'accuracy'> | undefined> {
+    try {
+      return await this.#around.validation?.evaluate();
+    } catch (error) {
+      await this.endIfAborted();
+      throw error;
+    }
   }
 
   /** What needs no threads at an epoch's end. */

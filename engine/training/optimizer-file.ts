@@ -1,30 +1,33 @@
-import { badArgument, badCheckpoint, plain } from '../errors.ts';
-import { writeFileAtomically } from '../io/atomic-file.ts';
+import { badArgument, badModelFile, plain } from '../errors.ts';
 import { checksum } from '../io/checksum.ts';
 import { readSafetensors } from '../io/read-safetensors.ts';
-import { encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
+import type { StoredTensor } from '../io/safetensors.ts';
 import type { Geometry, Parameter } from '../network/geometry.ts';
-import type { OptimizerSpec } from '../optimization/optimizers.ts';
+import { isCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
 
 /**
- * An optimizer's file: safetensors with both moments of each parameter, and in the metadata its type, how far it has
- * counted, and a checksum of everything.
+ * An optimizer's state in the file of its model, since neither is of use without the other: both moments of each parameter
+ * and, in the metadata, its type, how far it has counted, and a checksum.
  */
 
+type Stored = Readonly<Record<string, StoredTensor>>;
+
+const PREFIX = 'optimizer.';
 const KEY = 'elman.optimizer';
-const CHECKSUM = 'elman.sha256';
+const CHECKSUM = 'elman.optimizer.sha256';
 const MOMENTS = ['first', 'second'] as const;
 
-const nameOf = (moment: (typeof MOMENTS)[number], { name }: Parameter): string => `${moment}.${name}`;
+const nameOf = (moment: (typeof MOMENTS)[number], { name }: Parameter): string =>
+  `${PREFIX}${moment}.${name}`;
 
-export async function writeOptimizerFile(
-  path: string,
+/** What is to be added to the model's file. */
+export function storeOptimizer(
   g: Geometry,
   { type }: OptimizerSpec,
   state: OptimizerState,
-): Promise<void> {
+): { tensors: Stored; metadata: Readonly<Record<string, string>> } {
   const tensors: Record<string, StoredTensor> = {};
   for (const moment of MOMENTS) {
     for (const parameter of g.parameters) {
@@ -34,52 +37,75 @@ export async function writeOptimizerFile(
     }
   }
   const text = JSON.stringify({ type, counts: state.counts });
-  const metadata = { [KEY]: text, [CHECKSUM]: checksum(text, tensors) };
-  await writeFileAtomically(path, encodeSafetensors(tensors, metadata));
+  return { tensors, metadata: { [KEY]: text, [CHECKSUM]: checksum(text, tensors) } };
+}
+
+/** Divides a file's arrays into the optimizer's, if it has one, and the others. */
+export function splitOptimizer(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>>,
+): { optimizer: Stored; others: Stored } {
+  const isIts = (name: string): boolean => KEY in metadata && name.startsWith(PREFIX);
+  const all = [...tensors];
+  return {
+    optimizer: Object.fromEntries(all.filter(([name]) => isIts(name))),
+    others: Object.fromEntries(all.filter(([name]) => !isIts(name))),
+  };
 }
 
 /**
- * @throws BAD_FILE_… and BAD_CHECKPOINT where the file is damaged or something else; BAD_ARGUMENT where it is of an optimizer
- * of another type, or of a model of other parameters
+ * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or has no optimizer's state; BAD_ARGUMENT where it is of an
+ * optimizer of another type, or of a model of other parameters
  */
-export async function readOptimizerFile(
+export async function readOptimizer(
   path: string,
   g: Geometry,
   { type }: OptimizerSpec,
 ): Promise<OptimizerState> {
-  const read = await readSafetensors(path, "optimizer's file");
-  const stored = Object.fromEntries(read.tensors);
-  const text = read.metadata[KEY];
-  if (text === undefined) throw badCheckpoint(path, 'it says nothing of an optimizer');
-  if (read.metadata[CHECKSUM] !== checksum(text, stored))
-    throw badCheckpoint(path, 'its contents are not those of its checksum');
-  const said = JSON.parse(text);
+  const { tensors, metadata } = await readSafetensors(path, 'the file of a model');
+  const { optimizer: stored } = splitOptimizer(tensors, metadata);
+  const text = metadata[KEY];
+  if (text === undefined) throw badModelFile(path, 'it holds no state of an optimizer');
+  if (metadata[CHECKSUM] !== checksum(text, stored))
+    throw badModelFile(path, "the optimizer's state is not that of its checksum");
+  const said = parse(text);
+  if (!said) throw badModelFile(path, `${KEY} in its metadata cannot be read`);
   if (said.type !== type)
-    throw badArgument('path', `the file of an optimizer of type ${type}`, plain(said.type));
-  const moments = (moment: (typeof MOMENTS)[number]): RealArray => {
+    throw badArgument('path', `the state of an optimizer of type ${type}`, plain(`${said.type} in ${path}`));
+  checkShapes(path, g, stored);
+  const block = (moment: (typeof MOMENTS)[number]): RealArray => {
     const block = newReals(g.dtype, g.blockSize);
-    for (const parameter of g.parameters)
-      block.set(momentOf(stored, nameOf(moment, parameter), parameter, g), parameter.offset);
+    for (const parameter of g.parameters) block.set(stored[nameOf(moment, parameter)].data, parameter.offset);
     return block;
   };
-  return { first: moments('first'), second: moments('second'), counts: said.counts };
+  return { first: block('first'), second: block('second'), counts: said.counts };
 }
 
-function momentOf(
-  stored: Readonly<Record<string, StoredTensor>>,
-  name: string,
-  { shape }: Parameter,
-  { dtype }: Geometry,
-): RealArray {
-  const tensor = stored[name];
-  const [expected, got] = [{ dtype, shape }, tensor].map(
-    (of) => of && `${of.dtype} [${of.shape.join(', ')}]`,
-  );
-  if (got !== expected)
-    throw badArgument(
-      'path',
-      `the file of an optimizer of such a model, with ${name} ${expected}`,
-      plain(got ?? 'none'),
-    );
-  return tensor.data;
+/** The checksum says that nobody has changed it since, not that it is what this version writes. */
+function parse(text: string): { type: unknown; counts: OptimizerCounts } | null {
+  try {
+    const { type, counts } = JSON.parse(text);
+    return isCounts(counts) ? { type, counts } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** That the moments are those of just such parameters. */
+function checkShapes(path: string, g: Geometry, stored: Stored): void {
+  const text = ({ dtype, shape }: Pick<StoredTensor, 'dtype' | 'shape'>) => `${dtype} [${shape.join(', ')}]`;
+  const expected = new Map<string, string>();
+  for (const moment of MOMENTS) {
+    for (const parameter of g.parameters)
+      expected.set(nameOf(moment, parameter), text({ dtype: g.dtype, shape: parameter.shape }));
+  }
+  for (const name of new Set([...expected.keys(), ...Object.keys(stored)])) {
+    const [wanted, got] = [expected.get(name) ?? 'none', stored[name] ? text(stored[name]) : 'none'];
+    if (wanted !== got)
+      throw badArgument(
+        'path',
+        `the state of an optimizer of this model, ${name}: ${wanted}`,
+        plain(`${got} in ${path}`),
+      );
+  }
 }

@@ -128,8 +128,8 @@ export class Reporter {
     const left = steps * (epochs - epoch) - step;
     return {
       ...{ epoch, epochs, step, steps },
-      loss: lossSum / Math.max(1, seen),
-      accuracy: correct / Math.max(1, seen),
+      loss: lossSum / seen,
+      accuracy: correct / seen,
       sequencesPerSecond: (rowsOf(step) - rowsOf(before)) / seconds,
       secondsLeft: step === before ? Number.POSITIVE_INFINITY : (seconds / (step - before)) * left,
     };

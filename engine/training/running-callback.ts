@@ -3,11 +3,10 @@ import type { Callbacks } from './fit-options.ts';
 
 /** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
 interface RunningCallback {
-  /** The model whose fit called it. */
-  readonly owner: object;
+  /** The model whose fit called it; null once it has ended: what it started must not keep a model that nobody else holds. */
+  owner: object | null;
   /** The callback it was itself called from, of another model's fit. */
   readonly outer: RunningCallback | undefined;
-  hasEnded: boolean;
 }
 
 /** The callback that the code which runs was called by, if it was called by one. */
@@ -20,11 +19,11 @@ export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
   return {
     ...callbacks,
     onEpochEnd: async (epoch, log) => {
-      const callback: RunningCallback = { owner, outer: calledBy.getStore(), hasEnded: false };
+      const callback: RunningCallback = { owner, outer: calledBy.getStore() };
       try {
         await calledBy.run(callback, () => onEpochEnd(epoch, log));
       } finally {
-        callback.hasEnded = true;
+        callback.owner = null;
       }
     },
   };
@@ -33,7 +32,7 @@ export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
 /** Whether the code that runs was called by a marked callback that has not ended. */
 export function isInCallbackOf(owner: object): boolean {
   for (let callback = calledBy.getStore(); callback; callback = callback.outer) {
-    if (callback.owner === owner && !callback.hasEnded) return true;
+    if (callback.owner === owner) return true;
   }
   return false;
 }

@@ -4,16 +4,20 @@ import { Real, Word } from '../parallel/control.ts';
 import { freshStopping, type StoppingState } from './early-stopping.ts';
 import type { EpochLog } from './fit-options.ts';
 
-/** Sums over the steps of an epoch so far. */
+/** What the steps of an epoch so far come to. */
 export interface EpochSums {
   readonly lossSum: number;
   readonly correct: number;
   readonly seen: number;
   readonly largestNorm: number;
   readonly skipped: number;
+  /** Of the last step. */
+  readonly learningRate: number;
 }
 
-export const noSums: EpochSums = { lossSum: 0, correct: 0, seen: 0, largestNorm: 0, skipped: 0 };
+export const noSums: EpochSums = {
+  ...{ lossSum: 0, correct: 0, seen: 0, largestNorm: 0, skipped: 0, learningRate: 0 },
+};
 
 /** Where training stands between two steps, besides parameters and optimizer: what a checkpoint holds. */
 export interface TrainingState {
@@ -41,6 +45,7 @@ export function readSums({ control: { words, reals } }: Network): EpochSums {
     seen: Atomics.load(words, Word.seen),
     largestNorm: reals[Real.largestNorm],
     skipped: Atomics.load(words, Word.skipped),
+    learningRate: reals[Real.learningRate],
   };
 }
 
