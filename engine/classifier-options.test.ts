@@ -101,7 +101,7 @@ describe('options of a classifier', () => {
         'cells[0].b_ih: expected nothing, the cells have no biases, got [0, 0',
       );
       for (const [wrong, got] of [
-        [[first], '1'],
+        [[first], 'an array of 1'],
         [5, '5'],
         [undefined, 'undefined'],
       ] as const)
