@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { type EpochLog, type Progress, RNNPhonemeClassifier, type TensorLike } from '../engine/index.ts';
+import {
+  type EpochLog,
+  measureNormalization,
+  type Progress,
+  RNNPhonemeClassifier,
+  type TensorLike,
+} from '../engine/index.ts';
 import { linearBaseline } from './baseline.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { writeReport } from './report.ts';
@@ -46,10 +52,13 @@ export async function trainSpeech(
 ): Promise<Outcome> {
   const { threads, epochs, seed, outDir } = options;
   const classes = corpus.classes.length;
-  const shape = { inputSize: corpus.featureSize, outputSize: classes, ...network };
-  const model = await RNNPhonemeClassifier.create({ ...shape, threads, seed });
+  const data = labelled(corpus.train, corpus.featureSize);
+  const model = await RNNPhonemeClassifier.create({
+    ...{ inputSize: corpus.featureSize, outputSize: classes, ...network, threads, seed },
+    ...{ classes: corpus.classes, normalization: measureNormalization(data.x, corpus.featureSize) },
+  });
   try {
-    const history = await model.fit(labelled(corpus.train, corpus.featureSize), {
+    const history = await model.fit(data, {
       ...training,
       ...{ epochs, seed },
       validation: labelled(corpus.validation, corpus.featureSize),
@@ -75,7 +84,7 @@ export async function trainSpeech(
       modelPath: join(outDir, 'model.safetensors'),
       reportPath: join(outDir, 'report.html'),
     };
-    await saveForRawFrames(model, corpus, outcome.modelPath);
+    await model.save(outcome.modelPath, { metadata: { corpus: corpus.hash } });
     await writeOutcome(corpus, outcome);
     return outcome;
   } finally {
@@ -104,21 +113,6 @@ function hashWeights(model: RNNPhonemeClassifier): string {
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest('hex');
-}
-
-/** The corpus holds normalized frames, of which the linear classifiers are made as well; who uses the model has raw ones. */
-async function saveForRawFrames(model: RNNPhonemeClassifier, corpus: Corpus, path: string): Promise<void> {
-  const { inputSize, outputSize } = model;
-  const raw = await RNNPhonemeClassifier.create({
-    ...{ inputSize, outputSize, ...network, threads: 0 },
-    ...{ classes: corpus.classes, normalization: corpus.normalisation },
-  });
-  try {
-    raw.loadStateDict(model.stateDict());
-    await raw.save(path, { metadata: { corpus: corpus.hash } });
-  } finally {
-    await raw.close();
-  }
 }
 
 export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;

@@ -139,6 +139,59 @@ describe('options of a classifier', () => {
   });
 });
 
+describe('options that are undefined', () => {
+  const undefinedOf = (names: readonly string[]) =>
+    Object.fromEntries(names.map((name) => [name, undefined]));
+
+  it('are as if they were not given; so are normalization and classes that are null', async () => {
+    const names = [
+      'numLayers',
+      'nonlinearity',
+      'bidirectional',
+      'bias',
+      'dropout',
+      'output',
+      'dtype',
+      'recurrentInit',
+    ];
+    const none = { ...undefinedOf([...names, 'kernels']), normalization: null, classes: null };
+    const data = labelled(20, 4);
+    const trained = (options: object, fit: object, step: object) =>
+      withModel({ threads: 0, ...options }, async (model) => {
+        await model.fit(data, { optimizer: { type: 'adam', ...undefinedOf(Object.keys(step)) }, ...fit });
+        const optimizer = model.optimizer({ type: 'sgd', ...undefinedOf(Object.keys(step)) });
+        await model.gradients(
+          data.x,
+          data.labels,
+          undefinedOf(['h0', 'classWeights', 'dropoutStep', 'finalStates']),
+        );
+        await optimizer.step(step);
+        await model.evaluate(data, undefinedOf(['signal', 'ignoreIndex']));
+        return bitsOf(model);
+      });
+    const steps = [
+      'epochs',
+      'batchSize',
+      'schedule',
+      'clipNorm',
+      'shuffle',
+      'seed',
+      'validation',
+      'earlyStopping',
+    ];
+    const rest = [
+      'classWeights',
+      'labelSmoothing',
+      'ignoreIndex',
+      'bucketByLength',
+      'onNonFinite',
+      'checkpoint',
+    ];
+    const fit = undefinedOf([...steps, ...rest, 'callbacks', 'everySteps', 'signal']);
+    expect(await trained(none, fit, { learningRate: undefined })).toBe(await trained({}, {}, {}));
+  });
+});
+
 describe('a saved model', () => {
   let folder = '';
   beforeAll(async () => {

@@ -65,6 +65,12 @@ describe('the types', () => {
       // @ts-expect-error: there is no such option
       await model.gradients(data.x, data.labels, { finalState: true });
       await model.fit(data, { everySteps: 1, callbacks: { onSteps: async ({ loss }) => void loss } });
+      const flag: boolean = asked.loss > 1;
+      await model.forward(data.x, undefined, { finalStates: flag });
+      // What may be missing may be undefined, and what a model says of itself makes another one.
+      const { inputSize, hiddenSize, outputSize, normalization, classes } = model;
+      await RNNPhonemeClassifier.create({ inputSize, hiddenSize, outputSize, normalization, classes });
+      await model.fit(data, { clipNorm: undefined, signal: undefined, callbacks: { onEpochEnd: undefined } });
       // @ts-expect-error: a step schedule has no default for its epochs
       await model.fit(data, { schedule: 'step' });
       export { evaluation, result, shapes };

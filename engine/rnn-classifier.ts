@@ -437,7 +437,7 @@ export class RNNPhonemeClassifier {
    * step); the signal's reason; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
-    const { network, calls, server } = this.#joinQueue('fit');
+    const parts = this.#joinQueue('fit');
     const read = readFitOptions(options, this.outputSize);
     const plan = { ...read, callbacks: markCallbacks(this, read.callbacks) };
     const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
@@ -448,27 +448,11 @@ export class RNNPhonemeClassifier {
     plan.signal?.throwIfAborted();
     this.#training++;
     const work = async () => {
-      const start = calls.scratchStart;
       try {
-        return await train(network, training, slot, plan, {
-          start,
-          validation: validation && {
-            data: validation,
-            evaluate: () =>
-              calls.evaluate('validation', validation, {
-                signal: plan.signal,
-                between: () => server.between(start),
-              }),
-          },
-          serve: {
-            attend: (end) => server.attend(end),
-            leave: () => server.leave(),
-            during: (work) => server.during(start, work),
-          },
-        });
+        return await train(parts, { training, validation }, slot, plan);
       } finally {
         this.#training--;
-        await server.between(start);
+        await parts.server.between(parts.calls.scratchStart);
       }
     };
     return this.#queue.runWriting(work, plan.signal);

@@ -44,7 +44,9 @@ class Classifier(nn.Module):
 
 
 def split(tensors, name):
-    frames = torch.from_numpy(tensors[f"{name}.frames"])
+    # By the training frames, as the library's measureNormalization does.
+    mean, std = (getattr(tensors["train.frames"].astype("f8"), kind)(0) for kind in ("mean", "std"))
+    frames = torch.from_numpy(((tensors[f"{name}.frames"] - mean) / std).astype("f4"))
     lengths = tensors[f"{name}.lengths"].astype(int).tolist()
     return list(frames.split(lengths)), torch.from_numpy(tensors[f"{name}.labels"]).long()
 

@@ -20,7 +20,6 @@ const corpus: StoredCorpus = {
   train: split(0.1),
   validation: split(0.2),
   test: split(0.3),
-  normalisation: { mean: Float32Array.of(0.1, 0.2), std: Float32Array.of(1, 2) },
   droppedClasses: [{ label: 'x', count: 1 }],
   leftOutVoices: [{ name: 'whisper', reason: 'whispers' }],
   speechSeconds: 1.5,

@@ -15,8 +15,7 @@ const parts = ['train', 'validation', 'test'] as const;
 /** Sizes of a split's arrays, in the order frames, lengths, labels, speakers. */
 type SplitSizes = [number, number, number, number];
 
-type Description = Omit<StoredCorpus, (typeof parts)[number] | 'normalisation'> & {
-  normalisation: { mean: number[]; std: number[] };
+type Description = Omit<StoredCorpus, (typeof parts)[number]> & {
   sizes: Record<(typeof parts)[number], SplitSizes>;
 };
 
@@ -24,11 +23,10 @@ const arraysOf = ({ frames, lengths, labels, speakers }: Split) => [frames, leng
 
 /** The JSON line (padded so that the arrays after it are aligned to four bytes) and the arrays themselves. */
 function serialize(corpus: StoredCorpus): Uint8Array[] {
-  const { train, validation, test, normalisation, ...rest } = corpus;
+  const { train, validation, test, ...rest } = corpus;
   const sizesOf = (split: Split) => arraysOf(split).map((array) => array.length) as SplitSizes;
   const description: Description = {
     ...rest,
-    normalisation: { mean: [...normalisation.mean], std: [...normalisation.std] },
     sizes: { train: sizesOf(train), validation: sizesOf(validation), test: sizesOf(test) },
   };
   const json = Buffer.from(JSON.stringify(description));
@@ -95,7 +93,7 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 
 function parse(body: Buffer): StoredCorpus {
   const lineEnd = body.indexOf('\n') + 1;
-  const { sizes, normalisation, ...rest }: Description = JSON.parse(body.toString('utf8', 0, lineEnd));
+  const { sizes, ...rest }: Description = JSON.parse(body.toString('utf8', 0, lineEnd));
   let offset = lineEnd;
   const take = (elements: number): ArrayBuffer => {
     const copy = Uint8Array.from(body.subarray(offset, offset + 4 * elements));
@@ -110,10 +108,6 @@ function parse(body: Buffer): StoredCorpus {
   });
   return {
     ...rest,
-    normalisation: {
-      mean: Float32Array.from(normalisation.mean),
-      std: Float32Array.from(normalisation.std),
-    },
     train: takeSplit(sizes.train),
     validation: takeSplit(sizes.validation),
     test: takeSplit(sizes.test),

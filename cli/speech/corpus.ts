@@ -41,8 +41,6 @@ export interface Corpus {
   train: Split;
   validation: Split;
   test: Split;
-  /** Already applied to the frames, [featureSize] each: (cepstrum - mean) / std, from the training frames. */
-  normalisation: { mean: Float32Array; std: Float32Array };
   /** Phonemes with too few training segments, with that number. Their segments are in no split. */
   droppedClasses: { label: string; count: number }[];
   leftOutVoices: { name: string; reason: string }[];
@@ -73,7 +71,7 @@ const smallestClassShare = 120 / defaultTrainSegments;
 const seed = 'elman speech 1';
 
 /** To be raised with every change to the code that changes the corpus but no setting below. */
-const recipeVersion = 1;
+const recipeVersion = 2;
 
 /**
  * Speaks the phoneme corpus with eSpeak NG, or reads it from the cache. For given settings and package
@@ -217,8 +215,6 @@ function assemble(
     .map((label) => ({ label, count: counts.get(label) ?? 0 }));
   const collect = (part: Part) => collectSplit(voices, results, classes, part);
   const [train, validation, test] = [collect('train'), collect('validation'), collect('test')];
-  const normalisation = measureFrames(train.frames);
-  for (const { frames } of [train, validation, test]) normalise(frames, normalisation);
   return {
     classes,
     featureSize,
@@ -226,7 +222,6 @@ function assemble(
     train,
     validation,
     test,
-    normalisation,
     droppedClasses,
     leftOutVoices,
     speechSeconds: results.reduce((sum, { seconds }) => sum + seconds, 0),
@@ -269,23 +264,4 @@ function collectSplit(voices: Voice[], results: SpeakerResult[], classes: string
     labels: Int32Array.from(labels),
     speakers: Int32Array.from(speakers),
   };
-}
-
-/** Mean and standard deviation of each feature over frames [count, featureSize]. */
-function measureFrames(frames: Float32Array): Corpus['normalisation'] {
-  const count = frames.length / featureSize;
-  const mean = new Float64Array(featureSize);
-  for (let i = 0; i < frames.length; i++) mean[i % featureSize] += frames[i] / count;
-  const variance = new Float64Array(featureSize);
-  for (let i = 0; i < frames.length; i++) {
-    variance[i % featureSize] += (frames[i] - mean[i % featureSize]) ** 2 / count;
-  }
-  return { mean: Float32Array.from(mean), std: Float32Array.from(variance, Math.sqrt) };
-}
-
-/** In place. */
-function normalise(frames: Float32Array, { mean, std }: Corpus['normalisation']): void {
-  for (let i = 0; i < frames.length; i++) {
-    frames[i] = (frames[i] - mean[i % featureSize]) / std[i % featureSize];
-  }
 }

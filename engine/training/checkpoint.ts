@@ -4,6 +4,7 @@ import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
 import { writeFileAtomically } from '../io/atomic-file.ts';
 import { checksum } from '../io/checksum.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
+import { isCounts } from '../optimization/optimizers.ts';
 import type { RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
@@ -126,7 +127,7 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
     counts,
     settings: saved,
   } = JSON.parse(metadata[CHECKPOINT_KEY] ?? 'null', reviveNumber) ?? {};
-  if (!state || !counts || !saved) throw badCheckpoint(path, 'it says nothing of a training');
+  if (!state || !isCounts(counts) || !saved) throw badCheckpoint(path, 'it says nothing of a training');
   if (metadata[CHECKSUM] !== checksum(metadata[CHECKPOINT_KEY], Object.fromEntries(tensors)))
     throw badCheckpoint(path, 'its contents are not those of its checksum');
   requireSameSettings(settings, saved);

@@ -3,8 +3,10 @@ import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
 import { type BatchSpec, forwardOnly, lanesOf } from '../network/batch-memory.ts';
+import type { Calls } from '../network/calls.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
+import type { PredictionServer } from '../network/prediction-server.ts';
 import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { afterEpoch } from '../optimization/schedules.ts';
@@ -23,34 +25,29 @@ import { freshState, noSums, readSums, type TrainingState, writeSums } from './t
 /** The progress counters are looked at this often. */
 const LOOK_MS = 100;
 
-/** What fit asks of the model around it. */
-export interface FitSurroundings {
-  /** Where the batch's memory may begin. */
-  readonly start: number;
-  /** The validation data, where there are any, and what the model makes of them. */
-  readonly validation: {
-    readonly data: Sequences;
-    evaluate(): Promise<Pick<Evaluation, 'loss' | 'accuracy'>>;
-  } | null;
-  /** Looks after predictions that are asked for: told when the threads begin and end, and what is waited for between. */
-  readonly serve: {
-    attend(start: number): void;
-    leave(): void;
-    during<T>(work: Promise<T>): Promise<T>;
-  };
+/** What fit needs of a model; the server looks after predictions that are asked for meanwhile. */
+export interface FitModel {
+  readonly network: Network;
+  readonly calls: Calls;
+  readonly server: PredictionServer;
+}
+
+export interface FitData {
+  readonly training: Sequences;
+  readonly validation: Sequences | null;
 }
 
 /** Trains; the threads run whole epochs, or as many steps as lie between two checkpoints. */
 export async function train(
-  network: Network,
-  data: Sequences,
+  model: FitModel,
+  data: FitData,
   slot: OptimizerSlot,
   plan: FitPlan,
-  around: FitSurroundings,
 ): Promise<EpochLog[]> {
   plan.signal?.throwIfAborted();
-  const training = new Training(network, data, slot, plan, around);
+  const training = new Training(model, data, slot, plan);
   await training.begin();
+  const { network } = model;
   const { words } = network.control;
   const stop = (): void => {
     Atomics.store(words, Word.stopRequest, 1);
@@ -88,7 +85,11 @@ class Training {
   readonly #network: Network;
   readonly #slot: OptimizerSlot;
   readonly #plan: FitPlan;
-  readonly #around: FitSurroundings;
+  readonly #calls: Calls;
+  readonly #server: PredictionServer;
+  readonly #validation: Sequences | null;
+  /** Where the memory of a batch may begin. */
+  readonly #start: number;
   readonly #permutation: Uint32Array;
   readonly #steps: number;
   readonly #parties: number;
@@ -102,13 +103,8 @@ class Training {
   /** What need not be saved again. */
   #stepsSaved = 0;
 
-  constructor(
-    network: Network,
-    data: Sequences,
-    slot: OptimizerSlot,
-    plan: FitPlan,
-    around: FitSurroundings,
-  ) {
+  constructor(model: FitModel, { training: data, validation }: FitData, slot: OptimizerSlot, plan: FitPlan) {
+    const { network, calls, server } = model;
     const { g } = network;
     const rows = data.lengths.length;
     const batchSize = Math.min(plan.batchSize, rows);
@@ -118,13 +114,16 @@ class Training {
     this.#network = network;
     this.#slot = slot;
     this.#plan = plan;
-    this.#around = around;
+    this.#calls = calls;
+    this.#server = server;
+    this.#validation = validation;
+    this.#start = calls.scratchStart;
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
     this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, this.#steps);
     const spec: BatchSpec = {
-      ...{ start: around.start, rows: batchSize, steps, time: steps, threads: this.#parties },
+      ...{ start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties },
       ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
     };
     this.#memoryEnd = network.reserve(spec).end;
@@ -160,7 +159,7 @@ class Training {
   async begin(): Promise<void> {
     const { checkpoint } = this.#plan;
     const { model } = this.#network;
-    const found = checkpoint && (await this.#around.serve.during(this.#open(checkpoint)));
+    const found = checkpoint && (await this.#serveDuring(this.#open(checkpoint)));
     if (found) {
       this.#network.block(model.parameters[0]).set(found.parameters);
       this.#slot.restore(this.#network, found.optimizer);
@@ -175,10 +174,10 @@ class Training {
 
   async #open(checkpoint: CheckpointSpec): Promise<Checkpoint | null> {
     const { inputSize, blockSize } = this.#network.g;
-    const { validation } = this.#around;
+    const validation = this.#validation;
     this.#fingerprints = {
       data: await fingerprint(this.#epoch.data, inputSize),
-      validation: validation && (await fingerprint(validation.data, inputSize)),
+      validation: validation && (await fingerprint(validation, inputSize)),
     };
     return openCheckpoints(checkpoint, this.#settings(), blockSize);
   }
@@ -187,7 +186,7 @@ class Training {
   async endIfAborted(): Promise<void> {
     const { signal } = this.#plan;
     if (!signal?.aborted) return;
-    if (this.#stepsSaved !== this.#stepsDone()) await this.#around.serve.during(this.#save());
+    if (this.#stepsSaved !== this.#stepsDone()) await this.#serveDuring(this.#save());
     signal.throwIfAborted();
   }
 
@@ -212,7 +211,7 @@ class Training {
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
       await this.endIfAborted();
-      if (this.#isCheckpointStep()) await this.#around.serve.during(this.#save());
+      if (this.#isCheckpointStep()) await this.#serveDuring(this.#save());
     }
     const seconds = (performance.now() - started) / 1000;
     const rows = this.#rowsOf(this.#steps) - this.#rowsOf(stepBefore);
@@ -244,7 +243,7 @@ class Training {
     Atomics.store(words, Word.step, step);
     Atomics.store(words, Word.command, Command.next);
     this.reporter.begin(this.#state);
-    this.#around.serve.attend(this.#memoryEnd);
+    this.#server.attend(this.#memoryEnd);
     try {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
@@ -252,7 +251,7 @@ class Training {
       const engagement = { parties: this.#parties, here: false };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
-      this.#around.serve.leave();
+      this.#server.leave();
       await this.reporter.end();
     }
     this.reporter.throwFault();
@@ -280,17 +279,26 @@ class Training {
       ...(validation && { validationLoss: validation.loss, validationAccuracy: validation.accuracy }),
     };
     this.#advance(log, random);
-    await this.#around.serve.during(this.#closeEpoch(epoch, log));
+    await this.#serveDuring(this.#closeEpoch(epoch, log));
   }
 
   /** A signal may end it: what the epoch's steps have done is saved first. */
-  async #validate(): Promise<Pick<Evaluation, 'loss' | 'accuracy'> | undefined> {
+  async #validate(): Promise<Evaluation | null> {
+    const { signal } = this.#plan;
+    const between = () => this.#server.between(this.#start);
     try {
-      return await this.#around.validation?.evaluate();
+      return (
+        this.#validation && (await this.#calls.evaluate('validation', this.#validation, { signal, between }))
+      );
     } catch (error) {
       await this.endIfAborted();
       throw error;
     }
+  }
+
+  /** For what needs no threads: predictions that are asked for have them meanwhile. */
+  #serveDuring<T>(work: Promise<T>): Promise<T> {
+    return this.#server.during(this.#start, work);
   }
 
   /** What needs no threads at an epoch's end. */
