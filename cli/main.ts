@@ -1,9 +1,8 @@
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MAX_THREADS } from '../engine/classifier-options.ts';
+import { makeFolder } from '../engine/io/atomic-file.ts';
 import { exportCorpus } from './export-corpus.ts';
 import { ProgressLine } from './progress-line.ts';
 import { loadCorpus } from './speech/corpus.ts';
@@ -66,8 +65,8 @@ async function main(): Promise<void> {
     return;
   }
   // Before minutes of work that would have nowhere to go.
-  await makeFolder('out', options.out);
-  if (options.export !== undefined) await makeFolder('export', options.export && dirname(options.export));
+  await makeFolderOf('out', options.out);
+  if (options.export !== undefined) await makeFolderOf('export', options.export && dirname(options.export));
   const started = performance.now();
   const line = new ProgressLine();
   const corpus = await loadCorpus({
@@ -91,12 +90,10 @@ async function main(): Promise<void> {
   );
 }
 
-/** Makes sure that files can be written into a folder. */
-async function makeFolder(option: string, path: string): Promise<void> {
+async function makeFolderOf(option: string, path: string): Promise<void> {
   try {
     if (path === '') throw new Error('its name is empty');
-    await mkdir(path, { recursive: true });
-    await access(path, constants.W_OK);
+    await makeFolder(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : cause;
     throw new Error(`--${option}: expected a folder that can be written to: ${reason}`, { cause });

@@ -11,7 +11,7 @@ export class CallQueue {
     return this.#inFlight;
   }
 
-  /** Whether a call that writes to the parameters has not ended yet. */
+  /** Whether a call that writes to the parameters, or an optimizer's state, has not ended yet. */
   get isWriting(): boolean {
     return this.#writing > 0;
   }
@@ -34,7 +34,7 @@ export class CallQueue {
     return result;
   }
 
-  /** The same for a call that writes to the parameters. */
+  /** The same for such a call. */
   async runWriting<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#writing++;
     const counted = () => work().finally(() => this.#writing--);

@@ -232,7 +232,7 @@ describe('a saved model', () => {
   });
 
   const damage: [string, Record<string, string>, string][] = [
-    ['a format of the future', { 'elman.format': 'elman 9' }, 'its format is elman 9, expected elman 1'],
+    ['a format of the future', { 'elman.format': 'elman 9' }, 'its format is "elman 9", expected "elman 1"'],
     ['a shape that is no JSON', { 'elman.shape': '{' }, 'elman.shape in its metadata cannot be read'],
     [
       'a size of 0',
@@ -316,12 +316,12 @@ describe('a saved model', () => {
           tensors.set('fc.weight', tensors.get('output.weight') ?? {});
           tensors.delete('output.weight');
         },
-        'it has no matrix output.weight but fc.weight, output.bias, rnn.bias_hh_l0, rnn.bias_hh_l1, expected arrays named as',
+        'it has no output.weight but "fc.weight", "output.bias", "rnn.bias_hh_l0", "rnn.bias_hh_l1", expected those of',
       ],
       [
         'an array too many',
         (tensors) => tensors.set('fc.weight', tensors.get('output.weight') ?? {}),
-        'arrays.fc.weight: expected one of the options rnn.weight_ih_l0',
+        'arrays.fc.weight: expected one of the names rnn.weight_ih_l0',
       ],
       [
         'a layer of another width',
@@ -335,15 +335,26 @@ describe('a saved model', () => {
         'its rnn.weight_ih_l0 has 44 rows for 11 units, expected as many: an nn.RNN, not an LSTM or a GRU',
       ],
       [
+        'a matrix that is none',
+        (tensors) =>
+          tensors.set('output.weight', { dtype: 'float32', shape: [44], data: new Float32Array(44) }),
+        'output.weight has the shape [44], expected a matrix',
+      ],
+      [
+        'nothing in it',
+        (tensors) => tensors.clear(),
+        'it has no rnn.weight_ih_l0 but no arrays, expected those of',
+      ],
+      [
         'two data types',
         (tensors) =>
           tensors.set('rnn.bias_hh_l1', { dtype: 'float64', shape: [11], data: new Float64Array(11) }),
-        'rnn.bias_hh_l1 is float64, output.weight float32: expected one data type',
+        '"rnn.bias_hh_l1" is float64, output.weight float32: expected one data type',
       ],
       [
         'the names of an optimizer’s arrays',
         (tensors) => tensors.set('optimizer.first.fc', tensors.get('output.weight') ?? {}),
-        'arrays.optimizer.first.fc: expected one of the options',
+        'arrays.optimizer.first.fc: expected one of the names',
       ],
       [
         'no numbers',
@@ -404,7 +415,7 @@ describe('a saved model', () => {
 
   it('without an output layer in its file is refused; so are options that load does not know', async () => {
     const path = await savedWithout('output.weight');
-    await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no matrix output.weight');
+    await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('it has no output.weight but "');
     await expect(RNNPhonemeClassifier.load(path, { dtype: 'float64' } as never)).rejects.toThrow(
       /options.dtype: expected one of the options threads, kernels, seed, nonlinearity.*, got "dtype"/,
     );
@@ -473,7 +484,7 @@ describe('labels', () => {
         [-100, -100],
         [-100, -100, -100],
       ],
-      'labels: expected at least one label other than -100, got "none"',
+      'labels: expected at least one label other than -100, got none',
     ],
     ['no labels', undefined, 'labels: expected 3 rows of labels, one a step, got undefined'],
   ];

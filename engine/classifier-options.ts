@@ -98,7 +98,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     seed = 0,
   } = options;
   const { recurrentInit = 'uniform', kernels = 'wasm', normalization = null, classes = null } = options;
-  const { nonlinearity = 'tanh', bidirectional = false, bias = true, output = 'last' } = options;
+  const { nonlinearity = 'tanh', bidirectional = false, bias = true, dropout = 0, output = 'last' } = options;
   const shape = {
     inputSize: checkInteger('inputSize', options.inputSize, 1),
     hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
@@ -107,7 +107,7 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
     nonlinearity: checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']),
     bidirectional: checkFlag('bidirectional', bidirectional),
     bias: checkFlag('bias', bias),
-    dropout: checkDropout(options.dropout ?? 0, numLayers),
+    dropout: checkDropout(dropout, numLayers),
     output: checkOneOf('output', output, ['last', 'mean', 'steps']),
     normalized: normalization !== null,
   };

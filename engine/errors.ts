@@ -215,11 +215,11 @@ export const fileHole = (tensor: string, bytes: number): ElmanError =>
 /** What a hostile file says is shown up to this length. */
 const MAX_SHOWN = 80;
 
-function quote(name: string): string {
+export function quote(name: string): string {
   return JSON.stringify(shorten(name));
 }
 
-function shorten(text: string): string {
+export function shorten(text: string): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
@@ -236,7 +236,7 @@ export const plain = (text: string): unknown => new Words(text);
 
 /** For `got` where an array of another length was expected: how long it is, if it is one. */
 export const lengthOf = (value: unknown): unknown =>
-  Array.isArray(value) || ArrayBuffer.isView(value)
+  Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value)
     ? plain(`an array of ${(value as unknown as ArrayLike<unknown>).length}`)
     : value;
 

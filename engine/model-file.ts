@@ -5,7 +5,7 @@ import {
   type ForeignOptions,
   readClassifierOptions,
 } from './classifier-options.ts';
-import { badArgument, badModelFile } from './errors.ts';
+import { badArgument, badModelFile, quote } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { readSafetensors } from './io/read-safetensors.ts';
 import { encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
@@ -36,14 +36,13 @@ const PREFIX = 'elman.';
 type Header = Pick<ClassifierPlan, 'shape' | 'normalization' | 'classes'>;
 
 /** Metadata of the user's own. Throws BAD_ARGUMENT. */
-export function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+export function checkMetadata(metadata: Readonly<Record<string, string>>): void {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw badArgument('metadata', 'an object of strings', metadata);
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== 'string') throw badArgument(`metadata.${key}`, 'a string', value);
     if (key.startsWith(PREFIX)) throw badArgument('metadata', `names not of this library (${PREFIX}…)`, key);
   }
-  return metadata;
 }
 
 export async function writeModelFile(
@@ -82,7 +81,7 @@ export async function readModelFile(path: string, foreign: ForeignOptions): Prom
   if (odd)
     throw badModelFile(
       path,
-      `${odd} is ${stored[odd].dtype}, output.weight ${dtype}: expected one data type`,
+      `${quote(odd)} is ${stored[odd].dtype}, output.weight ${dtype}: expected one data type`,
     );
   const g = geometryOf(header.shape, dtype);
   const parameters = inFile(path, '', () => readStateDict('arrays', g, stored));
@@ -106,8 +105,9 @@ function readHeader(
   foreign: ForeignOptions,
 ): Header {
   const format = metadata[`${PREFIX}format`];
-  if (format !== FORMAT) throw badModelFile(path, `its format is ${format}, expected ${FORMAT}`);
-  const said = FOREIGN_OPTIONS.find((name) => foreign[name] !== undefined);
+  if (format !== FORMAT)
+    throw badModelFile(path, `its format is ${quote(format)}, expected ${quote(FORMAT)}`);
+  const said = FOREIGN_OPTIONS.find((name) => (foreign[name] ?? null) !== null);
   if (said) throw badArgument(said, 'nothing, since the file says it', foreign[said]);
   const { shape, normalization, classes } = readJson(path, metadata);
   const options = { ...(shape as object), normalization, classes } as ClassifierOptions;
@@ -151,13 +151,13 @@ const NAMES_TOLD = 4;
 
 function matrixOf(path: string, stored: Readonly<Record<string, StoredTensor>>, name: string): StoredTensor {
   const tensor = stored[name];
-  if (tensor?.shape.length !== 2) {
-    const expected =
-      'arrays named as by a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
-    const names = Object.keys(stored).slice(0, NAMES_TOLD).join(', ');
-    throw badModelFile(path, `it has no matrix ${name} but ${names}, expected ${expected}`);
-  }
-  return tensor;
+  if (tensor?.shape.length === 2) return tensor;
+  if (tensor)
+    throw badModelFile(path, `${name} has the shape [${tensor.shape.join(', ')}], expected a matrix`);
+  const names = Object.keys(stored).slice(0, NAMES_TOLD).map(quote);
+  const others = names.length > 0 ? names.join(', ') : 'no arrays';
+  const expected = 'those of a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
+  throw badModelFile(path, `it has no ${name} but ${others}, expected ${expected}`);
 }
 
 function readJson(path: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {

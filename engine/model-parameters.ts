@@ -34,7 +34,7 @@ export function readStateDict(
   stateDict: Readonly<Record<string, TensorLike>>,
 ): Tensor[] {
   const names = g.parameters.map((parameter) => parameter.name);
-  checkKeys(name, stateDict, names);
+  checkKeys(name, stateDict, names, 'names');
   return g.parameters.map((parameter) => {
     const value = stateDict[parameter.name];
     return readParameter({ parameter, label: `${name}.${parameter.name}`, value }, g.dtype);

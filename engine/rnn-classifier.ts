@@ -96,7 +96,7 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
  * ended. What writes at once (initWeights, loadStateDict, zeroGrad), and hiddens, throw BUSY while a call is in flight;
- * stateDict and stream, which read the parameters, while a call is that writes to them: fit, or an optimizer's step. An
+ * stateDict and stream, which read the parameters, while a call is that writes to them: fit, or an optimizer's step or load. An
  * onEpochEnd callback may do all that, predict and save; what would wait for the fit that waits for the callback throws
  * BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
  */
@@ -257,7 +257,8 @@ export class RNNPhonemeClassifier {
   ): Promise<Tensor | { logits: Tensor; hT: Tensor }> {
     const { calls } = this.#joinQueue('forward');
     checkKeys('options', options, ['finalStates']);
-    const finalStates = checkFlag('finalStates', options.finalStates ?? false);
+    const { finalStates = false } = options;
+    checkFlag('finalStates', finalStates);
     const { input, states } = this.#readCall(x, h0);
     const result = await this.#queue.run(() => calls.forward(input, states, finalStates));
     return finalStates ? result : result.logits;
@@ -283,7 +284,8 @@ export class RNNPhonemeClassifier {
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
     const { calls } = this.#joinQueue('backward');
     checkKeys('options', options, ['inputGradient']);
-    const inputGradient = checkFlag('inputGradient', options.inputGradient ?? false);
+    const { inputGradient = false } = options;
+    checkFlag('inputGradient', inputGradient);
     return this.#queue.run(() => calls.backward(delta, inputGradient));
   }
 
@@ -301,15 +303,15 @@ export class RNNPhonemeClassifier {
   ): Promise<RequestedGradients<Dx, HT>> {
     const { calls } = this.#joinQueue('gradients');
     checkKeys('options', options, GRADIENT_OPTIONS);
-    const { input, states } = this.#readCall(x, options.h0);
+    const { h0, dropoutStep, inputGradient = false, finalStates = false } = options;
+    const { input, states } = this.#readCall(x, h0);
     const request = {
       ...{ input, states },
       labels: readLabels('labels', labels, input, this.#labelRule(options.ignoreIndex)),
       loss: lossSpec(options, this.outputSize),
-      inputGradient: checkFlag('inputGradient', options.inputGradient ?? false),
-      finalStates: checkFlag('finalStates', options.finalStates ?? false),
+      inputGradient: checkFlag('inputGradient', inputGradient),
+      finalStates: checkFlag('finalStates', finalStates),
     };
-    const { dropoutStep } = options;
     if (dropoutStep !== undefined) checkInteger('dropoutStep', dropoutStep, 0);
     return this.#queue.run(async () => {
       const step = dropoutStep ?? this.#gradientCalls;
@@ -375,13 +377,14 @@ export class RNNPhonemeClassifier {
   ): Promise<void> {
     checkKeys('options', options, ['metadata', 'optimizer']);
     const file = checkPath(path);
-    const given = checkMetadata(options.metadata ?? {});
-    const slot = options.optimizer === undefined ? null : this.#ownSlot(options.optimizer);
+    const { metadata: own = {}, optimizer: given } = options;
+    checkMetadata(own);
+    const slot = given === undefined ? null : this.#ownSlot(given);
     const { parameters, optimizer } = await this.#whenSettled('save', (network) => ({
       parameters: finiteParameters('save', network),
       optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
     }));
-    const metadata = { ...this.#metadata, ...given };
+    const metadata = { ...this.#metadata, ...own };
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
     await writeModelFile(file, header, parameters, metadata, optimizer);
     this.#metadata = metadata;

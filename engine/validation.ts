@@ -1,14 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { badArgument } from './errors.ts';
+import { badArgument, shorten } from './errors.ts';
 
 /** Checks that an options object has known keys only: a misspelt option is an error, not a default. */
-export function checkKeys(name: string, options: unknown, known: readonly string[]): void {
+export function checkKeys(name: string, options: unknown, known: readonly string[], kind = 'options'): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw badArgument(name, `an object with ${known.join(', ')}`, options);
   }
   for (const key of Object.keys(options)) {
     if (!known.includes(key))
-      throw badArgument(`${name}.${key}`, `one of the options ${known.join(', ')}`, key);
+      throw badArgument(shorten(`${name}.${key}`), `one of the ${kind} ${known.join(', ')}`, key);
   }
 }
 
@@ -28,9 +28,18 @@ export function checkInteger(
 
 /** A path in the file system, or a file: URL of it. */
 export function checkPath(path: unknown): string {
-  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
-  if (typeof path !== 'string' || path === '') throw badArgument('path', 'the path of a file', path);
-  return path;
+  const text = path instanceof URL ? pathOf(path) : path;
+  if (typeof text !== 'string' || text === '' || text.includes('\0'))
+    throw badArgument('path', 'the path of a file', path instanceof URL ? path.href : path);
+  return text;
+}
+
+function pathOf(url: URL): string | null {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return null;
+  }
 }
 
 export function checkPositive(name: string, value: unknown): number {

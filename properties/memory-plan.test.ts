@@ -142,7 +142,7 @@ describe('lane plan', () => {
     (sizes, dtype, maker, rows) => {
       const g = geometryOf(sizes, dtype, maker);
       const lanes = (gradients: boolean, keep: boolean) => lanesOf(g, { rows, gradients, keep });
-      const laneRows = smallestLane(maker, g.hiddenSize);
+      const laneRows = smallestLane(maker, rows, g.cells[0].W_ih.size + g.cells[0].W_hh.size);
       expect(lanes(false, false)).toBe(laneCount(rows, 0, laneRows));
       expect(lanes(true, false)).toBe(laneCount(rows, g.blockSize * g.realBytes, laneRows));
       // A kept forward is cut as its backward will be.

@@ -91,7 +91,7 @@ function integerWithin([lowest, highest]: readonly [number, number], random: Ran
   return lowest + random(highest - lowest + 1);
 }
 
-/** Cepstral mean normalisation over the segments [frames, 20] of an utterance, in place. */
+/** Cepstral mean normalization over the segments [frames, 20] of an utterance, in place. */
 function subtractMean(segments: Float32Array[]): void {
   const mean = new Float64Array(featureSize);
   let frames = 0;

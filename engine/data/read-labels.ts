@@ -1,4 +1,4 @@
-import { badArgument, lengthOf } from '../errors.ts';
+import { badArgument, lengthOf, plain } from '../errors.ts';
 import { isShapedData, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
@@ -44,7 +44,7 @@ export function readLabels(name: string, value: unknown, input: SequenceInput, r
     }
   }
   if (!counted.some((count) => count > 0)) {
-    throw badArgument(name, `at least one label other than ${rule.ignored}`, 'none');
+    throw badArgument(name, `at least one label other than ${rule.ignored}`, plain('none'));
   }
   return { labels, labelStarts, counted };
 }

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Makes a folder, unless it is there, and sees whether files can be written into it. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  const probe = join(path, `${randomUUID()}.tmp`);
+  await writeFile(probe, '');
+  await rm(probe);
+}
 
 /**
  * Writes a file so that whatever happens there is either the old one or the new one, whole: beside it first, flushed

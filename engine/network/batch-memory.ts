@@ -78,7 +78,8 @@ export function lanesOf(
   { rows, gradients, keep }: Pick<BatchSpec, 'rows' | 'gradients' | 'keep'>,
 ): number {
   const gradientBytes = gradients || keep ? g.blockSize * g.realBytes : 0;
-  return laneCount(rows, gradientBytes, smallestLane(g.maker, g.hiddenSize));
+  const [{ W_ih, W_hh }] = g.cells;
+  return laneCount(rows, gradientBytes, smallestLane(g.maker, rows, W_ih.size + W_hh.size));
 }
 
 export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {

@@ -22,8 +22,14 @@ describe('lane plan', () => {
     expect(laneCount(256, 0, 4)).toBe(64);
   });
 
-  it('makes lanes of a tile of four rows, of two for a BLAS and for a few units', () => {
-    expect([smallestLane('wasm', 9), smallestLane('wasm', 8), smallestLane('blas', 64)]).toEqual([4, 8, 8]);
+  it('makes lanes of a tile of four rows, of two for a BLAS', () => {
+    expect([smallestLane('wasm', 8, 513), smallestLane('blas', 20, 5_000)]).toEqual([4, 8]);
+  });
+
+  it('makes lanes of two tiles for few weights, where that is one lane or pairs of them', () => {
+    expect([3, 8, 9, 16, 17, 24, 25, 64].map((rows) => smallestLane('wasm', rows, 512))).toEqual([
+      8, 8, 8, 8, 4, 4, 8, 8,
+    ]);
   });
 
   it('cuts between tiles and leaves the odd rows to the last lane', () => {

@@ -13,12 +13,19 @@ const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 /** A lane works through its rows in blocks of at most this many, so that a block's activations stay in cache. */
 export const BLOCK_ROWS = 16;
 
-/** Of so few hidden units a tile's step is less work than calling for it. */
-const FEW_UNITS = 8;
+/** Of so few weights a tile's step is less work than calling for it. */
+const FEW_WEIGHTS = 512;
 
-/** Rows of the smallest lanes: a tile, or two where its work is not worth the calls; those of a BLAS cost more. */
-export function smallestLane(maker: KernelMaker, hiddenSize: number): number {
-  return maker === 'blas' || hiddenSize <= FEW_UNITS ? 2 * TILE_ROWS : TILE_ROWS;
+/**
+ * Rows of the smallest lanes: a tile, or two where its work is not worth the calls. Those of a BLAS cost more in any case; of few
+ * weights it is two where that makes one lane or pairs of them, of which two threads get equal shares.
+ * @param weights of the first cell
+ */
+export function smallestLane(maker: KernelMaker, rows: number, weights: number): number {
+  const two = 2 * TILE_ROWS;
+  const lanes = Math.ceil(rows / two);
+  const isShared = lanes === 1 || lanes % 2 === 0;
+  return maker === 'blas' || (weights <= FEW_WEIGHTS && isShared) ? two : TILE_ROWS;
 }
 
 /** Lanes of a batch: as many as there are smallest lanes, 64 at most, fewer where their gradient buffers are too large. */

@@ -256,3 +256,22 @@ it('what a callback has started keeps no model alive once it has ended', async (
   goOn();
   expect(await started).toBe(true);
 });
+
+it('may be methods of an object, which they are called with', async () => {
+  class Watch {
+    epochs = 0;
+    steps = 0;
+    onEpochEnd(): void {
+      this.epochs++;
+    }
+    onSteps(): void {
+      this.steps++;
+    }
+  }
+  class Counters extends Watch {}
+  await withModel({ threads: 0 }, async (model) => {
+    const callbacks = Object.create(new Counters()) as Watch;
+    await model.fit(data, { batchSize: 10, everySteps: 1, callbacks });
+    expect([callbacks.epochs, callbacks.steps]).toEqual([1, 5]);
+  });
+});

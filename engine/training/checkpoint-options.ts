@@ -26,7 +26,7 @@ export function checkpointSpec(options: CheckpointOptions): CheckpointSpec {
   checkKeys('checkpoint', options, ['dir', 'everyEpochs', 'everySteps', 'keep', 'resume']);
   const { dir, everyEpochs, everySteps, keep = 2, resume = false } = options;
   if (typeof dir !== 'string' || dir === '') throw badArgument('checkpoint.dir', 'a path', dir);
-  const epochs = everyEpochs ?? (everySteps === undefined ? 1 : undefined);
+  const epochs = everyEpochs === undefined && everySteps === undefined ? 1 : everyEpochs;
   return {
     dir,
     everyEpochs: epochs === undefined ? null : checkInteger('checkpoint.everyEpochs', epochs, 1),

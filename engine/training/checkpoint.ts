@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
-import { writeFileAtomically } from '../io/atomic-file.ts';
+import { makeFolder, writeFileAtomically } from '../io/atomic-file.ts';
 import { checksum } from '../io/checksum.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import { isCounts } from '../optimization/optimizers.ts';
@@ -50,6 +50,8 @@ export async function saveCheckpoint(
     second: stored(second),
   };
   if (best) tensors.best = stored(best);
+  // Somebody may have removed it meanwhile.
+  await mkdir(spec.dir, { recursive: true });
   const text = JSON.stringify({ state, counts, settings }, keepNumber);
   const metadata = { [CHECKPOINT_KEY]: text, [CHECKSUM]: checksum(text, tensors) };
   await writeFileAtomically(join(spec.dir, fileName(steps)), encodeSafetensors(tensors, metadata));
@@ -95,7 +97,7 @@ export async function openCheckpoints(
   size: number,
 ): Promise<Checkpoint | null> {
   // Now, not after the first epoch: training for nothing could take hours.
-  await mkdir(spec.dir, { recursive: true });
+  await makeFolder(spec.dir);
   const names = await checkpointFiles(spec.dir);
   if (!spec.resume && names.length > 0) {
     throw badArgument(

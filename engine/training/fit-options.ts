@@ -141,15 +141,11 @@ export interface FitPlan {
 /** Throws BAD_ARGUMENT. */
 export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   checkKeys('options', options, OPTIONS);
-  const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, shuffle = true, seed = 0 } = options;
+  const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, seed = 0 } = options;
+  const { shuffle = true, bucketByLength = false } = options;
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
   checkFlag('shuffle', shuffle);
   checkOneOf('onNonFinite', onNonFinite, ['stop', 'skip']);
-  checkKeys('callbacks', callbacks, ['onProgress', 'onSteps', 'onEpochEnd']);
-  for (const [name, callback] of Object.entries(callbacks)) {
-    if (callback !== undefined && typeof callback !== 'function')
-      throw badArgument(`callbacks.${name}`, 'a function', callback);
-  }
   if (callbacks.onSteps && options.everySteps === undefined)
     throw badArgument('everySteps', 'a number of steps where there is callbacks.onSteps', undefined);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
@@ -167,12 +163,27 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
     clipNorm: clipNorm === undefined ? null : checkPositive('clipNorm', clipNorm),
     loss: lossSpec(options, classes),
     seed: checkInteger('seed', seed, 0),
-    bucketByLength: checkFlag('bucketByLength', options.bucketByLength ?? false),
+    bucketByLength: checkFlag('bucketByLength', bucketByLength),
     earlyStopping: stopping,
     skipNotFinite: onNonFinite === 'skip',
     checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),
     everySteps: options.everySteps === undefined ? null : checkInteger('everySteps', options.everySteps, 1),
     signal: checkSignal(signal),
-    ...{ shuffle, callbacks },
+    callbacks: readCallbacks(callbacks),
+    shuffle,
   };
+}
+
+const CALLBACKS = ['onProgress', 'onSteps', 'onEpochEnd'] as const;
+
+/** Methods of a class will do: called with their object as `this`. */
+function readCallbacks(given: Callbacks): Callbacks {
+  checkKeys('callbacks', given, CALLBACKS);
+  const bound = CALLBACKS.map((name) => {
+    const callback: unknown = given[name];
+    if (callback !== undefined && typeof callback !== 'function')
+      throw badArgument(`callbacks.${name}`, 'a function', callback);
+    return [name, callback?.bind(given)];
+  });
+  return Object.fromEntries(bound);
 }

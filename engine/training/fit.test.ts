@@ -435,10 +435,38 @@ describe('checkpoints', () => {
       const fit = model.fit(data, { ...options, checkpoint, signal: stop.signal });
       await expect(fit).rejects.toThrow('broken off');
     });
+    // It was told of the signal, which ends it.
+    expect(validating.mock.calls[0][2].signal).toBe(stop.signal);
     validating.mockRestore();
     expect(await stepsSaved()).toEqual([7]);
     // The rate of the epoch's last step is told by a process that has not taken it.
     expect(await resumed({ dir })).toEqual(await whole());
+  });
+
+  it('have an epoch’s steps when its callback was ended by the signal', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const stop = new AbortController();
+      const onEpochEnd = () => {
+        stop.abort(new Error('broken off'));
+        stop.signal.throwIfAborted();
+      };
+      const rest = { checkpoint: { dir, everyEpochs: 3 }, callbacks: { onEpochEnd }, signal: stop.signal };
+      await expect(model.fit(data, { ...options, ...rest })).rejects.toThrow('broken off');
+    });
+    expect(await stepsSaved()).toEqual([7]);
+    expect(await resumed({ dir })).toEqual(await whole());
+  });
+
+  it('go on in an optimizer that has been at work', async () => {
+    const { bits } = await whole();
+    await brokenOff({ dir, everyEpochs: 1 }, 2);
+    await withModel({ threads: 0 }, async (model) => {
+      const optimizer = model.optimizer(options.optimizer);
+      await model.gradients(data.x, data.labels);
+      await optimizer.step();
+      await model.fit(data, { ...options, optimizer, checkpoint: { dir, resume: true } });
+      expect(bitsOf(model)).toBe(bits);
+    });
   });
 
   it('that could not be written are told of before training begins', async () => {
@@ -446,10 +474,24 @@ describe('checkpoints', () => {
     await writeFile(file, '');
     await withModel({ threads: 0 }, async (model) => {
       const onEpochEnd = vi.fn();
-      const fit = model.fit(data, { checkpoint: { dir: join(file, 'in it') }, callbacks: { onEpochEnd } });
-      await expect(fit).rejects.toMatchObject({ code: 'ENOTDIR' });
+      for (const [where, code] of [
+        [join(file, 'in it'), 'ENOTDIR'],
+        // There, but nobody can make a file in it: which code says so depends on who tries.
+        ['/proc', expect.stringMatching(/^E/)],
+      ]) {
+        const fit = model.fit(data, { checkpoint: { dir: where }, callbacks: { onEpochEnd } });
+        await expect(fit).rejects.toMatchObject({ code });
+      }
       expect(onEpochEnd).not.toHaveBeenCalled();
     });
+  });
+
+  it('are written where the directory has been removed meanwhile', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const onEpochEnd = () => rm(dir, { recursive: true });
+      await model.fit(data, { epochs: 1, checkpoint: { dir }, callbacks: { onEpochEnd } });
+    });
+    expect(await stepsSaved()).toEqual([2]);
   });
 
   it('know of dropout masks and buckets', async () => {

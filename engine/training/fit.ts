@@ -186,7 +186,7 @@ class Training {
   async endIfAborted(): Promise<void> {
     const { signal } = this.#plan;
     if (!signal?.aborted) return;
-    if (this.#stepsSaved !== this.#stepsDone()) await this.#serveDuring(this.#save());
+    await this.#serveDuring(this.#saveRest());
     signal.throwIfAborted();
   }
 
@@ -303,8 +303,13 @@ class Training {
 
   /** What needs no threads at an epoch's end. */
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
-    await this.#plan.callbacks.onEpochEnd?.(epoch, log);
-    const { checkpoint } = this.#plan;
+    const { callbacks, checkpoint, signal } = this.#plan;
+    try {
+      await callbacks.onEpochEnd?.(epoch, log);
+    } catch (error) {
+      if (signal?.aborted) await this.#saveRest();
+      throw error;
+    }
     if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
   }
 
@@ -328,6 +333,11 @@ class Training {
       plateau: afterEpoch(schedule, plateau, log.validationLoss ?? log.loss),
       stopping: watched,
     };
+  }
+
+  /** Saves what has been done since the last checkpoint. */
+  async #saveRest(): Promise<void> {
+    if (this.#stepsSaved !== this.#stepsDone()) await this.#save();
   }
 
   async #save(): Promise<void> {

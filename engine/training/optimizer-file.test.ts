@@ -13,6 +13,7 @@ import { splitOptimizer } from './optimizer-file.ts';
 
 const data = labelled(20, 6);
 const threads = 0;
+const NO_TYPE = '{"type":{"toString":1},"counts":{"steps":1,"beta1Power":1,"beta2Power":1}}';
 
 describe("an optimizer's state in the file of its model", () => {
   let folder = '';
@@ -101,6 +102,10 @@ describe("an optimizer's state in the file of its model", () => {
       expect(await stateOf(model, first)).toBe(resident);
       const other = await stateOf(model, second);
       expect(other).not.toBe(resident);
+      await first.load(at('state'));
+      expect(await stateOf(model, first)).toBe(other);
+      // Into one that is at work, too.
+      await takeSteps(model, first, 1);
       await first.load(at('state'));
       expect(await stateOf(model, first)).toBe(other);
     });
@@ -194,7 +199,7 @@ describe("an optimizer's state in the file of its model", () => {
         'BAD_MODEL_FILE',
         "the optimizer's state is not that of its checksum",
       ],
-      ...['null', '{', '{"type":"adam"}', '{"type":"adam","counts":{"steps":"x"}}'].map(
+      ...['null', '{', '{"type":"adam"}', '{"type":"adam","counts":{"steps":"x"}}', NO_TYPE].map(
         (text): [string, (made: string) => Promise<string>, string, string] => [
           `of which a program of somebody else's says ${text}`,
           async (made) => {
@@ -231,6 +236,12 @@ describe("an optimizer's state in the file of its model", () => {
       ],
       ['none there', async () => at('nowhere'), 'ENOENT', 'no such file'],
       ['no path', async () => '', 'BAD_ARGUMENT', 'path: expected the path of a file, got ""'],
+      [
+        'a path that cannot be',
+        async () => 'a\0b',
+        'BAD_ARGUMENT',
+        'path: expected the path of a file, got "a\\u0000b"',
+      ],
     ];
     it.each(refusals)('%s', async (_what, wrongPath, code, message) => {
       await withModel({ threads }, async (model) => {

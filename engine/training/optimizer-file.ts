@@ -1,4 +1,4 @@
-import { badArgument, badModelFile, plain } from '../errors.ts';
+import { badArgument, badModelFile, plain, shorten } from '../errors.ts';
 import { checksum } from '../io/checksum.ts';
 import { readSafetensors } from '../io/read-safetensors.ts';
 import type { StoredTensor } from '../io/safetensors.ts';
@@ -82,10 +82,10 @@ export async function readOptimizer(
 }
 
 /** The checksum says that nobody has changed it since, not that it is what this version writes. */
-function parse(text: string): { type: unknown; counts: OptimizerCounts } | null {
+function parse(text: string): { type: string; counts: OptimizerCounts } | null {
   try {
     const { type, counts } = JSON.parse(text);
-    return isCounts(counts) ? { type, counts } : null;
+    return typeof type === 'string' && isCounts(counts) ? { type, counts } : null;
   } catch {
     return null;
   }
@@ -104,7 +104,7 @@ function checkShapes(path: string, g: Geometry, stored: Stored): void {
     if (wanted !== got)
       throw badArgument(
         'path',
-        `the state of an optimizer of this model, ${name}: ${wanted}`,
+        `the state of an optimizer of this model, ${shorten(name)}: ${wanted}`,
         plain(`${got} in ${path}`),
       );
   }

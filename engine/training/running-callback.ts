@@ -12,6 +12,13 @@ interface RunningCallback {
 /** The callback that the code which runs was called by, if it was called by one. */
 const calledBy = new AsyncLocalStorage<RunningCallback>();
 
+/** The innermost callback that has not ended, of those that the code which runs was called by. */
+function running(): RunningCallback | undefined {
+  let callback = calledBy.getStore();
+  while (callback?.owner === null) callback = callback.outer;
+  return callback;
+}
+
 /** The same callbacks, told apart from other callers by `isInCallbackOf`: what they may ask of the model is not what others may. */
 export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
   const { onEpochEnd } = callbacks;
@@ -19,7 +26,7 @@ export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
   return {
     ...callbacks,
     onEpochEnd: async (epoch, log) => {
-      const callback: RunningCallback = { owner, outer: calledBy.getStore() };
+      const callback: RunningCallback = { owner, outer: running() };
       try {
         await calledBy.run(callback, () => onEpochEnd(epoch, log));
       } finally {
@@ -31,7 +38,7 @@ export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
 
 /** Whether the code that runs was called by a marked callback that has not ended. */
 export function isInCallbackOf(owner: object): boolean {
-  for (let callback = calledBy.getStore(); callback; callback = callback.outer) {
+  for (let callback = running(); callback; callback = callback.outer) {
     if (callback.owner === owner) return true;
   }
   return false;
