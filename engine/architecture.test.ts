@@ -14,6 +14,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['training', 'linear.ts', 'stream-weights.ts'],
   ['rnn-cell.ts', 'stream.ts'],
   ['model-parameters.ts', 'model-views.ts', 'classifier-options.ts'],
+  ['pytorch-file.ts'],
   ['model-file.ts'],
   ['rnn-classifier.ts'],
   ['index.ts'],

@@ -12,6 +12,7 @@ import { encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { readStateDict } from './model-parameters.ts';
 import { geometryOf } from './network/geometry.ts';
+import { dtypeOf, sizesOf } from './pytorch-file.ts';
 import type { Tensor } from './tensor.ts';
 import { CHECKPOINT_KEY } from './training/checkpoint.ts';
 import { splitOptimizer, type storeOptimizer } from './training/optimizer-file.ts';
@@ -76,13 +77,7 @@ export async function readModelFile(path: string, foreign: ForeignOptions): Prom
     `${PREFIX}format` in metadata
       ? readHeader(path, metadata, foreign)
       : inferHeader(path, stored, metadata, foreign);
-  const { dtype } = matrixOf(path, stored, 'output.weight');
-  const odd = Object.keys(stored).find((name) => stored[name].dtype !== dtype);
-  if (odd)
-    throw badModelFile(
-      path,
-      `${quote(odd)} is ${stored[odd].dtype}, output.weight ${dtype}: expected one data type`,
-    );
+  const dtype = dtypeOf(path, stored);
   const g = geometryOf(header.shape, dtype);
   const parameters = inFile(path, '', () => readStateDict('arrays', g, stored));
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
@@ -119,7 +114,7 @@ function headerOf(options: ClassifierOptions): Header {
   return { shape, normalization, classes };
 }
 
-/** The sizes of a model whose arrays have PyTorch's names. */
+/** Of another program's file. */
 function inferHeader(
   path: string,
   stored: Readonly<Record<string, StoredTensor>>,
@@ -128,36 +123,10 @@ function inferHeader(
 ): Header {
   if (CHECKPOINT_KEY in metadata)
     throw badModelFile(path, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
-  const [rows, inputSize] = matrixOf(path, stored, 'rnn.weight_ih_l0').shape;
-  const [, hiddenSize] = matrixOf(path, stored, 'rnn.weight_hh_l0').shape;
-  if (rows !== hiddenSize) {
-    const gates = `its rnn.weight_ih_l0 has ${rows} rows for ${hiddenSize} units`;
-    throw badModelFile(path, `${gates}, expected as many: an nn.RNN, not an LSTM or a GRU`);
-  }
-  const [outputSize] = matrixOf(path, stored, 'output.weight').shape;
-  let numLayers = 1;
-  while (`rnn.weight_ih_l${numLayers}` in stored) numLayers++;
-  const sizes = {
-    ...{ inputSize, hiddenSize, outputSize, numLayers },
-    ...{ bidirectional: 'rnn.weight_ih_l0_reverse' in stored, bias: 'rnn.bias_ih_l0' in stored },
-  };
+  const sizes = sizesOf(path, stored);
   // Twice: what is wrong with the sizes is wrong with the file, what is wrong with the rest was said by the caller.
   inFile(path, '', () => readClassifierOptions(sizes));
   return headerOf({ ...sizes, ...foreign });
-}
-
-/** Of an unknown file's arrays. */
-const NAMES_TOLD = 4;
-
-function matrixOf(path: string, stored: Readonly<Record<string, StoredTensor>>, name: string): StoredTensor {
-  const tensor = stored[name];
-  if (tensor?.shape.length === 2) return tensor;
-  if (tensor)
-    throw badModelFile(path, `${name} has the shape [${tensor.shape.join(', ')}], expected a matrix`);
-  const names = Object.keys(stored).slice(0, NAMES_TOLD).map(quote);
-  const others = names.length > 0 ? names.join(', ') : 'no arrays';
-  const expected = 'those of a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
-  throw badModelFile(path, `it has no ${name} but ${others}, expected ${expected}`);
 }
 
 function readJson(path: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {
