@@ -71,12 +71,17 @@ export async function readOptimizer(
   const said = parse(text);
   if (!said) throw badModelFile(path, `${KEY} in its metadata cannot be read`);
   if (said.type !== type)
-    throw badArgument('path', `the state of an optimizer of type ${type}`, plain(`${said.type} in ${path}`));
+    throw badArgument(
+      'path',
+      `the state of an optimizer of type ${type}`,
+      plain(`${shorten(said.type)} in ${path}`),
+    );
   checkShapes(path, g, stored);
   const block = (moment: (typeof MOMENTS)[number]): RealArray => {
-    const block = newReals(g.dtype, g.blockSize);
-    for (const parameter of g.parameters) block.set(stored[nameOf(moment, parameter)].data, parameter.offset);
-    return block;
+    const values = newReals(g.dtype, g.blockSize);
+    for (const parameter of g.parameters)
+      values.set(stored[nameOf(moment, parameter)].data, parameter.offset);
+    return values;
   };
   return { first: block('first'), second: block('second'), counts: said.counts };
 }
