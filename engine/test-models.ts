@@ -10,6 +10,14 @@ import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 /** Small models and data for unit tests. */
 export const small = { inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2 } as const;
 
+const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
+
+/** Of each option of `small` models something else than the default. */
+export const everything = {
+  ...({ nonlinearity: 'relu', bidirectional: true, bias: false, dropout: 0.25, output: 'steps' } as const),
+  ...{ normalization, classes: ['a', 'b', 'c', 'd'], threads: 0 },
+};
+
 /** Makes a model, hands it over, and closes it whatever happens. */
 export async function withModel<T>(
   options: Partial<ClassifierOptions>,
