@@ -306,7 +306,8 @@ export class RNNPhonemeClassifier {
     const { h0, dropoutStep, inputGradient = false, finalStates = false } = options;
     const { input, states } = this.#readCall(x, h0);
     const request = {
-      ...{ input, states },
+      input,
+      states,
       labels: readLabels('labels', labels, input, this.#labelRule(options.ignoreIndex)),
       loss: lossSpec(options, this.outputSize),
       inputGradient: checkFlag('inputGradient', inputGradient),
@@ -316,7 +317,7 @@ export class RNNPhonemeClassifier {
     return this.#queue.run(async () => {
       const step = dropoutStep ?? this.#gradientCalls;
       const dropoutKey = this.dropout > 0 ? batchKey(this.#seed, step) : null;
-      const result = await calls.gradients({ ...request, dropoutKey });
+      const result = await calls.gradients(request, dropoutKey);
       // Only now: a call that failed is repeated with the same masks.
       if (dropoutStep === undefined) this.#gradientCalls++;
       return result as RequestedGradients<Dx, HT>;

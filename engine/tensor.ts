@@ -175,18 +175,19 @@ export type ExpectedShape = readonly (number | string)[];
  * @throws BAD_ARGUMENT, e.g. `x: expected [batch, time, 39], got [32, 20, 40]`
  */
 export function readTensor(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
-  const wanted = `[${expected.join(', ')}]`;
-  const read = readAny(name, value, wanted, dtype);
+  const read = readAny(name, value, expected, dtype);
   const fits = (n: number, d: number) => (typeof expected[d] === 'number' ? n === expected[d] : n >= 1);
   if (read.shape.length !== expected.length || !read.shape.every(fits)) {
-    throw badArgument(name, wanted, read.shape);
+    throw badArgument(name, textOf(expected), read.shape);
   }
   return read;
 }
 
-function readAny(name: string, value: unknown, wanted: string, dtype: Dtype): Tensor {
+const textOf = (expected: ExpectedShape): string => `[${expected.join(', ')}]`;
+
+function readAny(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
   if (Array.isArray(value)) return flatten(name, value, dtype);
-  if (!isShapedData(value)) throw wrongForm(name, value, wanted);
+  if (!isShapedData(value)) throw wrongForm(name, value, textOf(expected));
   const { data, shape } = value;
   if (sizeOf(shape) !== data.length) {
     throw badArgument(

@@ -34,11 +34,9 @@ export function readLabels(name: string, value: unknown, input: SequenceInput, r
     labelStarts[i] = at;
     const count = rule.perStep ? lengths[i] : 1;
     for (let t = 0; t < count; t++) {
-      const label = readLabel(
-        () => (rule.perStep ? `${name}[${i}][${t}]` : `${name}[${i}]`),
-        perRow(i, t),
-        rule,
-      );
+      const given = perRow(i, t);
+      const label = classOf(given, rule);
+      if (label === null) throw badLabel(rule.perStep ? `${name}[${i}][${t}]` : `${name}[${i}]`, given, rule);
       if (label >= 0) counted[i]++;
       labels[at++] = label;
     }
@@ -49,11 +47,16 @@ export function readLabels(name: string, value: unknown, input: SequenceInput, r
   return { labels, labelStarts, counted };
 }
 
-function readLabel(name: () => string, label: unknown, { classes, ignored }: LabelRule): number {
+/** A label as the engine reads it; null where it is none. */
+function classOf(label: unknown, { classes, ignored }: LabelRule): number | null {
   if (ignored !== null && label === ignored) return -1;
-  if (typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes) return label;
+  const isClass = typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes;
+  return isClass ? label : null;
+}
+
+function badLabel(name: string, label: unknown, { classes, ignored }: LabelRule): Error {
   const expected = `an integer from 0 to ${classes - 1}${ignored === null ? '' : ` or ${ignored}`}`;
-  throw badArgument(name(), expected, label);
+  return badArgument(name, expected, label);
 }
 
 type LabelOf = (row: number, step: number) => unknown;

@@ -1,7 +1,6 @@
 import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import {
-  isShapedData,
   type RealArray,
   readTensor,
   realArray,
@@ -41,13 +40,13 @@ export interface SequenceInput {
 /** Reads sequences in any of the three forms. Throws BAD_ARGUMENT naming the argument and what came. */
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
-  const lengths = isShapedData(x) && 'lengths' in x ? x.lengths : undefined;
-  // A misspelt `lengths` would have padding read for frames.
-  if (isShapedData(x) && Object.getPrototypeOf(x) === Object.prototype)
-    checkKeys(name, x, ['data', 'shape', 'lengths', 'dtype']);
   const whole = readTensor(name, x, ['batch', 'time', inputSize], dtype);
-  return readPadded(name, whole, lengths);
+  // A misspelt `lengths` would have padding read for frames.
+  if (Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
+  return readPadded(name, whole, (x as { lengths?: unknown }).lengths);
 }
+
+const SHAPED_KEYS = ['data', 'shape', 'lengths', 'dtype'];
 
 /** Whether nested arrays form one [B, T, I], so that they need not be read row by row. */
 const isBatchOfEqualRows = (x: readonly unknown[]): boolean =>
@@ -64,8 +63,11 @@ function readPadded(name: string, x: Tensor, given: unknown): SequenceInput {
     frames += lengths[i];
   }
   return {
-    ...{ rows, time, lengths, frames },
-    steps: longest(lengths),
+    rows,
+    steps: given === undefined ? time : longest(lengths),
+    time,
+    lengths,
+    frames,
     copyTo: (values, from, to) => {
       const whole = frames === rows * time;
       if (whole) values.set(x.data.subarray(from * time * inputSize, to * time * inputSize));

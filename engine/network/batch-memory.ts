@@ -30,11 +30,32 @@ export interface BatchSpec {
   readonly dropout: boolean;
 }
 
-/** What a call that only computes logits needs beside its sizes. */
-export const forwardOnly = {
-  ...{ keep: false, gradients: false, results: true, inputGradient: false },
-  ...{ finalStates: false, dropout: false, labels: 0 },
-} as const;
+/** What every call has to say. */
+type BatchSizes = Pick<BatchSpec, 'start' | 'rows' | 'steps' | 'time' | 'threads' | 'inputFrames'>;
+
+/**
+ * The spec of a call that only computes logits, but for what is said otherwise. Written out, as each call needs one: spread
+ * from two objects it takes V8 4 µs, and several times that where matmuls have emptied the caches.
+ */
+export function batchSpec(given: BatchSizes & Partial<BatchSpec>): BatchSpec {
+  const { keep = false, gradients = false, labels = 0, results = true } = given;
+  const { inputGradient = false, finalStates = false, dropout = false } = given;
+  return {
+    start: given.start,
+    rows: given.rows,
+    steps: given.steps,
+    time: given.time,
+    threads: given.threads,
+    keep,
+    gradients,
+    inputFrames: given.inputFrames,
+    labels,
+    results,
+    inputGradient,
+    finalStates,
+    dropout,
+  };
+}
 
 /** The memory of one batch. */
 export interface BatchMemory {
@@ -75,7 +96,7 @@ export interface BatchMemory {
  */
 export function lanesOf(
   g: Geometry,
-  { rows, gradients, keep }: Pick<BatchSpec, 'rows' | 'gradients' | 'keep'>,
+  { rows, gradients = false, keep = false }: { rows: number; gradients?: boolean; keep?: boolean },
 ): number {
   const gradientBytes = gradients || keep ? g.blockSize * g.realBytes : 0;
   const [{ W_ih, W_hh }] = g.cells;

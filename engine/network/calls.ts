@@ -6,7 +6,7 @@ import { Real } from '../parallel/control.ts';
 import type { Engagement } from '../parallel/team.ts';
 import type { Evaluation, GradientResult } from '../results.ts';
 import { largest, readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
+import { type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
 import type { LossSpec } from './loss.ts';
@@ -21,7 +21,6 @@ export interface GradientRequest {
   readonly loss: LossSpec;
   readonly inputGradient: boolean;
   readonly finalStates: boolean;
-  readonly dropoutKey: number | null;
 }
 
 /** What the last forward left for backward and hiddens. */
@@ -99,12 +98,16 @@ export class Calls {
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
   }
 
-  async gradients(request: GradientRequest): Promise<GradientResult> {
+  async gradients(request: GradientRequest, dropoutKey: number | null): Promise<GradientResult> {
     const network = this.#network;
-    const { input, states, labels, loss, inputGradient, finalStates, dropoutKey } = request;
+    const { input, states, labels, loss, inputGradient, finalStates } = request;
     const { spec, engagement } = planCall(network, input, this.scratchStart, {
-      ...{ gradients: true, inputGradient, finalStates, passes: 3 },
-      ...{ labels: labels.labels.length, dropout: dropoutKey !== null },
+      gradients: true,
+      inputGradient,
+      finalStates,
+      passes: 3,
+      labels: labels.labels.length,
+      dropout: dropoutKey !== null,
     });
     const plan = network.reserve(spec);
     const rows = this.#writeCall(plan, input, states);
@@ -207,30 +210,37 @@ export function logitsShape({ g }: Network, { rows, time }: { rows: number; time
   return g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
 }
 
-interface CallKind {
-  keep?: boolean;
-  gradients?: boolean;
-  inputGradient?: boolean;
-  finalStates?: boolean;
-  dropout?: boolean;
-  /** Labels that are copied in. */
-  labels?: number;
+type CallKind = Partial<
+  Pick<BatchSpec, 'keep' | 'gradients' | 'inputGradient' | 'finalStates' | 'dropout' | 'labels'>
+> & {
   /** Passes over the weights: 1 forward, 2 backward, 3 both. */
-  passes: 1 | 2 | 3;
-}
+  readonly passes: 1 | 2 | 3;
+};
 
 /** The memory and the threads for a call. */
 function planCall(
   network: Network,
   input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
   start: number,
-  { passes, ...kind }: CallKind,
+  kind: CallKind,
 ): { spec: BatchSpec; engagement: Engagement } {
   const { rows, steps, time, frames } = input;
-  const lanes = lanesOf(network.g, { ...forwardOnly, ...kind, rows });
-  const engagement = network.engaged(rows, frames, lanes, passes);
-  const inputFrames = input.shared ? 0 : frames;
-  const threads = engagement.parties;
-  const spec = { ...forwardOnly, ...kind, start, rows, steps, time, threads, inputFrames };
+  const { keep, gradients, inputGradient, finalStates, dropout, labels } = kind;
+  const lanes = lanesOf(network.g, { rows, gradients, keep });
+  const engagement = network.engaged(rows, frames, lanes, kind.passes);
+  const spec = batchSpec({
+    start,
+    rows,
+    steps,
+    time,
+    threads: engagement.parties,
+    inputFrames: input.shared ? 0 : frames,
+    keep,
+    gradients,
+    inputGradient,
+    finalStates,
+    dropout,
+    labels,
+  });
   return { spec, engagement };
 }

@@ -1,7 +1,7 @@
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, forwardOnly, lanesOf } from './batch-memory.ts';
+import { type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
 import { logitsShape, ROWS_PER_CALL } from './calls.ts';
 import { outputRowSize } from './lane.ts';
 import type { Network } from './network.ts';
@@ -194,7 +194,7 @@ export class PredictionServer {
   async #computePart(prediction: Prediction, start: number): Promise<void> {
     const network = this.#network;
     const part = nextPart(prediction);
-    const lanes = lanesOf(network.g, { ...forwardOnly, rows: part.rows });
+    const lanes = lanesOf(network.g, part);
     const engagement = network.engaged(part.rows, part.frames, lanes, 1);
     const spec = this.#spec(part, start, engagement.parties);
     const plan = network.reserve(spec);
@@ -230,13 +230,12 @@ export class PredictionServer {
 
   /** `threads` 0 stands for those that train. */
   #spec(input: SequenceInput, start: number, threads: number): BatchSpec {
-    return {
-      start,
-      ...{ rows: input.rows, steps: input.steps, time: input.time },
+    const { rows, steps, time, frames, shared } = input;
+    return batchSpec({
+      ...{ start, rows, steps, time },
       threads: threads || Math.max(1, this.#network.threads),
-      ...forwardOnly,
-      inputFrames: input.shared && threads ? 0 : input.frames,
-    };
+      inputFrames: shared && threads ? 0 : frames,
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import { Command, Word } from '../parallel/control.ts';
 import type { Place, Program } from '../parallel/program.ts';
-import { type BatchSpec, forwardOnly } from './batch-memory.ts';
+import { type BatchSpec, batchSpec } from './batch-memory.ts';
 import { forward } from './call-programs.ts';
 import { openLanes } from './lane-programs.ts';
 import type { ModelThread } from './thread.ts';
@@ -43,9 +43,5 @@ export function writeServeSpec(words: Int32Array, spec: BatchSpec): void {
 
 function readServeSpec(words: Int32Array, threads: number): BatchSpec {
   const [start, rows, steps, time, inputFrames] = words.subarray(Word.serveSpec, Word.serveSpec + 5);
-  return {
-    start: start * SERVE_UNIT_BYTES,
-    ...{ rows, steps, time, inputFrames, threads },
-    ...forwardOnly,
-  };
+  return batchSpec({ start: start * SERVE_UNIT_BYTES, rows, steps, time, inputFrames, threads });
 }

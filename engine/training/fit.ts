@@ -2,7 +2,7 @@ import { fingerprint } from '../data/fingerprint.ts';
 import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import { type BatchSpec, forwardOnly, lanesOf } from '../network/batch-memory.ts';
+import { batchSpec, lanesOf } from '../network/batch-memory.ts';
 import type { Calls } from '../network/calls.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
@@ -110,7 +110,7 @@ class Training {
     const batchSize = Math.min(plan.batchSize, rows);
     const steps = longest(data.lengths);
     const frames = total(data.lengths);
-    const lanes = lanesOf(g, { rows: batchSize, gradients: true, keep: false });
+    const lanes = lanesOf(g, { rows: batchSize, gradients: true });
     this.#network = network;
     this.#slot = slot;
     this.#plan = plan;
@@ -122,10 +122,10 @@ class Training {
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
     this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, this.#steps);
-    const spec: BatchSpec = {
+    const spec = batchSpec({
       ...{ start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties },
-      ...{ ...forwardOnly, gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
-    };
+      ...{ gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
+    });
     this.#memoryEnd = network.reserve(spec).end;
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
