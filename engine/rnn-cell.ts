@@ -1,14 +1,5 @@
-import {
-  type CellRun,
-  type CellSizes,
-  cellBackward,
-  cellForward,
-  cellInitialGradient,
-  cellInputGradient,
-  cellSizes,
-  cellWeightGradients,
-  type PackedCell,
-} from './cells/elman-cell.ts';
+import { type CellRun, type CellSizes, cellSizes, madeStates, type PackedCell } from './cells/cell.ts';
+import { elmanCell } from './cells/elman-cell.ts';
 import { badArgument } from './errors.ts';
 import { type Dtype, type Nonlinearity, tiledRows } from './kernels/kernels.ts';
 import type { LayerOptions } from './linear.ts';
@@ -142,8 +133,8 @@ export class RNNCell {
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
     const run = this.#run(pad, input, before);
-    cellForward(run, false);
-    return new Tensor(pad.read(run.block.h, run.block.rows, batch, hiddenSize), [batch, hiddenSize]);
+    elmanCell.forward(run, false);
+    return new Tensor(pad.read(madeStates(run.block), 0, batch, hiddenSize), [batch, hiddenSize]);
   }
 
   /**
@@ -171,17 +162,17 @@ export class RNNCell {
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
     const run = this.#run(pad, input, before);
-    pad.fill(run.block.h, run.block.rows, state.data, batch, hiddenSize);
+    pad.fill(madeStates(run.block), 0, state.data, batch, hiddenSize);
     const dz = pad.panels(d.data, batch, hiddenSize);
-    cellBackward(run, dz);
+    elmanCell.backward(run, dz, dz);
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
-    cellWeightGradients(run, dtype, dz, sums, { add: false, fromRest: false });
+    elmanCell.weightGradients(run, dtype, dz, sums, { add: false, fromRest: false });
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
-    cellInputGradient(run, dz, 0, dx, false);
-    cellInitialGradient(run, dz, dz, dh);
+    elmanCell.inputGradient(run, dz, 0, dx, false);
+    elmanCell.initialGradients(run, dz, dz, [dh]);
     [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
       pad.addAverage(gradients[i].data, sum, batch);
     });
@@ -205,7 +196,10 @@ export class RNNCell {
     const { kernels, scratch } = pad;
     return {
       ...{ kernels, scratch, sizes: this.#sizes, packed: this.#pack(pad) },
-      block: { rows, steps: 1, reverse: false, x: [pad.panels(x.data, batch, this.inputSize)], h },
+      block: {
+        ...{ rows, steps: 1, reverse: false, states: [h], saved: [] },
+        x: [pad.panels(x.data, batch, this.inputSize)],
+      },
       lengths: new Int32Array(batch).fill(1),
     };
   }

@@ -1,4 +1,4 @@
-import { EDGE_BYTES, type Scratch } from './cells/elman-cell.ts';
+import { EDGE_BYTES, type Scratch } from './cells/cell.ts';
 import {
   type Dtype,
   type Kernels,

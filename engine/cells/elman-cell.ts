@@ -1,14 +1,16 @@
+import type { Dtype, Panels } from '../kernels/kernels.ts';
+import { realBytes } from '../kernels/kernels.ts';
 import {
-  type Dtype,
-  type Kernels,
-  type Nonlinearity,
-  PANEL_BYTES,
-  type Panels,
-  panelColumns,
-  panelsFor,
-  realBytes,
-  rowGroups,
-} from '../kernels/kernels.ts';
+  type CellArrays,
+  type CellBlock,
+  type CellKind,
+  type CellRun,
+  foundStates,
+  fromRow,
+  madeStates,
+  rowsAt,
+  type SumTarget,
+} from './cell.ts';
 
 /**
  * The Elman cell (J. L. Elman, "Finding Structure in Time", 1990; the equations of
@@ -24,154 +26,8 @@ import {
  * A row keeps its state at steps where it has no frame.
  */
 
-/** Sizes of one cell, and what it computes. Its input comes in parts: the states of each direction of the layer below. */
-export interface CellSizes {
-  readonly parts: number;
-  /** Width of one part. */
-  readonly partSize: number;
-  readonly partPanels: number;
-  readonly hiddenSize: number;
-  readonly hiddenPanels: number;
-  readonly nonlinearity: Nonlinearity;
-  readonly bias: boolean;
-}
-
-/** What kind of cell it is. */
-export type CellKind = Pick<CellSizes, 'nonlinearity' | 'bias'>;
-
-export function cellSizes(
-  partSize: number,
-  hiddenSize: number,
-  dtype: Dtype,
-  { nonlinearity, bias }: CellKind,
-  parts = 1,
-): CellSizes {
-  return {
-    ...{ parts, partSize, hiddenSize, nonlinearity, bias },
-    partPanels: panelsFor(partSize, dtype),
-    hiddenPanels: panelsFor(hiddenSize, dtype),
-  };
-}
-
-/** Addresses of a cell's parameters, or of their gradients. Those of biases mean nothing where the cell has none. */
-export interface CellArrays {
-  W_ih: number;
-  W_hh: number;
-  b_ih: number;
-  b_hh: number;
-}
-
-/** Addresses of a cell's weights as the matmuls read them. */
-export interface PackedCell {
-  /** W_ihᵀ, part by part, and W_hhᵀ, for the way forward. */
-  readonly W_ihT: readonly number[];
-  readonly W_hhT: number;
-  /** W_ih and W_hh, for the way back. */
-  readonly W_ih: readonly number[];
-  readonly W_hh: number;
-  /** b_ih + b_hh, padded; zeros where the cell has no biases. */
-  readonly bias: number;
-}
-
-/** One block of rows on its way through a cell. Step t's rows begin t · rows rows into `x` and `d`. */
-export interface CellBlock {
-  /** Rows, in whole tiles of 4. */
-  readonly rows: number;
-  readonly steps: number;
-  readonly reverse: boolean;
-  /** [steps · rows, part] for each part. */
-  readonly x: readonly Panels[];
-  /** [(steps + 1) · rows, hidden]: the initial state, then one a step; in reverse the initial state comes last. */
-  readonly h: Panels;
-}
-
-/** Bytes of a cell's packed weights, array by array; of one part where they come in parts. */
-export function packedCellBytes(sizes: CellSizes, dtype: Dtype): Record<keyof PackedCell, number> {
-  const columns = panelColumns(dtype);
-  const input = sizes.partPanels * columns * sizes.hiddenPanels * PANEL_BYTES;
-  const hidden = sizes.hiddenPanels * columns * sizes.hiddenPanels * PANEL_BYTES;
-  return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias: sizes.hiddenPanels * PANEL_BYTES };
-}
-
-/** Packs `count` parameters that lie one behind the other; `from` says where. */
-export interface PackPiece<From> {
-  readonly count: number;
-  readonly pack: (kernels: Kernels, from: From) => void;
-}
-
-/**
- * Packing a cell's parameters, in pieces that any thread may do in any order. The pieces come in the order of `CellArrays`,
- * which is that of memory: rows of W_ih, rows of W_hh, the biases.
- */
-export function packCellPieces(
-  sizes: CellSizes,
-  packed: PackedCell,
-  dtype: Dtype,
-): readonly PackPiece<CellArrays>[] {
-  const { parts, partSize, hiddenSize, bias } = sizes;
-  const width = parts * partSize;
-  const groups = rowGroups(hiddenSize, dtype);
-  const input = groups.map(
-    ({ group, rows }): PackPiece<CellArrays> => ({
-      count: rows * width,
-      pack: (k, { W_ih }) => {
-        for (let part = 0; part < parts; part++) {
-          const from = W_ih + part * partSize * realBytes(dtype);
-          k.packTransposed(packed.W_ihT[part], from, hiddenSize, partSize, width, group);
-          k.packPlain(packed.W_ih[part], from, hiddenSize, partSize, width, group);
-        }
-      },
-    }),
-  );
-  const hidden = groups.map(
-    ({ group, rows }): PackPiece<CellArrays> => ({
-      count: rows * hiddenSize,
-      pack: (k, { W_hh }) => {
-        k.packTransposed(packed.W_hhT, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
-        k.packPlain(packed.W_hh, W_hh, hiddenSize, hiddenSize, hiddenSize, group);
-      },
-    }),
-  );
-  const biases: PackPiece<CellArrays> = {
-    count: 2 * hiddenSize,
-    pack: (k, { b_ih, b_hh }) => k.packBias(packed.bias, b_ih, b_hh, hiddenSize),
-  };
-  return bias ? [...input, ...hidden, biases] : [...input, ...hidden];
-}
-
 /** Bytes from one step's rows to the next one's. */
-const stepBytes = ({ rows, h }: CellBlock): number => rows * h.pitch;
-
-const fromRow = (panels: Panels, row: number): Panels => ({ ...panels, at: panels.at + row * panels.pitch });
-
-/** The states that the frames make, from frame 0 on. */
-export function madeStates({ h, reverse, rows }: CellBlock): Panels {
-  return reverse ? h : fromRow(h, rows);
-}
-
-/** The states that the frames find, from frame 0 on. */
-function foundStates({ h, reverse, rows }: CellBlock): Panels {
-  return reverse ? fromRow(h, rows) : h;
-}
-
-/** The state each row begins with, and the one it ends with [rows, hidden]. */
-export function initialStates({ h, reverse, rows, steps }: CellBlock): Panels {
-  return reverse ? fromRow(h, steps * rows) : h;
-}
-
-export function finalStates({ h, reverse, rows, steps }: CellBlock): Panels {
-  return reverse ? h : fromRow(h, steps * rows);
-}
-
-/** Frames of each row of a block, the longest first; rows behind them only fill the last tile up. */
-export type Lengths = Int32Array;
-
-/** Rows that have a frame at step t: the first so many. */
-function rowsAt(lengths: Lengths, t: number): number {
-  let rows = lengths.length;
-  while (rows > 0 && lengths[rows - 1] <= t) rows--;
-  return rows;
-}
+const stepBytes = ({ rows, states: [h] }: CellBlock): number => rows * h.pitch;
 
 /**
  * A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. Whole names: to
@@ -188,18 +44,8 @@ const STEP_KERNELS = {
   },
 } as const;
 
-/** A cell at work on a block of rows, longest rows first. */
-export interface CellRun {
-  readonly kernels: Kernels;
-  readonly sizes: CellSizes;
-  readonly packed: PackedCell;
-  readonly block: CellBlock;
-  readonly lengths: Lengths;
-  readonly scratch: Scratch;
-}
-
 /** Fills h from its initial states; `fromRest` says that they are zeros. */
-export function cellForward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
+function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, x, reverse } = block;
   const made = madeStates(block);
@@ -235,18 +81,8 @@ export function cellForward({ kernels: k, sizes, packed, block, lengths }: CellR
   }
 }
 
-export const EDGE_BYTES = 128;
-
-/** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
-export interface Scratch {
-  /** EDGE_BYTES of this thread's own. */
-  readonly edge: number;
-  /** 32 bytes of zeros. */
-  readonly zeros: number;
-}
-
 /** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
-export function cellBackward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
+function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
   const { at: h, stride: hStride } = madeStates(block);
@@ -271,12 +107,12 @@ export function cellBackward({ kernels: k, sizes, packed, block, lengths }: Cell
  * Adds Σ_t dz_tᵀ x_t and so on to `gradients` (or writes it there, unless `add`). `fromRest` says that the initial states
  * are zeros: their step adds nothing to dW_hh.
  */
-export function cellWeightGradients(
+function weightGradients(
   { kernels: k, sizes, block, scratch }: CellRun,
   dtype: Dtype,
   dz: Panels,
   gradients: CellArrays,
-  { add, fromRest }: { readonly add: boolean; readonly fromRest: boolean },
+  { add, fromRest }: SumTarget,
 ): void {
   const { parts, partSize, hiddenSize, bias } = sizes;
   const bytes = realBytes(dtype);
@@ -312,7 +148,7 @@ export function cellWeightGradients(
 }
 
 /** dx_t = dz_t W_ih for all steps, one part of it: the gradient of the layer below, or of the input; onto dx where `add`. */
-export function cellInputGradient(
+function inputGradient(
   { kernels: k, sizes, packed, block, scratch }: CellRun,
   dz: Panels,
   part: number,
@@ -327,7 +163,7 @@ export function cellInputGradient(
 }
 
 /** dz_first W_hh: the gradient of the initial states. `dzFirst` is room for the dz of each row's first step. */
-export function cellInitialGradient(
+function initialGradient(
   { kernels: k, sizes, packed, block, lengths, scratch }: CellRun,
   dz: Panels,
   dzFirst: Panels,
@@ -354,3 +190,16 @@ export function cellInitialGradient(
     scratch.zeros,
   );
 }
+
+export const elmanCell: CellKind = {
+  gates: 1,
+  states: 1,
+  saved: 0,
+  packedBiases: 1,
+  packBiases: (k, { hiddenSize }, { bias }, { b_ih, b_hh }) => k.packBias(bias, b_ih, b_hh, hiddenSize),
+  forward,
+  backward,
+  weightGradients,
+  inputGradient,
+  initialGradients: (run, dz, dzFirst, [dh]) => initialGradient(run, dz, dzFirst, dh),
+};

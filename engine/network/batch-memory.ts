@@ -1,4 +1,4 @@
-import { type CellBlock, finalStates, madeStates } from '../cells/elman-cell.ts';
+import { type CellBlock, finalStates, madeStates } from '../cells/cell.ts';
 import { layoutOf, PANEL_BYTES, type Panels } from '../kernels/kernels.ts';
 import { blocksPerLane, laneCount, largestBlock, smallestLane } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
@@ -112,7 +112,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const blocks = blocksPerLane(rows, lanes);
   const workspaceBytes = blockWorkspace(g, 0, { rows: blockRows, steps, dropout }).end;
   const called = spec.results ? rows : 0;
-  const states = g.cells.length * called * g.hiddenSize * g.realBytes;
+  const states = g.stateCount * called * g.hiddenSize * g.realBytes;
   const logits = called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes;
   return {
     ...{ time, dropout, lanes, blocksPerLane: blocks, gradientBytes, workspaceBytes },
@@ -155,15 +155,17 @@ export interface BlockWorkspace extends BlockShape {
   readonly layers: readonly (readonly CellBlock[])[];
   /** The same, one after the other. */
   readonly cells: readonly CellBlock[];
-  /** The gradients of two layers by turns, [layer % 2][direction]. */
+  /** The gradients of two layers by turns, [layer % 2][direction]: of h, and of z, which with one gate takes its place. */
   readonly d: readonly (readonly Panels[])[];
+  readonly dz: readonly (readonly Panels[])[];
   /** dx of the input [steps · rows, I]. */
   readonly dx: Panels;
   /** What the output layer reads, of each direction [outputSteps · rows, H], and their gradient [rows, H]. */
   readonly features: readonly Panels[];
   readonly dFeatures: readonly Panels[];
   readonly dzFirst: Panels;
-  readonly dh0: Panels;
+  /** Of one cell's initial states. */
+  readonly dStates: readonly Panels[];
   /** [outputSteps · rows, O] */
   readonly logits: Panels;
   /** One sequence as the caller has it [steps, I], with a register of slack. */
@@ -181,19 +183,21 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
     const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
     return { at: map.add(name, bytes), stride, pitch };
   };
-  const eachDirection = (name: string, matrixRows: number): Panels[] =>
-    Array.from({ length: g.directions }, () => panels(name, g.hiddenPanels, matrixRows));
-  const layers = planLayers(g, block, panels('x', g.inputPanels, steps * rows), eachDirection);
+  const eachDirection = (name: string, matrixRows: number, gates = 1): Panels[] =>
+    Array.from({ length: g.directions }, () => panels(name, gates * g.hiddenPanels, matrixRows));
+  const { gates, states } = g.kind;
+  const layers = planLayers(g, block, panels('x', g.inputPanels, steps * rows), panels);
   const top = layers[g.numLayers - 1];
   const outputSteps = g.output === 'steps' ? steps : 1;
+  const d = [eachDirection('d', steps * rows), eachDirection('d', steps * rows)];
   return {
-    ...{ at, rows, steps, dropout, outputSteps, layers, cells: layers.flat() },
-    d: [eachDirection('d', steps * rows), eachDirection('d', steps * rows)],
+    ...{ at, rows, steps, dropout, outputSteps, layers, cells: layers.flat(), d },
+    dz: gates === 1 ? d : d.map(() => eachDirection('dz', steps * rows, gates)),
     dx: panels('dx', g.inputPanels, steps * rows),
     features: planFeatures(g, top, () => eachDirection('means', rows)),
     dFeatures: eachDirection('gradient of the features', rows),
-    dzFirst: panels('dz of the first steps', g.hiddenPanels, rows),
-    dh0: panels('dh0', g.hiddenPanels, rows),
+    dzFirst: panels('dz of the first steps', gates * g.hiddenPanels, rows),
+    dStates: Array.from({ length: states }, () => panels('dh0', g.hiddenPanels, rows)),
     logits: panels('logits', g.outputPanels, outputSteps * rows),
     staging: map.add('staging', steps * g.inputSize * g.realBytes + PANEL_BYTES),
     sums: map.add('sums', 16),
@@ -206,22 +210,35 @@ function planLayers(
   g: Geometry,
   { rows, steps, dropout }: BlockShape,
   input: Panels,
-  eachDirection: (name: string, matrixRows: number) => Panels[],
+  panels: (name: string, count: number, matrixRows: number) => Panels,
 ): CellBlock[][] {
+  const { directions, hiddenPanels, kind } = g;
+  const eachDirection = <T>(make: (direction: number) => T): T[] =>
+    Array.from({ length: directions }, (_, direction) => make(direction));
+  const several = (count: number, name: string, matrixRows: number): Panels[] =>
+    Array.from({ length: count }, () => panels(name, hiddenPanels, matrixRows));
   const layers: CellBlock[][] = [];
   let x: readonly Panels[] = [input];
   for (let layer = 0; layer < g.numLayers; layer++) {
-    const cells = eachDirection('h', (steps + 1) * rows).map(
-      (h, direction): CellBlock => ({ rows, steps, reverse: direction === 1, x, h }),
+    const below = x;
+    const cells = eachDirection(
+      (direction): CellBlock => ({
+        ...{ rows, steps, reverse: direction === 1, x: below },
+        states: several(kind.states, 'h', (steps + 1) * rows),
+        saved: several(kind.saved, 'saved', steps * rows),
+      }),
     );
     layers.push(cells);
     const isRead = layer + 1 < g.numLayers;
-    x = dropout && isRead ? eachDirection('h, units dropped', steps * rows) : cells.map(madeStates);
+    x =
+      dropout && isRead
+        ? several(directions, 'h, units dropped', steps * rows)
+        : cells.map((cell) => madeStates(cell));
   }
   return layers;
 }
 
 function planFeatures(g: Geometry, top: readonly CellBlock[], means: () => Panels[]): readonly Panels[] {
   if (g.output === 'mean') return means();
-  return top.map(g.output === 'steps' ? madeStates : finalStates);
+  return top.map((cell) => (g.output === 'steps' ? madeStates(cell) : finalStates(cell)));
 }

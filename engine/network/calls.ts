@@ -194,7 +194,7 @@ export class Calls {
 
   #readStates(at: number, rows: number): Tensor {
     const { g } = this.#network;
-    const shape = [g.cells.length, rows, g.hiddenSize];
+    const shape = [g.stateCount, rows, g.hiddenSize];
     return new Tensor(this.#network.copy(at, sizeOf(shape)), shape);
   }
 

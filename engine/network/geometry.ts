@@ -1,3 +1,5 @@
+import type { CellKind } from '../cells/cell.ts';
+import { cellKinds } from '../cells/cell-kinds.ts';
 import {
   type Dtype,
   type KernelMaker,
@@ -40,7 +42,7 @@ export interface Parameter {
   readonly size: number;
 }
 
-/** The parameters of one cell; biases only where it has them. */
+/** The parameters of one cell, see CellKind for their shapes; biases only where it has them. */
 export interface CellParameters {
   readonly W_ih: Parameter;
   readonly W_hh: Parameter;
@@ -50,6 +52,7 @@ export interface CellParameters {
 
 /** A network in numbers: its sizes in elements and panels, and its one table of parameters. */
 export interface Geometry extends Required<NetworkShape> {
+  readonly kind: CellKind;
   readonly dtype: Dtype;
   readonly maker: KernelMaker;
   readonly realBytes: number;
@@ -62,6 +65,8 @@ export interface Geometry extends Required<NetworkShape> {
   readonly directions: number;
   /** Layer by layer, forward before reverse: cell `layer · directions + direction`. */
   readonly cells: readonly CellParameters[];
+  /** States of all cells together: cell `c` has those from `c · kind.states` on. */
+  readonly stateCount: number;
   readonly W: Parameter;
   readonly b: Parameter;
   /** All parameters in the order of the block. */
@@ -75,11 +80,17 @@ export interface Geometry extends Required<NetworkShape> {
 /** The block's size is a multiple of this, in elements: whole registers in either data type. */
 const BLOCK_ALIGNMENT = 8;
 
-export function geometryOf(shape: NetworkShape, dtype: Dtype, maker: KernelMaker = 'wasm'): Geometry {
+export function geometryOf(
+  shape: NetworkShape,
+  dtype: Dtype,
+  maker: KernelMaker = 'wasm',
+  kind: CellKind = cellKinds.elman,
+): Geometry {
   const { inputSize, hiddenSize, outputSize, numLayers } = shape;
   const { nonlinearity = 'tanh', bidirectional = false, bias = true, dropout = 0 } = shape;
   const { output = 'last', normalized = false } = shape;
   const directions = bidirectional ? 2 : 1;
+  const height = kind.gates * hiddenSize;
   const parameters: Parameter[] = [];
   let offset = 0;
   const place = (name: string, ...dimensions: number[]): Parameter => {
@@ -93,23 +104,23 @@ export function geometryOf(shape: NetworkShape, dtype: Dtype, maker: KernelMaker
     const layer = Math.floor(cell / directions);
     const suffix = `l${layer}${cell % directions === 1 ? '_reverse' : ''}`;
     return {
-      W_ih: place(`rnn.weight_ih_${suffix}`, hiddenSize, layer === 0 ? inputSize : directions * hiddenSize),
-      W_hh: place(`rnn.weight_hh_${suffix}`, hiddenSize, hiddenSize),
-      b_ih: bias ? place(`rnn.bias_ih_${suffix}`, hiddenSize) : null,
-      b_hh: bias ? place(`rnn.bias_hh_${suffix}`, hiddenSize) : null,
+      W_ih: place(`rnn.weight_ih_${suffix}`, height, layer === 0 ? inputSize : directions * hiddenSize),
+      W_hh: place(`rnn.weight_hh_${suffix}`, height, hiddenSize),
+      b_ih: bias ? place(`rnn.bias_ih_${suffix}`, height) : null,
+      b_hh: bias ? place(`rnn.bias_hh_${suffix}`, height) : null,
     };
   });
   const W = place('output.weight', outputSize, directions * hiddenSize);
   const b = place('output.bias', outputSize);
   return {
-    ...{ inputSize, hiddenSize, outputSize, numLayers, directions },
+    ...{ kind, inputSize, hiddenSize, outputSize, numLayers, directions },
     ...{ nonlinearity, bidirectional, bias, dropout, output, normalized, dtype, maker },
     realBytes: realBytes(dtype),
     columns: panelColumns(dtype),
     inputPanels: panelsFor(inputSize, dtype),
     hiddenPanels: panelsFor(hiddenSize, dtype),
     outputPanels: panelsFor(outputSize, dtype),
-    ...{ cells, W, b, parameters, parameterCount: offset },
+    ...{ cells, stateCount: cells.length * kind.states, W, b, parameters, parameterCount: offset },
     blockSize: Math.ceil(offset / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT,
   };
 }

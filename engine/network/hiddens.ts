@@ -19,7 +19,7 @@ export function readHiddens(
   const { g, thread } = network;
   const { rows, time } = kept.spec;
   const states = Array.from({ length: time + 1 }, () =>
-    newReals(g.dtype, g.cells.length * rows * g.hiddenSize),
+    newReals(g.dtype, g.stateCount * rows * g.hiddenSize),
   );
   const { lengths } = kept;
   const batch = new SortedBatch(rows).fill({ lengths, counted: new Int32Array(rows) }, 0, null);
@@ -30,14 +30,16 @@ export function readHiddens(
       copyStates(g, block, reals, states);
     }
   }
-  return states.map((state) => new Tensor(state, [g.cells.length, rows, g.hiddenSize]));
+  return states.map((state) => new Tensor(state, [g.stateCount, rows, g.hiddenSize]));
 }
 
 function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
   // In reverse, too, states lie between the frames they come from and go to: the one after the last frame is the initial.
-  block.workspace.cells.forEach(({ h, rows }, cell) => {
+  const { rows, cells } = block.workspace;
+  const all = cells.flatMap((cell) => cell.states);
+  all.forEach((h, number) => {
     for (let i = 0; i < block.count; i++) {
-      const to = (cell * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
+      const to = (number * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
       for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {
         const row = h.at + (t * rows + i) * h.pitch;
         for (let j = 0; j < g.hiddenSize; j++) {

@@ -1,9 +1,3 @@
-import {
-  cellBackward,
-  cellInitialGradient,
-  cellInputGradient,
-  cellWeightGradients,
-} from '../cells/elman-cell.ts';
 import type { Panels } from '../kernels/kernels.ts';
 import type { BatchMemory } from './batch-memory.ts';
 import {
@@ -124,9 +118,11 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
   }
 }
 
-/** One cell back through time: its d becomes dz. */
+/** One cell back through time, from its d to its dz. */
 function stateGradients(tools: LaneTools, block: Block, l: number, direction: number): void {
-  cellBackward(cellRun(tools, block, l, direction), block.workspace.d[l % 2][direction]);
+  const { d, dz } = block.workspace;
+  const run = cellRun(tools, block, l, direction);
+  tools.g.kind.backward(run, d[l % 2][direction], dz[l % 2][direction]);
 }
 
 /** What follows from a cell's dz: sums over its rows, to the target. */
@@ -139,25 +135,26 @@ function cellGradients(
 ): void {
   const { products, g } = tools;
   const run = cellRun(tools, block, l, direction, products.kernels);
-  const dz = block.workspace.d[l % 2][direction];
+  const dz = block.workspace.dz[l % 2][direction];
   const arrays = cellArrays(g, l * g.directions + direction, target.block);
   const { add } = target;
-  cellWeightGradients(run, g.dtype, dz, arrays, { add, fromRest: block.fromRest });
+  g.kind.weightGradients(run, g.dtype, dz, arrays, { add, fromRest: block.fromRest });
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 
 /** What all cells of a layer pass down, into dx: part by part, the directions added up. */
 function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: readonly Panels[]): void {
-  const { layers, d } = block.workspace;
+  const { layers, dz } = block.workspace;
+  const { kind } = tools.g;
   dx.forEach((part, p) => {
     layers[l].forEach((_, direction) => {
-      cellInputGradient(cellRun(tools, block, l, direction), d[l % 2][direction], p, part, direction > 0);
+      kind.inputGradient(cellRun(tools, block, l, direction), dz[l % 2][direction], p, part, direction > 0);
     });
     if (l > 0 && block.dropoutKey !== null) dropUnits(tools, block, l - 1, p, part, part);
   });
 }
 
-/** dh0 of a cell into the caller's [L · D, B, H], divided like a weight's gradient: initial states count as parameters. */
+/** dh0 of a cell to its place in the caller's, divided like a weight's gradient: initial states count as parameters. */
 function writeInitialGradient(
   tools: LaneTools,
   block: Block,
@@ -167,13 +164,15 @@ function writeInitialGradient(
   divisor: number,
 ): void {
   const { kernels: k, g } = tools;
-  const { d, dzFirst, dh0 } = block.workspace;
-  const number = l * g.directions + direction;
-  cellInitialGradient(cellRun(tools, block, l, direction), d[l % 2][direction], dzFirst, dh0);
-  for (let i = 0; i < block.count; i++) {
-    const to = memory.dh0 + stateOffset(tools, block, number, i);
-    k.scatterRows(to, rowAt(dh0, i), dh0.stride, dh0.pitch, 1, g.hiddenSize, divisor);
-  }
+  const { dz, dzFirst, dStates } = block.workspace;
+  const first = (l * g.directions + direction) * g.kind.states;
+  g.kind.initialGradients(cellRun(tools, block, l, direction), dz[l % 2][direction], dzFirst, dStates);
+  dStates.forEach((dh, state) => {
+    for (let i = 0; i < block.count; i++) {
+      const to = memory.dh0 + stateOffset(tools, block, first + state, i);
+      k.scatterRows(to, rowAt(dh, i), dh.stride, dh.pitch, 1, g.hiddenSize, divisor);
+    }
+  });
 }
 
 /** dx into the caller's [B, T, I], not averaged; zero past a row's last step. */

@@ -1,11 +1,4 @@
-import {
-  type CellRun,
-  cellForward,
-  finalStates,
-  initialStates,
-  madeStates,
-  type Scratch,
-} from '../cells/elman-cell.ts';
+import { type CellRun, finalStates, initialStates, madeStates, type Scratch } from '../cells/cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Kernels, Panels } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
@@ -77,7 +70,7 @@ export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, me
   const { layers } = block.workspace;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      cellForward(cellRun(tools, block, l, direction), block.fromRest);
+      g.kind.forward(cellRun(tools, block, l, direction), block.fromRest);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });
@@ -110,16 +103,15 @@ function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
   }
 }
 
-/** Place of a row's state of one cell in [L · D, B, H]. */
-export function stateOffset({ g }: LaneTools, block: Block, cell: number, i: number): number {
-  return (cell * block.batch.rows + positionOf(block, i)) * g.hiddenSize * g.realBytes;
+/** Place of a row's state in [L · D, B, H], or, where cells have several, [L · D · states, B, H]. */
+export function stateOffset({ g }: LaneTools, block: Block, number: number, i: number): number {
+  return (number * block.batch.rows + positionOf(block, i)) * g.hiddenSize * g.realBytes;
 }
 
 function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  block.workspace.cells.forEach((cell, number) => {
-    const h = initialStates(cell);
-    k.zeroRows(h.at, h.stride, h.pitch, cell.rows, g.hiddenPanels);
+  everyState(tools, block, initialStates, (h, number) => {
+    k.zeroRows(h.at, h.stride, h.pitch, block.workspace.rows, g.hiddenPanels);
     if (block.fromRest) return;
     for (let i = 0; i < block.count; i++) {
       const from = memory.h0 + stateOffset(tools, block, number, i);
@@ -128,11 +120,22 @@ function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory
   });
 }
 
+/** Calls `visit` with every state of every cell [rows, H], the one that `which` picks, and its number. */
+function everyState(
+  { g: { kind } }: LaneTools,
+  { workspace: { cells } }: Block,
+  which: typeof initialStates,
+  visit: (h: Panels, number: number) => void,
+): void {
+  cells.forEach((cell, c) => {
+    for (let state = 0; state < kind.states; state++) visit(which(cell, state), c * kind.states + state);
+  });
+}
+
 /** Each row's final states into the caller's [L · D, B, H]. */
 export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  block.workspace.cells.forEach((cell, number) => {
-    const h = finalStates(cell);
+  everyState(tools, block, finalStates, (h, number) => {
     for (let i = 0; i < block.count; i++) {
       const to = memory.finalStates + stateOffset(tools, block, number, i);
       k.scatterRows(to, rowAt(h, i), h.stride, h.pitch, 1, g.hiddenSize, 1);

@@ -5,7 +5,7 @@ import {
   EDGE_BYTES,
   type PackedCell,
   packedCellBytes,
-} from '../cells/elman-cell.ts';
+} from '../cells/cell.ts';
 import { PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
@@ -124,7 +124,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
 const layerOf = (g: Geometry, cell: number): number => Math.floor(cell / g.directions);
 
 function planPackedCell(map: MemoryMap, g: Geometry, sizes: CellSizes, cell: number): PackedCell {
-  const bytes = packedCellBytes(sizes, g.dtype);
+  const bytes = packedCellBytes(g.kind, sizes, g.dtype);
   const add = (name: keyof PackedCell) => map.add(`packed ${name} of cell ${cell}`, bytes[name]);
   const eachPart = (name: 'W_ihT' | 'W_ih') => Array.from({ length: sizes.parts }, () => add(name));
   return {

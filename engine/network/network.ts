@@ -1,3 +1,4 @@
+import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
@@ -66,8 +67,9 @@ export class Network {
     threads: number,
     kernels: KernelOptions,
     normalization: NormalizationSpec | null = null,
+    cell: CellName = 'elman',
   ) {
-    this.g = geometryOf(shape, dtype, kernels.maker);
+    this.g = geometryOf(shape, dtype, kernels.maker, cellKinds[cell]);
     this.model = planModel(this.g, threads);
     this.threads = threads;
     this.normalization = normalization;
@@ -75,10 +77,7 @@ export class Network {
     const setup: ThreadSetup = {
       memory: this.#memory,
       module: wasmModule(dtype, kernels.maker),
-      shape,
-      dtype,
-      kernels,
-      threads,
+      ...{ shape, cell, dtype, kernels, threads },
     };
     const thread = new ModelThread(setup, 'calling');
     this.thread = thread;

@@ -1,4 +1,4 @@
-import { type PackPiece, packCellPieces } from '../cells/elman-cell.ts';
+import { type PackPiece, packCellPieces } from '../cells/cell.ts';
 import { rowGroups } from '../kernels/kernels.ts';
 import { type Place, share } from '../parallel/program.ts';
 import type { Geometry } from './geometry.ts';
@@ -14,7 +14,7 @@ export interface ModelPackPiece extends PackPiece<number> {
 /** All pieces, in the order of the parameter block: each parameter is packed by one of them. */
 export function packPieces(g: Geometry, memory: ModelMemory): readonly ModelPackPiece[] {
   const cells = memory.packedCells.flatMap((packed, cell) =>
-    packCellPieces(memory.cells[Math.floor(cell / g.directions)], packed, g.dtype).map(
+    packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed, g.dtype).map(
       ({ count, pack }): PackPiece<number> => ({
         count,
         pack: (k, parameters) => pack(k, cellArrays(g, cell, parameters)),

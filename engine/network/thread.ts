@@ -1,4 +1,5 @@
-import { EDGE_BYTES } from '../cells/elman-cell.ts';
+import { EDGE_BYTES } from '../cells/cell.ts';
+import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
 import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
 import { makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
@@ -28,6 +29,7 @@ export interface ThreadSetup {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly shape: NetworkShape;
+  readonly cell: CellName;
   readonly dtype: Dtype;
   readonly kernels: KernelOptions;
   /** Threads of the model, for the plan of its memory. */
@@ -66,7 +68,7 @@ export class ModelThread {
 
   constructor(setup: ThreadSetup, kind: 'worker' | 'calling' = 'worker') {
     this.#maySleep = kind === 'worker';
-    this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker);
+    this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker, cellKinds[setup.cell]);
     this.model = planModel(this.g, setup.threads);
     this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
     this.#memory = setup.memory;

@@ -1,0 +1,242 @@
+import {
+  type Dtype,
+  type Kernels,
+  type Nonlinearity,
+  PANEL_BYTES,
+  type Panels,
+  panelColumns,
+  panelsFor,
+  realBytes,
+  rowGroups,
+} from '../kernels/kernels.ts';
+
+/**
+ * What the engine knows of a recurrent cell. Every step makes z_t [gates · H] of a frame and of the state before, and
+ * states [H] of z_t. The parameters follow from the number of gates, as in PyTorch's RNN, GRU and LSTM:
+ *
+ *     W_ih [gates · H, I]     W_hh [gates · H, H]     b_ih, b_hh [gates · H]
+ *
+ * A gate's z has panels of its own, and its weights are packed by themselves: gate g begins g · hiddenPanels panels into z.
+ */
+
+/** A kind of cell, over all time steps of one block of rows. */
+export interface CellKind {
+  readonly gates: number;
+  /** States [H] that go from step to step: the first is h, which the layer above and the output layer read. */
+  readonly states: number;
+  /** Further arrays [steps · rows, H] it keeps from the way forward for the way back. */
+  readonly saved: number;
+  /** Packed rows of biases: 1 where b_ih and b_hh are added up beforehand, 2 where it must tell them apart. */
+  readonly packedBiases: 1 | 2;
+  packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
+  /** Fills the states from the initial ones; `fromRest` says that these are zeros. */
+  forward(run: CellRun, fromRest: boolean): void;
+  /**
+   * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: dz, what W_ih and b_ih are
+   * multiplied with [steps · rows, gates · H]. With one gate dz lies where d does.
+   */
+  backward(run: CellRun, d: Panels, dz: Panels): void;
+  /** Sums of the gradients over all rows and steps, to their arrays, or onto them where `add`. */
+  weightGradients(run: CellRun, dtype: Dtype, dz: Panels, gradients: CellArrays, target: SumTarget): void;
+  /** dx_t = dz_t W_ih for all steps, one part of it; onto dx where `add`. */
+  inputGradient(run: CellRun, dz: Panels, part: number, dx: Panels, add: boolean): void;
+  /** Gradients of the initial states, one array [rows, H] a state; `dzFirst` is room for the dz of each row's first step. */
+  initialGradients(run: CellRun, dz: Panels, dzFirst: Panels, dStates: readonly Panels[]): void;
+}
+
+/** How sums are written. */
+export interface SumTarget {
+  readonly add: boolean;
+  /** Whether all initial states are zeros: their step adds nothing to dW_hh. */
+  readonly fromRest: boolean;
+}
+
+/** Sizes of one cell, and what it computes. Its input comes in parts: the states of each direction of the layer below. */
+export interface CellSizes {
+  readonly parts: number;
+  /** Width of one part. */
+  readonly partSize: number;
+  readonly partPanels: number;
+  readonly hiddenSize: number;
+  readonly hiddenPanels: number;
+  readonly nonlinearity: Nonlinearity;
+  readonly bias: boolean;
+}
+
+/** What may differ from cell to cell of a kind. */
+export type CellVariant = Pick<CellSizes, 'nonlinearity' | 'bias'>;
+
+export function cellSizes(
+  partSize: number,
+  hiddenSize: number,
+  dtype: Dtype,
+  { nonlinearity, bias }: CellVariant,
+  parts = 1,
+): CellSizes {
+  return {
+    ...{ parts, partSize, hiddenSize, nonlinearity, bias },
+    partPanels: panelsFor(partSize, dtype),
+    hiddenPanels: panelsFor(hiddenSize, dtype),
+  };
+}
+
+/** Addresses of a cell's parameters, or of their gradients. Those of biases mean nothing where the cell has none. */
+export interface CellArrays {
+  W_ih: number;
+  W_hh: number;
+  b_ih: number;
+  b_hh: number;
+}
+
+/** Addresses of a cell's weights as the matmuls read them, gate by gate. */
+export interface PackedCell {
+  /** W_ihᵀ, part by part, and W_hhᵀ, for the way forward. */
+  readonly W_ihT: readonly number[];
+  readonly W_hhT: number;
+  /** W_ih and W_hh, for the way back. */
+  readonly W_ih: readonly number[];
+  readonly W_hh: number;
+  /** Rows of biases [gates · H], each gate padded; zeros where the cell has none. */
+  readonly bias: number;
+}
+
+/** Bytes of one gate's packed weights: of one part of W_ih, and of W_hh. */
+export function packedGateBytes(sizes: CellSizes, dtype: Dtype): { input: number; hidden: number } {
+  const columns = panelColumns(dtype);
+  return {
+    input: sizes.partPanels * columns * sizes.hiddenPanels * PANEL_BYTES,
+    hidden: sizes.hiddenPanels * columns * sizes.hiddenPanels * PANEL_BYTES,
+  };
+}
+
+/** Bytes of a cell's packed weights, array by array; of one part where they come in parts. */
+export function packedCellBytes(
+  { gates, packedBiases }: CellKind,
+  sizes: CellSizes,
+  dtype: Dtype,
+): Record<keyof PackedCell, number> {
+  const gate = packedGateBytes(sizes, dtype);
+  const [input, hidden] = [gates * gate.input, gates * gate.hidden];
+  const bias = packedBiases * gates * sizes.hiddenPanels * PANEL_BYTES;
+  return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias };
+}
+
+/** Packs `count` parameters that lie one behind the other; `from` says where. */
+export interface PackPiece<From> {
+  readonly count: number;
+  readonly pack: (kernels: Kernels, from: From) => void;
+}
+
+/**
+ * Packing a cell's parameters, in pieces that any thread may do in any order. The pieces come in the order of `CellArrays`,
+ * which is that of memory: rows of W_ih, rows of W_hh, the biases.
+ */
+export function packCellPieces(
+  kind: CellKind,
+  sizes: CellSizes,
+  packed: PackedCell,
+  dtype: Dtype,
+): readonly PackPiece<CellArrays>[] {
+  const { parts, partSize, hiddenSize, bias } = sizes;
+  const bytes = realBytes(dtype);
+  const width = parts * partSize;
+  const gateBytes = packedGateBytes(sizes, dtype);
+  const groups = Array.from({ length: kind.gates }, (_, gate) =>
+    rowGroups(hiddenSize, dtype).map(({ group, rows }) => ({ gate, group, rows })),
+  ).flat();
+  const input = groups.map(({ gate, group, rows }): PackPiece<CellArrays> => {
+    const to = gate * gateBytes.input;
+    const first = gate * hiddenSize * width * bytes;
+    const pack = (k: Kernels, { W_ih }: CellArrays): void => {
+      for (let part = 0; part < parts; part++) {
+        const from = W_ih + first + part * partSize * bytes;
+        k.packTransposed(packed.W_ihT[part] + to, from, hiddenSize, partSize, width, group);
+        k.packPlain(packed.W_ih[part] + to, from, hiddenSize, partSize, width, group);
+      }
+    };
+    return { count: rows * width, pack };
+  });
+  const hidden = groups.map(({ gate, group, rows }): PackPiece<CellArrays> => {
+    const to = gate * gateBytes.hidden;
+    const first = gate * hiddenSize * hiddenSize * bytes;
+    const pack = (k: Kernels, { W_hh }: CellArrays): void => {
+      k.packTransposed(packed.W_hhT + to, W_hh + first, hiddenSize, hiddenSize, hiddenSize, group);
+      k.packPlain(packed.W_hh + to, W_hh + first, hiddenSize, hiddenSize, hiddenSize, group);
+    };
+    return { count: rows * hiddenSize, pack };
+  });
+  const biases: PackPiece<CellArrays> = {
+    count: 2 * kind.gates * hiddenSize,
+    pack: (k, from) => kind.packBiases(k, sizes, packed, from),
+  };
+  return bias ? [...input, ...hidden, biases] : [...input, ...hidden];
+}
+
+/** One block of rows on its way through a cell. Step t's rows begin t · rows rows into `x` and `d`. */
+export interface CellBlock {
+  /** Rows, in whole tiles of 4. */
+  readonly rows: number;
+  readonly steps: number;
+  readonly reverse: boolean;
+  /** [steps · rows, part] for each part. */
+  readonly x: readonly Panels[];
+  /** h first, each [(steps + 1) · rows, H]: the initial state, then one a step; in reverse the initial state comes last. */
+  readonly states: readonly Panels[];
+  /** What the kind keeps besides, each [steps · rows, H]. */
+  readonly saved: readonly Panels[];
+}
+
+/** A cell at work on a block of rows, longest rows first. */
+export interface CellRun {
+  readonly kernels: Kernels;
+  readonly sizes: CellSizes;
+  readonly packed: PackedCell;
+  readonly block: CellBlock;
+  readonly lengths: Lengths;
+  readonly scratch: Scratch;
+}
+
+/** Frames of each row of a block, the longest first; rows behind them only fill the last tile up. */
+export type Lengths = Int32Array;
+
+export const EDGE_BYTES = 128;
+
+/** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
+export interface Scratch {
+  /** EDGE_BYTES of this thread's own. */
+  readonly edge: number;
+  /** 32 bytes of zeros. */
+  readonly zeros: number;
+}
+
+export const fromRow = ({ at, stride, pitch }: Panels, row: number): Panels => ({
+  at: at + row * pitch,
+  stride,
+  pitch,
+});
+
+/** The states that the frames make, from frame 0 on. */
+export function madeStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
+  return reverse ? states[state] : fromRow(states[state], rows);
+}
+
+/** The states that the frames find, from frame 0 on. */
+export function foundStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
+  return reverse ? fromRow(states[state], rows) : states[state];
+}
+
+/** The state each row begins with, and the one it ends with [rows, H]. */
+export function initialStates({ states, reverse, rows, steps }: CellBlock, state = 0): Panels {
+  return reverse ? fromRow(states[state], steps * rows) : states[state];
+}
+
+export function finalStates({ states, reverse, rows, steps }: CellBlock, state = 0): Panels {
+  return reverse ? states[state] : fromRow(states[state], steps * rows);
+}
+
+/** Rows that have a frame at step t: the first so many. */
+export function rowsAt(lengths: Lengths, t: number): number {
+  let rows = lengths.length;
+  while (rows > 0 && lengths[rows - 1] <= t) rows--;
+  return rows;
+}

@@ -1,0 +1,456 @@
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readLabels } from '../data/read-labels.ts';
+import { readSequences, shareSequences } from '../data/read-sequences.ts';
+import { type Panels, panelColumns, realBytes } from '../kernels/kernels.ts';
+import { readStateDict, setParameters, stateDictOf } from '../model-parameters.ts';
+import { Calls } from '../network/calls.ts';
+import type { NetworkShape } from '../network/geometry.ts';
+import { initialiseNetwork } from '../network/initialise.ts';
+import type { Job } from '../network/jobs.ts';
+import { lossSpec } from '../network/loss.ts';
+import { Network } from '../network/network.ts';
+import { PredictionServer } from '../network/prediction-server.ts';
+import { programOf } from '../network/programs.ts';
+import { Random } from '../numeric/random.ts';
+import { optimizerSpec } from '../optimization/optimizers.ts';
+import { Word } from '../parallel/control.ts';
+import type { Program } from '../parallel/program.ts';
+import { Tensor } from '../tensor.ts';
+import { train } from '../training/fit.ts';
+import { readFitOptions } from '../training/fit-options.ts';
+import { OptimizerSlot } from '../training/optimizer-slot.ts';
+import {
+  type CellBlock,
+  type CellKind,
+  type CellRun,
+  foundStates,
+  fromRow,
+  madeStates,
+  packedGateBytes,
+  rowsAt,
+} from './cell.ts';
+import { type CellName, cellKinds } from './cell-kinds.ts';
+
+/**
+ * A second kind of cell, which needs what a GRU and an LSTM need and the Elman cell does not: two gates, two states, biases
+ * that must not be added up beforehand, a dz that differs for W_ih and W_hh, and values kept for the way back.
+ *
+ *     f = σ(W_if x + b_if + W_hf h + b_hf)        p = W_hu h + b_hu        u = tanh(W_iu x + b_iu + f ∘ p)
+ *     c_t = f ∘ c_{t−1} + (1 − f) ∘ u             h_t = tanh(c_t)
+ *
+ * It stands here, and nowhere else, to show that whoever adds one writes a file like `elman-cell.ts` and no other.
+ */
+
+/** The numbers of the memory that a model lies in; a cell of the library's would have kernels instead. */
+let numbers: () => Float64Array = () => new Float64Array();
+
+const DTYPE = 'float64';
+const REAL_BYTES = realBytes(DTYPE);
+const COLUMNS = panelColumns(DTYPE);
+
+/** Index of unit j in row `row`. */
+const unitAt = ({ at, stride, pitch }: Panels, row: number, j: number): number =>
+  (at + Math.floor(j / COLUMNS) * stride + row * pitch) / REAL_BYTES + (j % COLUMNS);
+
+/** The panels of a gate, in those of z. */
+const gateOf = (z: Panels, gate: number, { hiddenPanels }: CellRun['sizes']): Panels => ({
+  ...z,
+  at: z.at + gate * hiddenPanels * z.stride,
+});
+
+/** What the cell keeps of each step: f, u, p (on the way back dp takes its place), and dc for the step before. */
+const kept = ({ saved: [f, u, p, dc] }: CellBlock) => ({ f, u, p, dc });
+
+/** The steps in the order they are made, or the reverse. */
+function stepsOf({ steps, reverse }: CellBlock, back = false): number[] {
+  const order = Array.from({ length: steps }, (_, t) => t);
+  return reverse === back ? order : order.reverse();
+}
+
+const secondCell: CellKind = {
+  gates: 2,
+  states: 2,
+  saved: 4,
+  packedBiases: 2,
+
+  /** Row 0: b_if + b_hf, b_iu. Row 1: nothing, b_hu. */
+  packBiases(k, { hiddenSize, hiddenPanels }, { bias }, { b_ih, b_hh }) {
+    const gate = hiddenSize * REAL_BYTES;
+    const panels = hiddenPanels * COLUMNS * REAL_BYTES;
+    k.packBias(bias, b_ih, b_hh, hiddenSize);
+    k.packBias(bias + panels, b_ih + gate, 0, hiddenSize);
+    k.packBias(bias + 3 * panels, b_hh + gate, 0, hiddenSize);
+  },
+
+  forward(run) {
+    const { kernels: k, sizes, packed, block, lengths } = run;
+    const { hiddenPanels, hiddenSize, partPanels } = sizes;
+    const { rows, steps, x } = block;
+    const { f, u, p } = kept(block);
+    const { input, hidden } = packedGateBytes(sizes, DTYPE);
+    const row = hiddenPanels * COLUMNS * REAL_BYTES;
+    [f, u].forEach((z, gate) => {
+      x.forEach((part, i) => {
+        const W = packed.W_ihT[i] + gate * input;
+        const bias = packed.bias + gate * row;
+        if (i === 0)
+          k.project(z.at, z.stride, rows * steps, hiddenPanels, part.at, part.stride, partPanels, W, bias);
+        else k.accumulate(z.at, z.stride, rows * steps, hiddenPanels, part.at, part.stride, partPanels, W);
+      });
+    });
+    const [hFound, hMade] = [foundStates(block), madeStates(block)];
+    const [cFound, cMade] = [foundStates(block, 1), madeStates(block, 1)];
+    for (const t of stepsOf(block)) {
+      const h = fromRow(hFound, t * rows);
+      const [f_t, p_t] = [fromRow(f, t * rows), fromRow(p, t * rows)];
+      k.accumulate(f_t.at, f_t.stride, rows, hiddenPanels, h.at, h.stride, hiddenPanels, packed.W_hhT);
+      const [W, b] = [packed.W_hhT + hidden, packed.bias + 3 * row];
+      k.project(p_t.at, p_t.stride, rows, hiddenPanels, h.at, h.stride, hiddenPanels, W, b);
+      const n = numbers();
+      const active = rowsAt(lengths, t);
+      for (let i = t * rows; i < (t + 1) * rows; i++) {
+        for (let j = 0; j < hiddenSize; j++) {
+          const [F, U] = [unitAt(f, i, j), unitAt(u, i, j)];
+          const hasFrame = i - t * rows < active;
+          n[F] = 1 / (1 + Math.exp(-n[F]));
+          n[U] = Math.tanh(n[U] + n[F] * n[unitAt(p, i, j)]);
+          const before = n[unitAt(cFound, i, j)];
+          const c = hasFrame ? n[F] * before + (1 - n[F]) * n[U] : before;
+          n[unitAt(cMade, i, j)] = c;
+          n[unitAt(hMade, i, j)] = hasFrame ? Math.tanh(c) : n[unitAt(hFound, i, j)];
+        }
+      }
+    }
+  },
+
+  backward(run, d, dz) {
+    const { kernels: k, sizes, packed, block, lengths } = run;
+    const { hiddenPanels, hiddenSize } = sizes;
+    const { rows } = block;
+    const { f, u, p, dc } = kept(block);
+    const [dzf, dzu] = [gateOf(dz, 0, sizes), gateOf(dz, 1, sizes)];
+    const { hidden } = packedGateBytes(sizes, DTYPE);
+    const [h, cFound] = [madeStates(block), foundStates(block, 1)];
+    let after = -1;
+    for (const t of stepsOf(block, true)) {
+      const d_t = fromRow(d, t * rows);
+      if (after >= 0) {
+        [dzf, p].forEach((from, gate) => {
+          const { at, stride } = fromRow(from, after * rows);
+          const W = packed.W_hh + gate * hidden;
+          k.accumulate(d_t.at, d_t.stride, rows, hiddenPanels, at, stride, hiddenPanels, W);
+        });
+      }
+      const n = numbers();
+      const active = rowsAt(lengths, t);
+      for (let row = 0; row < rows; row++) {
+        const i = t * rows + row;
+        for (let j = 0; j < hiddenSize; j++) {
+          const [F, U, P] = [n[unitAt(f, i, j)], n[unitAt(u, i, j)], n[unitAt(p, i, j)]];
+          const H = n[unitAt(h, i, j)];
+          // What flows on behind a row's last frame is the gradient of its initial state, no step's.
+          const fromNext = after >= 0 ? n[unitAt(dc, after * rows + row, j)] : 0;
+          const dC = row < active ? fromNext + n[unitAt(d, i, j)] * (1 - H * H) : 0;
+          const dv = dC * (1 - F) * (1 - U * U);
+          const dF = dC * (n[unitAt(cFound, i, j)] - U) + dv * P;
+          n[unitAt(dzf, i, j)] = dF * F * (1 - F);
+          n[unitAt(dzu, i, j)] = dv;
+          n[unitAt(p, i, j)] = dv * F;
+          n[unitAt(dc, i, j)] = dC * F;
+        }
+      }
+      after = t;
+    }
+  },
+
+  weightGradients({ kernels: k, sizes, block, scratch }, _dtype, dz, gradients, { add }) {
+    const { parts, partSize, hiddenSize } = sizes;
+    const depth = block.rows * block.steps;
+    const onto = add ? 1 : 0;
+    const width = parts * partSize;
+    const found = foundStates(block);
+    const { p } = kept(block);
+    [0, 1].forEach((gate) => {
+      const dzx = gateOf(dz, gate, sizes);
+      const dzh = gate === 0 ? dzx : p;
+      const product = (to: number, rowSize: number, n: number, left: Panels, right: Panels) =>
+        k.outerProduct(
+          ...([to, rowSize * REAL_BYTES, hiddenSize, n, left.at, left.stride] as const),
+          ...([right.at, right.stride, depth, scratch.edge, onto] as const),
+        );
+      block.x.forEach((x, part) => {
+        const to = gradients.W_ih + (gate * hiddenSize * width + part * partSize) * REAL_BYTES;
+        product(to, width, partSize, dzx, x);
+      });
+      product(
+        gradients.W_hh + gate * hiddenSize * hiddenSize * REAL_BYTES,
+        hiddenSize,
+        hiddenSize,
+        dzh,
+        found,
+      );
+      const sum = (array: number, from: Panels) => {
+        const to = array + gate * hiddenSize * REAL_BYTES;
+        k.sumRows(to, to, hiddenSize, from.at, from.stride, from.pitch, depth, scratch.edge, onto);
+      };
+      sum(gradients.b_ih, dzx);
+      sum(gradients.b_hh, dzh);
+    });
+  },
+
+  inputGradient({ kernels: k, sizes, packed, block, scratch }, dz, part, dx, add) {
+    const rows = block.rows * block.steps;
+    const { partPanels, hiddenPanels } = sizes;
+    [0, 1].forEach((gate) => {
+      const W = packed.W_ih[part] + gate * packedGateBytes(sizes, DTYPE).input;
+      const { at, stride } = gateOf(dz, gate, sizes);
+      if (gate > 0 || add) k.accumulate(dx.at, dx.stride, rows, partPanels, at, stride, hiddenPanels, W);
+      else k.multiply(dx.at, dx.stride, rows, partPanels, at, stride, hiddenPanels, W, scratch.zeros);
+    });
+  },
+
+  initialGradients(run, dz, dzFirst, [dh, dc0]) {
+    const { kernels: k, sizes, packed, block, lengths, scratch } = run;
+    const { hiddenPanels } = sizes;
+    const { rows, reverse } = block;
+    const { p, dc } = kept(block);
+    const firstRows = (from: Panels, to: Panels): Panels => {
+      for (let row = 0; row < rows; row++) {
+        const step = reverse && row < lengths.length ? lengths[row] - 1 : 0;
+        k.copyRow(
+          to.at + row * to.pitch,
+          to.stride,
+          fromRow(from, step * rows + row).at,
+          from.stride,
+          hiddenPanels,
+        );
+      }
+      return to;
+    };
+    const f = firstRows(gateOf(dz, 0, sizes), gateOf(dzFirst, 0, sizes));
+    const u = firstRows(p, gateOf(dzFirst, 1, sizes));
+    const W = packed.W_hh + packedGateBytes(sizes, DTYPE).hidden;
+    k.multiply(
+      ...([dh.at, dh.stride, rows, hiddenPanels, f.at, f.stride] as const),
+      ...([hiddenPanels, packed.W_hh, scratch.zeros] as const),
+    );
+    k.accumulate(dh.at, dh.stride, rows, hiddenPanels, u.at, u.stride, hiddenPanels, W);
+    firstRows(dc, dc0);
+  },
+};
+
+const SECOND = 'second' as CellName;
+
+/** The same network, row by row in plain numbers, from the parameters in the order of their block: the mean loss, and the last states. */
+function inPlainNumbers(
+  { inputSize, hiddenSize: H, outputSize, numLayers, bidirectional }: Required<NetworkShape>,
+  parameters: Float64Array,
+  rows: readonly number[][][],
+  labels: readonly number[],
+  h0: Float64Array,
+): { loss: number; hT: Float64Array } {
+  const hT = new Float64Array(h0.length);
+  let at = 0;
+  const take = (height: number, width: number): number[][] =>
+    Array.from({ length: height }, () => Array.from({ length: width }, () => parameters[at++]));
+  const directions = bidirectional ? 2 : 1;
+  const cells = Array.from({ length: numLayers * directions }, (_, c) => {
+    const width = c < directions ? inputSize : directions * H;
+    return {
+      ...{ W_ih: take(2 * H, width), W_hh: take(2 * H, H) },
+      ...{ b_ih: take(2 * H, 1).flat(), b_hh: take(2 * H, 1).flat() },
+    };
+  });
+  const [W, b] = [take(outputSize, directions * H), take(outputSize, 1).flat()];
+  const dot = (u: readonly number[], v: readonly number[]) =>
+    u.reduce((sum, value, i) => sum + value * v[i], 0);
+  const losses = rows.map((frames, row) => {
+    const initial = (number: number) =>
+      Array.from({ length: H }, (_, j) => h0[(number * rows.length + row) * H + j]);
+    let x: readonly number[][] = frames;
+    let last: number[] = [];
+    for (let layer = 0; layer < numLayers; layer++) {
+      const outputs: number[][] = frames.map(() => []);
+      last = [];
+      for (let direction = 0; direction < directions; direction++) {
+        const c = layer * directions + direction;
+        const { W_ih, W_hh, b_ih, b_hh } = cells[c];
+        let h = initial(2 * c);
+        let state = initial(2 * c + 1);
+        const order = frames.map((_, t) => (direction === 0 ? t : frames.length - 1 - t));
+        const made: number[][] = [];
+        for (const t of order) {
+          const inputs = W_ih.map((weights, i) => dot(weights, x[t]) + b_ih[i]);
+          const recurrent = W_hh.map((weights, i) => dot(weights, h) + b_hh[i]);
+          const f = state.map((_, j) => 1 / (1 + Math.exp(-(inputs[j] + recurrent[j]))));
+          const u = state.map((_, j) => Math.tanh(inputs[H + j] + f[j] * recurrent[H + j]));
+          state = state.map((value, j) => f[j] * value + (1 - f[j]) * u[j]);
+          h = state.map(Math.tanh);
+          made[t] = h;
+        }
+        made.forEach((value, t) => {
+          outputs[t].push(...value);
+        });
+        hT.set(h, (2 * c * rows.length + row) * H);
+        hT.set(state, ((2 * c + 1) * rows.length + row) * H);
+        last.push(...h);
+      }
+      x = outputs;
+    }
+    const logits = W.map((weights, o) => dot(weights, last) + b[o]);
+    return Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0)) - logits[labels[row]];
+  });
+  return { loss: losses.reduce((a, c) => a + c, 0) / rows.length, hT };
+}
+
+/** Six lanes of rows of different lengths, the last of them one row. */
+const LENGTHS = Array.from({ length: 21 }, (_, row) => 1 + ((5 * row) % 7));
+const SHAPE = { inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 };
+
+function example(shape: NetworkShape, threads = 0) {
+  const network = new Network(shape, DTYPE, threads, { maker: 'wasm' }, null, SECOND);
+  numbers = () => new Float64Array(network.thread.buffer);
+  const random = new Random(11);
+  initialiseNetwork(network, 'uniform', random);
+  const draw = () => 2 * random.uniform() - 1;
+  const rows = LENGTHS.map((length) =>
+    Array.from({ length }, () => Array.from({ length: shape.inputSize }, draw)),
+  );
+  const labels = LENGTHS.map((_, i) => i % shape.outputSize);
+  const { g } = network;
+  const size = g.stateCount * LENGTHS.length * g.hiddenSize;
+  const states = new Tensor(Float64Array.from({ length: size }, draw), [
+    ...[g.stateCount, LENGTHS.length, g.hiddenSize],
+  ]);
+  const input = readSequences('x', rows, shape.inputSize, DTYPE);
+  const rule = { classes: shape.outputSize, perStep: false, ignored: null };
+  return { network, rows, labels, states, input, read: readLabels('labels', labels, input, rule) };
+}
+
+const request = ({ input, states, read }: ReturnType<typeof example>) => ({
+  ...{ input, states, labels: read, loss: lossSpec({}, SHAPE.outputSize) },
+  ...{ inputGradient: true, finalStates: true },
+});
+
+beforeAll(() => {
+  Object.assign(cellKinds, { [SECOND]: secondCell });
+  return () => {
+    delete (cellKinds as Partial<Record<CellName, CellKind>>)[SECOND];
+  };
+});
+
+describe('a second kind of cell, of two gates and two states', () => {
+  afterEach(() => {
+    numbers = () => new Float64Array();
+  });
+
+  it.each([false, true])('has the gradients of its equations (bidirectional: %s)', async (bidirectional) => {
+    const given = example({ ...SHAPE, bidirectional });
+    const { network, rows, labels, states } = given;
+    const { g, model } = network;
+    const result = await new Calls(network).gradients(request(given), null);
+    const parameters = Float64Array.from(network.block(model.parameters[0]));
+    const h0 = states.data as Float64Array;
+    const lossWith = (block: Float64Array, initial: Float64Array, x = rows) =>
+      inPlainNumbers(g, block, x, labels, initial).loss;
+    const expected = inPlainNumbers(g, parameters, rows, labels, h0);
+    expect(result.loss).toBeCloseTo(expected.loss, 12);
+    expected.hT.forEach((value, i) => {
+      expect(result.hT?.data[i]).toBeCloseTo(value, 12);
+    });
+
+    /** ∂loss/∂values[i] by central differences: the error is some 1e-10. */
+    const slope = (values: Float64Array, i: number, loss: (values: Float64Array) => number): number => {
+      const STEP = 1e-5;
+      const moved = (by: number) => loss(values.map((value, k) => (k === i ? value + by : value)));
+      return (moved(STEP) - moved(-STEP)) / (2 * STEP);
+    };
+    const gradients = network.block(model.gradients[0]);
+    for (let i = 0; i < g.parameterCount; i++)
+      expect(gradients[i]).toBeCloseTo(
+        slope(parameters, i, (block) => lossWith(block, h0)),
+        8,
+      );
+    h0.forEach((_, i) => {
+      expect(result.dh0.data[i]).toBeCloseTo(
+        slope(h0, i, (moved) => lossWith(parameters, moved)),
+        8,
+      );
+    });
+    const { dx } = result;
+    rows.forEach((frames, row) => {
+      frames.forEach((frame, t) => {
+        frame.forEach((_, i) => {
+          const loss = ([value]: Float64Array) => {
+            const moved = structuredClone(rows);
+            moved[row][t][i] = value;
+            return lossWith(parameters, h0, moved);
+          };
+          const at = (row * (dx?.shape[1] ?? 0) + t) * SHAPE.inputSize + i;
+          // dx is a sample's own, not averaged.
+          expect(dx?.data[at]).toBeCloseTo(slope(Float64Array.of(frame[i]), 0, loss) * rows.length, 7);
+        });
+      });
+    });
+    await network.close();
+  });
+
+  it('has the same gradients to the bit on one, two and three threads', async () => {
+    const bits: string[] = [];
+    for (const parties of [1, 2, 3]) {
+      const given = example({ ...SHAPE, bidirectional: true }, parties);
+      const { network } = given;
+      const calls = new Calls(network);
+      network.engaged = () => ({ parties, here: false });
+      network.run = async (job) => runTogether(network, job, parties);
+      const { loss, dh0 } = await calls.gradients(request(given), null);
+      bits.push([loss, ...dh0.data, ...network.block(network.model.gradients[0])].join());
+      await network.close();
+    }
+    expect(bits[1]).toBe(bits[0]);
+    expect(bits[2]).toBe(bits[0]);
+  });
+
+  it('is trained, clipped, scored and copied like any other', async () => {
+    const { network, input, read } = example(SHAPE);
+    const calls = new Calls(network);
+    const training = shareSequences(input, read, SHAPE.inputSize, DTYPE);
+    const plan = readFitOptions({ epochs: 150, batchSize: 3, clipNorm: 1, seed: 1 }, SHAPE.outputSize);
+    const slot = new OptimizerSlot(optimizerSpec({ type: 'adam', learningRate: 0.02 }));
+    const model = { network, calls, server: new PredictionServer(network) };
+    const before = await calls.evaluate('data', training, {});
+    const history = await train(model, { training, validation: null }, slot, plan);
+    const after = await calls.evaluate('data', training, {});
+    expect(history).toHaveLength(150);
+    expect(after.loss).toBeLessThan(before.loss / 10);
+    expect(after.accuracy).toBe(1);
+
+    const copy = example(SHAPE).network;
+    setParameters(copy, readStateDict('stateDict', copy.g, stateDictOf(network)));
+    const reloaded = await new Calls(copy).evaluate('data', training, {});
+    expect(reloaded).toEqual(after);
+    for (const each of [network, copy]) await each.close();
+  });
+});
+
+/** A job on several threads that take turns on this one: each goes on to its next pause, the last to a barrier opens it. */
+function runTogether(network: Network, job: Job, parties: number): void {
+  Atomics.store(network.control.words, Word.packed, 0);
+  const programs: Program[] = Array.from({ length: parties }, (_, index) =>
+    programOf(network.thread, job, { index, parties }),
+  );
+  const waiting = new Set<Program>();
+  let running = programs.length;
+  while (running > 0) {
+    for (const program of programs) {
+      if (waiting.has(program)) continue;
+      const { done, value: leader } = program.next();
+      if (done) running--;
+      if (done || !leader) continue;
+      waiting.add(program);
+      if (waiting.size < parties) continue;
+      leader();
+      waiting.clear();
+    }
+  }
+}
