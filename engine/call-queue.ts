@@ -11,9 +11,9 @@ export class CallQueue {
     return this.#inFlight;
   }
 
-  /** Whether a call that writes to the parameters, or an optimizer's state, has not ended yet. */
-  get isWriting(): boolean {
-    return this.#writing > 0;
+  /** Calls that write to the parameters, or an optimizer's state, and have not ended yet. */
+  get writing(): number {
+    return this.#writing;
   }
 
   /** Resolves when all calls made so far have ended. */

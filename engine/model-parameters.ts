@@ -14,11 +14,12 @@ interface Given {
   readonly value: TensorLike | undefined;
 }
 
-/** Copies of all parameters by name. */
+/** Copies of all parameters by name, of a whole step while the network is trained. */
 export function stateDictOf(network: Network): Record<string, Tensor> {
-  const entries = network.g.parameters.map((parameter): [string, Tensor] => [
-    parameter.name,
-    new Tensor(network.parameterView(parameter).slice(), parameter.shape),
+  const all = network.parametersNow();
+  const entries = network.g.parameters.map(({ name, shape, offset, size }): [string, Tensor] => [
+    name,
+    new Tensor(all.slice(offset, offset + size), shape),
   ]);
   return Object.fromEntries(entries);
 }

@@ -96,7 +96,7 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
  * ended. What writes at once (initWeights, loadStateDict, zeroGrad), and hiddens, throw BUSY while a call is in flight;
- * stateDict and stream, which read the parameters, while a call is that writes to them: fit, or an optimizer's step or load. An
+ * stateDict and stream while an optimizer's step or load is. While fit runs, they read the parameters of a whole step. An
  * onEpochEnd callback may do all that, predict and save; what would wait for the fit that waits for the callback throws
  * BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
  */
@@ -121,6 +121,7 @@ export class RNNPhonemeClassifier {
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
+  /** Calls of fit that have not ended. */
   #training = 0;
   /** Of the streams opened last. */
   #streamWeights: StreamWeights | null = null;
@@ -347,7 +348,10 @@ export class RNNPhonemeClassifier {
     network.block(network.model.gradients[0]).fill(0);
   }
 
-  /** Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. Throws BUSY, CLOSED. */
+  /**
+   * Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias; while fit runs, as its last
+   * whole step has left them. Throws BUSY, CLOSED.
+   */
   stateDict(): Record<string, Tensor> {
     return stateDictOf(this.#settled('stateDict').network);
   }
@@ -411,7 +415,7 @@ export class RNNPhonemeClassifier {
   async #whenSettled<T>(method: string, read: (network: Network) => T): Promise<T> {
     const { network } = this.#open(method);
     const work = async () => read(network);
-    return this.#queue.isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
+    return this.#queue.writing > 0 && !this.#isInCallback ? this.#queue.run(work) : work();
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
@@ -554,7 +558,8 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * The model on live input, one frame at a time, with the parameters as they are now.
+   * The model on live input, one frame at a time, with the parameters as they are now; while fit runs, as its last whole step
+   * has left them.
    * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
    */
   stream(): ClassifierStream {
@@ -563,7 +568,8 @@ export class RNNPhonemeClassifier {
       const got = plain('a bidirectional one, which needs the end');
       throw badArgument('stream', 'a model that reads forward only', got);
     }
-    const parameters = network.block(network.model.parameters[0]);
+    const parameters =
+      this.#training > 0 ? network.parametersNow() : network.block(network.model.parameters[0]);
     if (!this.#streamWeights?.areOf(parameters))
       this.#streamWeights = new StreamWeights(network.g, parameters, this.normalization);
     return new ClassifierStream(this.#streamWeights);
@@ -606,10 +612,10 @@ export class RNNPhonemeClassifier {
     return parts;
   }
 
-  /** For what only reads the parameters. */
+  /** For what only reads the parameters: fit leaves those of its last whole step alone, other calls write in place. */
   #settled(method: string): Parts {
     const parts = this.#open(method);
-    if (this.#queue.isWriting && !this.#isInCallback) throw busy(method);
+    if (this.#queue.writing > this.#training && !this.#isInCallback) throw busy(method);
     return parts;
   }
 

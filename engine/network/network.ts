@@ -206,6 +206,19 @@ export class Network {
     for (const [home, second] of arrays) this.block(home).set(this.block(second));
   }
 
+  /** A copy of all parameters, of a whole step even while threads make one after the other. */
+  parametersNow(): RealArray {
+    const { words } = this.control;
+    for (;;) {
+      const step = Atomics.load(words, Word.step);
+      const parity = Atomics.load(words, Word.parity);
+      const parameters = this.copy(this.model.parameters[parity], this.g.blockSize);
+      // Before anybody writes to the copy that was current, a step's end makes the other current and counts on. Not a
+      // load: an Arm processor might do that before the copying.
+      if (Atomics.or(words, Word.step, 0) === step) return parameters;
+    }
+  }
+
   copy(at: number, size: number): RealArray {
     const copy = newReals(this.g.dtype, size);
     copy.set(this.reals(at, size));
