@@ -131,6 +131,23 @@ describe('checkpoints', () => {
     expect(await resumed({ dir })).toEqual(await whole());
   });
 
+  it('have the steps that were done when a callback of steps was ended by the signal', async () => {
+    await withModel({ threads: 2 }, async (model) => {
+      const stop = new AbortController();
+      const onSteps = () => {
+        stop.abort(new Error('broken off'));
+        stop.signal.throwIfAborted();
+      };
+      const rest = { checkpoint: { dir, everyEpochs: 3 }, callbacks: { onSteps }, everySteps: 2 };
+      const fit = model.fit(data, { ...options, ...rest, signal: stop.signal });
+      await expect(fit).rejects.toThrow('broken off');
+    });
+    const [steps, ...others] = await stepsSaved();
+    expect(steps).toBeGreaterThanOrEqual(2);
+    expect(others).toEqual([]);
+    expect(await resumed({ dir })).toEqual(await whole());
+  });
+
   it('go on in an optimizer that has been at work', async () => {
     const { bits } = await whole();
     await brokenOff({ dir, everyEpochs: 1 }, 2);

@@ -187,6 +187,8 @@ class Training {
     const { signal } = this.#plan;
     if (!signal?.aborted) return;
     await this.#serveDuring(this.#saveRest());
+    // A callback's, which may be that very reason.
+    this.reporter.throwFault();
     signal.throwIfAborted();
   }
 
@@ -211,6 +213,7 @@ class Training {
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
       await this.endIfAborted();
+      this.reporter.throwFault();
       if (this.#isCheckpointStep()) await this.#serveDuring(this.#save());
     }
     const seconds = (performance.now() - started) / 1000;
@@ -254,7 +257,6 @@ class Training {
       this.#server.leave();
       await this.reporter.end();
     }
-    this.reporter.throwFault();
     const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
       const place = { epoch, step: Atomics.load(words, Word.step) };
