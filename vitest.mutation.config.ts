@@ -8,6 +8,7 @@ process.env.ELMAN_SEED = '20260101';
 export default defineConfig({
   test: {
     include: [
+      'engine/cells/second-cell.test.ts',
       'engine/parallel/lane-plan.test.ts',
       'engine/network/{loss,reduce}.test.ts',
       'engine/optimization/schedules.test.ts',
