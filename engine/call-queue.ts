@@ -11,9 +11,9 @@ export class CallQueue {
     return this.#inFlight;
   }
 
-  /** Calls that write to the parameters, or an optimizer's state, and have not ended yet. */
-  get writing(): number {
-    return this.#writing;
+  /** Whether a call made with `runWriting` has not ended yet. */
+  get isWriting(): boolean {
+    return this.#writing > 0;
   }
 
   /** Resolves when all calls made so far have ended. */
@@ -34,11 +34,10 @@ export class CallQueue {
     return result;
   }
 
-  /** The same for such a call. */
-  async runWriting<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  /** The same for a call that writes where others read: to the parameters, or an optimizer's state. */
+  async runWriting<T>(work: () => Promise<T>): Promise<T> {
     this.#writing++;
-    const counted = () => work().finally(() => this.#writing--);
-    return this.run(counted, signal);
+    return this.run(() => work().finally(() => this.#writing--));
   }
 
   async #inTurn<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {

@@ -5,10 +5,13 @@ import { bitsOf, labelled, small, withModel, zeros } from './test-models.ts';
 describe('arguments', () => {
   const model = () => RNNPhonemeClassifier.create({ ...small, threads: 0 });
   const x = labelled(3, 6).x;
+  const holed = new Array<unknown>(2);
+  holed[1] = [[1, 2, 3, 4, 5]];
   const refused: [string, (m: RNNPhonemeClassifier) => Promise<unknown>, string][] = [
     ['x of a wrong width', (m) => m.forward(zeros(2, 3, 4)), 'x: expected [batch, time, 5], got [2, 3, 4]'],
     ['x of a wrong rank', (m) => m.forward(zeros(2, 5)), 'x: expected [batch, time, 5], got [2, 5]'],
     ['x without rows', (m) => m.forward([]), 'x: expected [batch, time, 5], got [0]'],
+    ['x with a hole', (m) => m.forward(holed as never), 'x[0]: expected [time, 5], got undefined'],
     ['x that is no tensor', (m) => m.forward('x' as never), 'x: expected [batch, time, 5], got "x"'],
     [
       'ragged frames',

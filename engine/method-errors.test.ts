@@ -94,13 +94,15 @@ describe('a model at work', () => {
   });
 
   it.each(Object.entries(readers))(
-    'says so only while its parameters are written to in place: %s',
+    'says so while an optimizer writes to its parameters, or is about to: %s',
     async (name, call) => {
       await withModel({ threads: 2 }, async (model) => {
         const optimizer = model.optimizer('sgd');
-        const writing = [model.fit(data), optimizer.step()];
-        await saysBusy(name, model, call);
-        await Promise.all(writing);
+        for (const before of [[], [model.fit(data)]]) {
+          const writing = [...before, optimizer.step()];
+          await saysBusy(name, model, call);
+          await Promise.all(writing);
+        }
         for (const work of Object.values(queued)) {
           await model.forward(data.x);
           const reading = attempt(work, model);

@@ -96,7 +96,7 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  *
  * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
  * ended. What writes at once (initWeights, loadStateDict, zeroGrad), and hiddens, throw BUSY while a call is in flight;
- * stateDict and stream while an optimizer's step or load is. While fit runs, they read the parameters of a whole step. An
+ * stateDict and stream while an optimizer's step or load is. While fit runs, they read the parameters of its last whole step. An
  * onEpochEnd callback may do all that, predict and save; what would wait for the fit that waits for the callback throws
  * BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
  */
@@ -415,7 +415,8 @@ export class RNNPhonemeClassifier {
   async #whenSettled<T>(method: string, read: (network: Network) => T): Promise<T> {
     const { network } = this.#open(method);
     const work = async () => read(network);
-    return this.#queue.writing > 0 && !this.#isInCallback ? this.#queue.run(work) : work();
+    const isWriting = this.#queue.isWriting || this.#training > 0;
+    return isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
   }
 
   /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
@@ -463,7 +464,7 @@ export class RNNPhonemeClassifier {
         await parts.server.between(parts.calls.scratchStart);
       }
     };
-    return this.#queue.runWriting(work, plan.signal);
+    return this.#queue.run(work, plan.signal);
   }
 
   /**
@@ -612,10 +613,10 @@ export class RNNPhonemeClassifier {
     return parts;
   }
 
-  /** For what only reads the parameters: fit leaves those of its last whole step alone, other calls write in place. */
+  /** For what only reads the parameters: fit leaves those of its last whole step alone. */
   #settled(method: string): Parts {
     const parts = this.#open(method);
-    if (this.#queue.writing > this.#training && !this.#isInCallback) throw busy(method);
+    if (this.#queue.isWriting && !this.#isInCallback) throw busy(method);
     return parts;
   }
 

@@ -1,6 +1,7 @@
 import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import {
+  isShapedData,
   type RealArray,
   readTensor,
   realArray,
@@ -40,17 +41,20 @@ export interface SequenceInput {
 /** Reads sequences in any of the three forms. Throws BAD_ARGUMENT naming the argument and what came. */
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
-  const whole = readTensor(name, x, ['batch', 'time', inputSize], dtype);
+  const lengths = isShapedData(x) ? (x as { lengths?: unknown }).lengths : undefined;
   // A misspelt `lengths` would have padding read for frames.
-  if (Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
-  return readPadded(name, whole, (x as { lengths?: unknown }).lengths);
+  if (isShapedData(x) && Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
+  return readPadded(name, readTensor(name, x, ['batch', 'time', inputSize], dtype), lengths);
 }
 
 const SHAPED_KEYS = ['data', 'shape', 'lengths', 'dtype'];
 
 /** Whether nested arrays form one [B, T, I], so that they need not be read row by row. */
-const isBatchOfEqualRows = (x: readonly unknown[]): boolean =>
-  x.every((row) => Array.isArray(row) && row.length === (x[0] as unknown[]).length);
+const isBatchOfEqualRows = (x: readonly unknown[]): boolean => {
+  const [first] = x;
+  if (!Array.isArray(first)) return x.length === 0;
+  return x.every((row) => Array.isArray(row) && row.length === first.length);
+};
 
 function readPadded(name: string, x: Tensor, given: unknown): SequenceInput {
   const [rows, time, inputSize] = x.shape;
@@ -147,7 +151,8 @@ function readLengths(name: string, given: unknown, rows: number, time: number): 
 }
 
 function readList(name: string, x: readonly unknown[], inputSize: number, dtype: Dtype): SequenceInput {
-  const sequences = x.map((row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
+  // Not map, which leaves holes out.
+  const sequences = Array.from(x, (row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
   const lengths = Int32Array.from(sequences, (sequence) => sequence.shape[0]);
   const steps = longest(lengths);
   return {

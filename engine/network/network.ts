@@ -209,10 +209,12 @@ export class Network {
   /** A copy of all parameters, of a whole step even while threads make one after the other. */
   parametersNow(): RealArray {
     const { words } = this.control;
+    // Once: fresh memory is slower to write to than it is to copy.
+    const parameters = newReals(this.g.dtype, this.g.blockSize);
     for (;;) {
       const step = Atomics.load(words, Word.step);
       const parity = Atomics.load(words, Word.parity);
-      const parameters = this.copy(this.model.parameters[parity], this.g.blockSize);
+      parameters.set(this.block(this.model.parameters[parity]));
       // Before anybody writes to the copy that was current, a step's end makes the other current and counts on. Not a
       // load: an Arm processor might do that before the copying.
       if (Atomics.or(words, Word.step, 0) === step) return parameters;
