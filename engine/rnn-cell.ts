@@ -163,16 +163,17 @@ export class RNNCell {
     const pad = new Scratchpad(dtype);
     const run = this.#run(pad, input, before);
     pad.fill(madeStates(run.block), 0, state.data, batch, hiddenSize);
-    const dz = pad.panels(d.data, batch, hiddenSize);
-    elmanCell.backward(run, dz, dz);
+    const dh_t = pad.panels(d.data, batch, hiddenSize);
+    const dz = [dh_t];
+    elmanCell.backward(run, dh_t, dz);
     const gradients = [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh];
     const [dW_ih, dW_hh, db_ih, db_hh] = gradients.map(({ data }) => pad.reserve(data.byteLength));
     const sums = { W_ih: dW_ih, W_hh: dW_hh, b_ih: db_ih, b_hh: db_hh };
-    elmanCell.weightGradients(run, dtype, dz, sums, { add: false, fromRest: false });
+    elmanCell.weightGradients(run, dz, sums, { add: false, fromRest: false });
     const dx = pad.emptyPanels(batch, inputSize);
     const dh = pad.emptyPanels(batch, hiddenSize);
     elmanCell.inputGradient(run, dz, 0, dx, false);
-    elmanCell.initialGradients(run, dz, dz, [dh]);
+    elmanCell.initialGradients(run, dh_t, dz, dz, [dh]);
     [dW_ih, dW_hh, db_ih, db_hh].forEach((sum, i) => {
       pad.addAverage(gradients[i].data, sum, batch);
     });
@@ -206,13 +207,14 @@ export class RNNCell {
 
   #pack(pad: Scratchpad): PackedCell {
     const { inputSize, hiddenSize } = this;
-    return {
+    const gate = {
       W_ihT: [pad.packTransposed(this.W_ih.data, hiddenSize, inputSize)],
       W_hhT: pad.packTransposed(this.W_hh.data, hiddenSize, hiddenSize),
       W_ih: [pad.packPlain(this.W_ih.data, hiddenSize, inputSize)],
       W_hh: pad.packPlain(this.W_hh.data, hiddenSize, hiddenSize),
-      bias: this.bias ? pad.bias(this.b_ih.data, this.b_hh.data) : pad.noBias(hiddenSize),
     };
+    const bias = this.bias ? pad.bias(this.b_ih.data, this.b_hh.data) : pad.noBias(hiddenSize);
+    return { gates: [gate], biases: [bias] };
   }
 }
 

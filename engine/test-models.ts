@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { ClassifierOptions } from './classifier-options.ts';
+import { loadBlas } from './kernels/blas-library.ts';
 import type { Job } from './network/jobs.ts';
 import { networkOf } from './network/registry.ts';
 import { Random } from './numeric/random.ts';
@@ -39,6 +40,17 @@ export function labelled(rows: number, steps: number, inputSize = 5, classes = 4
     x: { data, shape: [rows, steps, inputSize] },
     labels: Int32Array.from({ length: rows }, () => random.integer(classes)),
   };
+}
+
+/** Whether this machine has a BLAS; where the run is about it (ELMAN_KERNELS=blas), it must. */
+export function hasBlas(): boolean {
+  try {
+    loadBlas('float32');
+    return true;
+  } catch (error) {
+    if (process.env.ELMAN_KERNELS === 'blas') throw error;
+    return false;
+  }
 }
 
 /** The worker threads of a model. */

@@ -11,37 +11,52 @@ import {
 } from '../kernels/kernels.ts';
 
 /**
- * What the engine knows of a recurrent cell. Every step makes z_t [gates · H] of a frame and of the state before, and
- * states [H] of z_t. The parameters follow from the number of gates, as in PyTorch's RNN, GRU and LSTM:
+ * What the engine knows of a recurrent cell. Every step makes z_t, `gates` times [H], of a frame and of the states before, and
+ * `states` times [H] of z_t. The parameters follow from the number of gates, as in PyTorch's RNN, GRU and LSTM:
  *
  *     W_ih [gates · H, I]     W_hh [gates · H, H]     b_ih, b_hh [gates · H]
  *
- * A gate's z has panels of its own, and its weights are packed by themselves: gate g begins g · hiddenPanels panels into z.
+ * What is made for each gate is a matrix of its own: dz, and the packed weights.
  */
 
-/** A kind of cell, over all time steps of one block of rows. */
+/**
+ * A kind of cell, over all time steps of one block of rows. Of what it writes, columns past H are zero, like those of what it
+ * reads: matmuls go over whole panels. A row keeps its states at steps where it has no frame, and its dz is zero there.
+ */
 export interface CellKind {
   readonly gates: number;
   /** States [H] that go from step to step: the first is h, which the layer above and the output layer read. */
   readonly states: number;
   /** Further arrays [steps · rows, H] it keeps from the way forward for the way back. */
   readonly saved: number;
-  /** Packed rows of biases: 1 where b_ih and b_hh are added up beforehand, 2 where it must tell them apart. */
-  readonly packedBiases: 1 | 2;
+  /** Packed rows of biases [H]. */
+  readonly biasRows: number;
   packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
   /** Fills the states from the initial ones; `fromRest` says that these are zeros. */
   forward(run: CellRun, fromRest: boolean): void;
   /**
-   * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: dz, what W_ih and b_ih are
-   * multiplied with [steps · rows, gates · H]. With one gate dz lies where d does.
+   * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: of each gate the dz that W_ih and
+   * b_ih are multiplied with [steps · rows, H]. The dz of a single gate lies where d does.
    */
-  backward(run: CellRun, d: Panels, dz: Panels): void;
-  /** Sums of the gradients over all rows and steps, to their arrays, or onto them where `add`. */
-  weightGradients(run: CellRun, dtype: Dtype, dz: Panels, gradients: CellArrays, target: SumTarget): void;
+  backward(run: CellRun, d: Panels, dz: readonly Panels[]): void;
+  /**
+   * Sums of the gradients over all rows and steps, to their arrays, or onto them where `add`. `outerProduct` may only promise its
+   * result here: one product for each part of an array, whose operands stay as they are.
+   */
+  weightGradients(run: CellRun, dz: readonly Panels[], gradients: CellArrays, target: SumTarget): void;
   /** dx_t = dz_t W_ih for all steps, one part of it; onto dx where `add`. */
-  inputGradient(run: CellRun, dz: Panels, part: number, dx: Panels, add: boolean): void;
-  /** Gradients of the initial states, one array [rows, H] a state; `dzFirst` is room for the dz of each row's first step. */
-  initialGradients(run: CellRun, dz: Panels, dzFirst: Panels, dStates: readonly Panels[]): void;
+  inputGradient(run: CellRun, dz: readonly Panels[], part: number, dx: Panels, add: boolean): void;
+  /**
+   * Gradients of the initial states, one array [rows, H] a state, from what backward was given and has made; `dzFirst` is room for
+   * the dz of each row's first step.
+   */
+  initialGradients(
+    run: CellRun,
+    d: Panels,
+    dz: readonly Panels[],
+    dzFirst: readonly Panels[],
+    dStates: readonly Panels[],
+  ): void;
 }
 
 /** How sums are written. */
@@ -59,6 +74,7 @@ export interface CellSizes {
   readonly partPanels: number;
   readonly hiddenSize: number;
   readonly hiddenPanels: number;
+  readonly dtype: Dtype;
   readonly nonlinearity: Nonlinearity;
   readonly bias: boolean;
 }
@@ -74,7 +90,7 @@ export function cellSizes(
   parts = 1,
 ): CellSizes {
   return {
-    ...{ parts, partSize, hiddenSize, nonlinearity, bias },
+    ...{ parts, partSize, hiddenSize, dtype, nonlinearity, bias },
     partPanels: panelsFor(partSize, dtype),
     hiddenPanels: panelsFor(hiddenSize, dtype),
   };
@@ -88,37 +104,43 @@ export interface CellArrays {
   b_hh: number;
 }
 
-/** Addresses of a cell's weights as the matmuls read them, gate by gate. */
-export interface PackedCell {
+/** Addresses of one gate's weights as the matmuls read them. */
+export interface PackedGate {
   /** W_ihᵀ, part by part, and W_hhᵀ, for the way forward. */
   readonly W_ihT: readonly number[];
   readonly W_hhT: number;
   /** W_ih and W_hh, for the way back. */
   readonly W_ih: readonly number[];
   readonly W_hh: number;
-  /** Rows of biases [gates · H], each gate padded; zeros where the cell has none. */
-  readonly bias: number;
 }
 
-/** Bytes of one gate's packed weights: of one part of W_ih, and of W_hh. */
-export function packedGateBytes(sizes: CellSizes, dtype: Dtype): { input: number; hidden: number } {
-  const columns = panelColumns(dtype);
+/** A cell's packed weights. */
+export interface PackedCell {
+  readonly gates: readonly PackedGate[];
+  /** Rows of biases as the kind adds them, padded; zeros where the cell has none. */
+  readonly biases: readonly number[];
+}
+
+/** Lays a cell's packed weights out; `add` gives room for so many bytes. */
+export function planPackedCell(
+  kind: CellKind,
+  { parts, partPanels, hiddenPanels, dtype }: CellSizes,
+  add: (name: string, bytes: number) => number,
+): PackedCell {
+  const column = panelColumns(dtype) * PANEL_BYTES;
+  const input = (name: string) =>
+    Array.from({ length: parts }, () => add(name, partPanels * hiddenPanels * column));
+  const hidden = (name: string) => add(name, hiddenPanels * hiddenPanels * column);
+  const gates = Array.from({ length: kind.gates }, () => ({
+    W_ihT: input('W_ihT'),
+    W_hhT: hidden('W_hhT'),
+    W_ih: input('W_ih'),
+    W_hh: hidden('W_hh'),
+  }));
   return {
-    input: sizes.partPanels * columns * sizes.hiddenPanels * PANEL_BYTES,
-    hidden: sizes.hiddenPanels * columns * sizes.hiddenPanels * PANEL_BYTES,
+    gates,
+    biases: Array.from({ length: kind.biasRows }, () => add('bias', hiddenPanels * PANEL_BYTES)),
   };
-}
-
-/** Bytes of a cell's packed weights, array by array; of one part where they come in parts. */
-export function packedCellBytes(
-  { gates, packedBiases }: CellKind,
-  sizes: CellSizes,
-  dtype: Dtype,
-): Record<keyof PackedCell, number> {
-  const gate = packedGateBytes(sizes, dtype);
-  const [input, hidden] = [gates * gate.input, gates * gate.hidden];
-  const bias = packedBiases * gates * sizes.hiddenPanels * PANEL_BYTES;
-  return { W_ihT: input, W_hhT: hidden, W_ih: input, W_hh: hidden, bias };
 }
 
 /** Packs `count` parameters that lie one behind the other; `from` says where. */
@@ -135,33 +157,33 @@ export function packCellPieces(
   kind: CellKind,
   sizes: CellSizes,
   packed: PackedCell,
-  dtype: Dtype,
 ): readonly PackPiece<CellArrays>[] {
-  const { parts, partSize, hiddenSize, bias } = sizes;
+  const { parts, partSize, hiddenSize, dtype, bias } = sizes;
   const bytes = realBytes(dtype);
   const width = parts * partSize;
-  const gateBytes = packedGateBytes(sizes, dtype);
-  const groups = Array.from({ length: kind.gates }, (_, gate) =>
-    rowGroups(hiddenSize, dtype).map(({ group, rows }) => ({ gate, group, rows })),
-  ).flat();
-  const input = groups.map(({ gate, group, rows }): PackPiece<CellArrays> => {
-    const to = gate * gateBytes.input;
-    const first = gate * hiddenSize * width * bytes;
+  const groups = packed.gates.flatMap((gate, number) =>
+    rowGroups(hiddenSize, dtype).map(({ group, rows }) => ({
+      gate,
+      first: number * hiddenSize,
+      group,
+      rows,
+    })),
+  );
+  const input = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
     const pack = (k: Kernels, { W_ih }: CellArrays): void => {
       for (let part = 0; part < parts; part++) {
-        const from = W_ih + first + part * partSize * bytes;
-        k.packTransposed(packed.W_ihT[part] + to, from, hiddenSize, partSize, width, group);
-        k.packPlain(packed.W_ih[part] + to, from, hiddenSize, partSize, width, group);
+        const from = W_ih + (first * width + part * partSize) * bytes;
+        k.packTransposed(gate.W_ihT[part], from, hiddenSize, partSize, width, group);
+        k.packPlain(gate.W_ih[part], from, hiddenSize, partSize, width, group);
       }
     };
     return { count: rows * width, pack };
   });
-  const hidden = groups.map(({ gate, group, rows }): PackPiece<CellArrays> => {
-    const to = gate * gateBytes.hidden;
-    const first = gate * hiddenSize * hiddenSize * bytes;
+  const hidden = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
     const pack = (k: Kernels, { W_hh }: CellArrays): void => {
-      k.packTransposed(packed.W_hhT + to, W_hh + first, hiddenSize, hiddenSize, hiddenSize, group);
-      k.packPlain(packed.W_hh + to, W_hh + first, hiddenSize, hiddenSize, hiddenSize, group);
+      const from = W_hh + first * hiddenSize * bytes;
+      k.packTransposed(gate.W_hhT, from, hiddenSize, hiddenSize, hiddenSize, group);
+      k.packPlain(gate.W_hh, from, hiddenSize, hiddenSize, hiddenSize, group);
     };
     return { count: rows * hiddenSize, pack };
   });

@@ -1,5 +1,4 @@
-import type { Dtype, Panels } from '../kernels/kernels.ts';
-import { realBytes } from '../kernels/kernels.ts';
+import { type Panels, realBytes } from '../kernels/kernels.ts';
 import {
   type CellArrays,
   type CellBlock,
@@ -47,26 +46,20 @@ const STEP_KERNELS = {
 /** Fills h from its initial states; `fromRest` says that they are zeros. */
 function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
+  const {
+    gates: [{ W_ihT, W_hhT }],
+    biases: [bias],
+  } = packed;
   const { rows, steps, x, reverse } = block;
   const made = madeStates(block);
   const found = foundStates(block);
   const { stride, pitch } = made;
   const step = stepBytes(block);
   const all = steps * rows;
-  k.project(
-    made.at,
-    stride,
-    all,
-    hiddenPanels,
-    x[0].at,
-    x[0].stride,
-    partPanels,
-    packed.W_ihT[0],
-    packed.bias,
-  );
+  k.project(made.at, stride, all, hiddenPanels, x[0].at, x[0].stride, partPanels, W_ihT[0], bias);
   for (let part = 1; part < x.length; part++) {
     const { at, stride: xStride } = x[part];
-    k.accumulate(made.at, stride, all, hiddenPanels, at, xStride, partPanels, packed.W_ihT[part]);
+    k.accumulate(made.at, stride, all, hiddenPanels, at, xStride, partPanels, W_ihT[part]);
   }
   const [first, next] = STEP_KERNELS[nonlinearity].forward;
   for (let i = 0; i < steps; i++) {
@@ -74,20 +67,23 @@ function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRes
     const to = made.at + t * step;
     const from = found.at + t * step;
     if (i === 0 && fromRest) k[first](to, stride, rows, hiddenPanels);
-    else k[next](to, stride, rows, hiddenPanels, from, stride, hiddenPanels, packed.W_hhT);
+    else k[next](to, stride, rows, hiddenPanels, from, stride, hiddenPanels, W_hhT);
     for (let row = rowsAt(lengths, t); row < rows; row++) {
       k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
     }
   }
 }
 
-/** In: d = ∂L/∂h_t from above, every step [steps · rows, hidden], 0 where a row has no frame. Out: d = dz_t. */
+/** dz_t = (d_t + dz_{t+1} W_hh) ∘ φ′(z_t), in the place of d. */
 function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
   const { at: h, stride: hStride } = madeStates(block);
   const { stride } = d;
   const step = stepBytes(block);
+  const {
+    gates: [{ W_hh }],
+  } = packed;
   const [first, next] = STEP_KERNELS[nonlinearity].backward;
   for (let i = 0; i < steps; i++) {
     const t = reverse ? i : steps - 1 - i;
@@ -95,7 +91,7 @@ function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Pan
     const after = reverse ? at - step : at + step;
     const h_t = h + t * step;
     if (i === 0) k[first](at, stride, h_t, hStride, rows, hiddenPanels);
-    else k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, packed.W_hh, h_t, hStride);
+    else k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, W_hh, h_t, hStride);
     // What flows on behind a row's last frame is the gradient of its initial state, no step's.
     if (!reverse) continue;
     const active = rowsAt(lengths, t);
@@ -103,18 +99,14 @@ function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Pan
   }
 }
 
-/**
- * Adds Σ_t dz_tᵀ x_t and so on to `gradients` (or writes it there, unless `add`). `fromRest` says that the initial states
- * are zeros: their step adds nothing to dW_hh.
- */
+/** Σ_t dz_tᵀ x_t, Σ_t dz_tᵀ h_{t−1} and, for both biases, Σ_t Σ_rows dz_t. */
 function weightGradients(
   { kernels: k, sizes, block, scratch }: CellRun,
-  dtype: Dtype,
-  dz: Panels,
+  [dz]: readonly Panels[],
   gradients: CellArrays,
   { add, fromRest }: SumTarget,
 ): void {
-  const { parts, partSize, hiddenSize, bias } = sizes;
+  const { parts, partSize, hiddenSize, dtype, bias } = sizes;
   const bytes = realBytes(dtype);
   const depth = block.rows * block.steps;
   const { edge } = scratch;
@@ -147,27 +139,28 @@ function weightGradients(
   k.sumRows(gradients.b_ih, gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);
 }
 
-/** dx_t = dz_t W_ih for all steps, one part of it: the gradient of the layer below, or of the input; onto dx where `add`. */
+/** dx_t = dz_t W_ih, one part of it: the gradient of the layer below, or of the input. */
 function inputGradient(
   { kernels: k, sizes, packed, block, scratch }: CellRun,
-  dz: Panels,
+  [dz]: readonly Panels[],
   part: number,
   dx: Panels,
   add: boolean,
 ): void {
   const rows = block.rows * block.steps;
   const { partPanels, hiddenPanels } = sizes;
-  const { [part]: W_ih } = packed.W_ih;
+  const W_ih = packed.gates[0].W_ih[part];
   if (add) k.accumulate(dx.at, dx.stride, rows, partPanels, dz.at, dz.stride, hiddenPanels, W_ih);
   else k.multiply(dx.at, dx.stride, rows, partPanels, dz.at, dz.stride, hiddenPanels, W_ih, scratch.zeros);
 }
 
-/** dz_first W_hh: the gradient of the initial states. `dzFirst` is room for the dz of each row's first step. */
-function initialGradient(
+/** dh_0 = dz_first W_hh, dz_first being that of each row's first step. */
+function initialGradients(
   { kernels: k, sizes, packed, block, lengths, scratch }: CellRun,
-  dz: Panels,
-  dzFirst: Panels,
-  dh: Panels,
+  _d: Panels,
+  [dz]: readonly Panels[],
+  [dzFirst]: readonly Panels[],
+  [dh]: readonly Panels[],
 ): void {
   const { hiddenPanels } = sizes;
   const { rows, reverse } = block;
@@ -186,7 +179,7 @@ function initialGradient(
     first.at,
     first.stride,
     hiddenPanels,
-    packed.W_hh,
+    packed.gates[0].W_hh,
     scratch.zeros,
   );
 }
@@ -195,11 +188,12 @@ export const elmanCell: CellKind = {
   gates: 1,
   states: 1,
   saved: 0,
-  packedBiases: 1,
-  packBiases: (k, { hiddenSize }, { bias }, { b_ih, b_hh }) => k.packBias(bias, b_ih, b_hh, hiddenSize),
+  biasRows: 1,
+  packBiases: (k, { hiddenSize }, { biases: [sum] }, { b_ih, b_hh }) =>
+    k.packBias(sum, b_ih, b_hh, hiddenSize),
   forward,
   backward,
   weightGradients,
   inputGradient,
-  initialGradients: (run, dz, dzFirst, [dh]) => initialGradient(run, dz, dzFirst, dh),
+  initialGradients,
 };

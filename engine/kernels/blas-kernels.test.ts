@@ -1,17 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
-import { loadBlas } from './blas-library.ts';
-
-/** Whether this machine has a BLAS; where the run is about it (ELMAN_KERNELS=blas), it must. */
-function hasBlas(): boolean {
-  try {
-    loadBlas('float32');
-    return true;
-  } catch (error) {
-    if (process.env.ELMAN_KERNELS === 'blas') throw error;
-    return false;
-  }
-}
+import { bitsOf, hasBlas, labelled, withModel } from '../test-models.ts';
 
 describe('BLAS kernels', () => {
   it('say what was looked for when there is no such library', async () => {

@@ -155,15 +155,17 @@ export interface BlockWorkspace extends BlockShape {
   readonly layers: readonly (readonly CellBlock[])[];
   /** The same, one after the other. */
   readonly cells: readonly CellBlock[];
-  /** The gradients of two layers by turns, [layer % 2][direction]: of h, and of z, which with one gate takes its place. */
+  /** The gradients of h of two layers by turns, [layer % 2][direction]. */
   readonly d: readonly (readonly Panels[])[];
-  readonly dz: readonly (readonly Panels[])[];
+  /** Those of z, of each gate besides, [layer % 2][direction][gate]; of a single one in the place of d. */
+  readonly dz: readonly (readonly (readonly Panels[])[])[];
   /** dx of the input [steps · rows, I]. */
   readonly dx: Panels;
   /** What the output layer reads, of each direction [outputSteps · rows, H], and their gradient [rows, H]. */
   readonly features: readonly Panels[];
   readonly dFeatures: readonly Panels[];
-  readonly dzFirst: Panels;
+  /** Of each gate. */
+  readonly dzFirst: readonly Panels[];
   /** Of one cell's initial states. */
   readonly dStates: readonly Panels[];
   /** [outputSteps · rows, O] */
@@ -183,21 +185,22 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
     const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
     return { at: map.add(name, bytes), stride, pitch };
   };
-  const eachDirection = (name: string, matrixRows: number, gates = 1): Panels[] =>
-    Array.from({ length: g.directions }, () => panels(name, gates * g.hiddenPanels, matrixRows));
+  const several = (count: number, name: string, matrixRows: number): Panels[] =>
+    Array.from({ length: count }, () => panels(name, g.hiddenPanels, matrixRows));
+  const eachDirection = (name: string, matrixRows: number) => several(g.directions, name, matrixRows);
   const { gates, states } = g.kind;
-  const layers = planLayers(g, block, panels('x', g.inputPanels, steps * rows), panels);
+  const layers = planLayers(g, block, panels('x', g.inputPanels, steps * rows), several);
   const top = layers[g.numLayers - 1];
   const outputSteps = g.output === 'steps' ? steps : 1;
   const d = [eachDirection('d', steps * rows), eachDirection('d', steps * rows)];
   return {
     ...{ at, rows, steps, dropout, outputSteps, layers, cells: layers.flat(), d },
-    dz: gates === 1 ? d : d.map(() => eachDirection('dz', steps * rows, gates)),
+    dz: d.map((layer) => layer.map((own) => (gates === 1 ? [own] : several(gates, 'dz', steps * rows)))),
     dx: panels('dx', g.inputPanels, steps * rows),
     features: planFeatures(g, top, () => eachDirection('means', rows)),
     dFeatures: eachDirection('gradient of the features', rows),
-    dzFirst: panels('dz of the first steps', gates * g.hiddenPanels, rows),
-    dStates: Array.from({ length: states }, () => panels('dh0', g.hiddenPanels, rows)),
+    dzFirst: several(gates, 'dz of the first steps', rows),
+    dStates: several(states, 'dh0', rows),
     logits: panels('logits', g.outputPanels, outputSteps * rows),
     staging: map.add('staging', steps * g.inputSize * g.realBytes + PANEL_BYTES),
     sums: map.add('sums', 16),
@@ -210,19 +213,16 @@ function planLayers(
   g: Geometry,
   { rows, steps, dropout }: BlockShape,
   input: Panels,
-  panels: (name: string, count: number, matrixRows: number) => Panels,
+  several: (count: number, name: string, matrixRows: number) => Panels[],
 ): CellBlock[][] {
-  const { directions, hiddenPanels, kind } = g;
-  const eachDirection = <T>(make: (direction: number) => T): T[] =>
-    Array.from({ length: directions }, (_, direction) => make(direction));
-  const several = (count: number, name: string, matrixRows: number): Panels[] =>
-    Array.from({ length: count }, () => panels(name, hiddenPanels, matrixRows));
+  const { directions, kind } = g;
   const layers: CellBlock[][] = [];
   let x: readonly Panels[] = [input];
   for (let layer = 0; layer < g.numLayers; layer++) {
     const below = x;
-    const cells = eachDirection(
-      (direction): CellBlock => ({
+    const cells = Array.from(
+      { length: directions },
+      (_, direction): CellBlock => ({
         ...{ rows, steps, reverse: direction === 1, x: below },
         states: several(kind.states, 'h', (steps + 1) * rows),
         saved: several(kind.saved, 'saved', steps * rows),

@@ -8,7 +8,7 @@ import type { Geometry, Parameter } from './geometry.ts';
 export type RecurrentInit = 'uniform' | 'orthogonal';
 
 /**
- * A network's first parameters: everything uniform from ±1/√H, the output layer's from ±1/√(its inputs); with 'orthogonal', every W_hh a random orthogonal
+ * A network's first parameters: everything uniform from ±1/√H, the output layer's from ±1/√(its inputs); with 'orthogonal', every gate's W_hh a random orthogonal
  * matrix (A. Saxe et al., https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
  */
 export function initialiseNetwork(
@@ -17,11 +17,13 @@ export function initialiseNetwork(
   random: Random,
 ): void {
   const { g } = network;
-  const squares = new Set(g.cells.map(({ W_hh }) => W_hh));
+  const recurrentWeights = new Set(g.cells.map(({ W_hh }) => W_hh));
   for (const parameter of g.parameters) {
     const view = network.parameterView(parameter);
-    if (squares.has(parameter) && recurrent === 'orthogonal') view.set(orthogonal(g.hiddenSize, random));
-    else uniformWeights(view, isOutput(g, parameter) ? g.W.shape[1] : g.hiddenSize, random);
+    if (recurrentWeights.has(parameter) && recurrent === 'orthogonal') {
+      for (let gate = 0; gate < g.kind.gates; gate++)
+        view.set(orthogonal(g.hiddenSize, random), gate * g.hiddenSize ** 2);
+    } else uniformWeights(view, isOutput(g, parameter) ? g.W.shape[1] : g.hiddenSize, random);
   }
 }
 

@@ -138,7 +138,7 @@ function cellGradients(
   const dz = block.workspace.dz[l % 2][direction];
   const arrays = cellArrays(g, l * g.directions + direction, target.block);
   const { add } = target;
-  g.kind.weightGradients(run, g.dtype, dz, arrays, { add, fromRest: block.fromRest });
+  g.kind.weightGradients(run, dz, arrays, { add, fromRest: block.fromRest });
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 
@@ -164,9 +164,10 @@ function writeInitialGradient(
   divisor: number,
 ): void {
   const { kernels: k, g } = tools;
-  const { dz, dzFirst, dStates } = block.workspace;
+  const { d, dz, dzFirst, dStates } = block.workspace;
   const first = (l * g.directions + direction) * g.kind.states;
-  g.kind.initialGradients(cellRun(tools, block, l, direction), dz[l % 2][direction], dzFirst, dStates);
+  const run = cellRun(tools, block, l, direction);
+  g.kind.initialGradients(run, d[l % 2][direction], dz[l % 2][direction], dzFirst, dStates);
   dStates.forEach((dh, state) => {
     for (let i = 0; i < block.count; i++) {
       const to = memory.dh0 + stateOffset(tools, block, first + state, i);

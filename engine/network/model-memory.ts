@@ -4,7 +4,7 @@ import {
   cellSizes,
   EDGE_BYTES,
   type PackedCell,
-  packedCellBytes,
+  planPackedCell,
 } from '../cells/cell.ts';
 import { PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
@@ -90,7 +90,11 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
       ? cellSizes(g.inputSize, g.hiddenSize, g.dtype, g)
       : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, g, g.directions),
   );
-  const packedCells = g.cells.map((_, cell) => planPackedCell(map, g, cells[layerOf(g, cell)], cell));
+  const packedCells = g.cells.map((_, cell) =>
+    planPackedCell(g.kind, cells[Math.floor(cell / g.directions)], (name, bytes) =>
+      map.add(`packed ${name} of cell ${cell}`, bytes),
+    ),
+  );
   const { hiddenPanels, outputPanels, columns } = g;
   const outputBytes = hiddenPanels * columns * outputPanels * PANEL_BYTES;
   const eachDirection = (name: string) =>
@@ -118,21 +122,6 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
     },
     regions: map.regions,
     end: map.end,
-  };
-}
-
-const layerOf = (g: Geometry, cell: number): number => Math.floor(cell / g.directions);
-
-function planPackedCell(map: MemoryMap, g: Geometry, sizes: CellSizes, cell: number): PackedCell {
-  const bytes = packedCellBytes(g.kind, sizes, g.dtype);
-  const add = (name: keyof PackedCell) => map.add(`packed ${name} of cell ${cell}`, bytes[name]);
-  const eachPart = (name: 'W_ihT' | 'W_ih') => Array.from({ length: sizes.parts }, () => add(name));
-  return {
-    W_ihT: eachPart('W_ihT'),
-    W_hhT: add('W_hhT'),
-    W_ih: eachPart('W_ih'),
-    W_hh: add('W_hh'),
-    bias: add('bias'),
   };
 }
 

@@ -14,7 +14,7 @@ export interface ModelPackPiece extends PackPiece<number> {
 /** All pieces, in the order of the parameter block: each parameter is packed by one of them. */
 export function packPieces(g: Geometry, memory: ModelMemory): readonly ModelPackPiece[] {
   const cells = memory.packedCells.flatMap((packed, cell) =>
-    packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed, g.dtype).map(
+    packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed).map(
       ({ count, pack }): PackPiece<number> => ({
         count,
         pack: (k, parameters) => pack(k, cellArrays(g, cell, parameters)),
