@@ -57,6 +57,22 @@ export function batchSpec(given: BatchSizes & Partial<BatchSpec>): BatchSpec {
   };
 }
 
+/** Whether two calls need the same memory. */
+export const isSameBatch = (a: BatchSpec, b: BatchSpec): boolean =>
+  a.rows === b.rows &&
+  a.steps === b.steps &&
+  a.start === b.start &&
+  a.time === b.time &&
+  a.threads === b.threads &&
+  a.keep === b.keep &&
+  a.gradients === b.gradients &&
+  a.inputFrames === b.inputFrames &&
+  a.labels === b.labels &&
+  a.results === b.results &&
+  a.inputGradient === b.inputGradient &&
+  a.finalStates === b.finalStates &&
+  a.dropout === b.dropout;
+
 /** The memory of one batch. */
 export interface BatchMemory {
   readonly time: number;

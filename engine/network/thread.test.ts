@@ -3,6 +3,7 @@ import { wasmModule } from '../kernels/wasm-kernels.ts';
 import { Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { labelled, withModel } from '../test-models.ts';
+import { batchSpec, isSameBatch } from './batch-memory.ts';
 import type { Network } from './network.ts';
 import { networkOf } from './registry.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
@@ -62,5 +63,16 @@ describe("a thread's views of a memory that grows meanwhile", () => {
       const { reals, doubles } = thread.tools(place);
       expect(reals.byteLength).toBe(doubles.byteLength);
     }
+  });
+});
+
+describe('the memory a thread remembers for a call', () => {
+  const spec = batchSpec({ start: 64, rows: 8, steps: 3, time: 3, threads: 1, inputFrames: 24 });
+
+  it.each(Object.entries(spec))('is not that of a call whose %s differs', (key, value) => {
+    const other = { ...spec, [key]: typeof value === 'boolean' ? !value : 2 * value + 64 };
+    expect(isSameBatch(spec, { ...spec })).toBe(true);
+    expect(isSameBatch(spec, other)).toBe(false);
+    expect(isSameBatch(other, spec)).toBe(false);
   });
 });

@@ -54,6 +54,8 @@ export class WorkerTeam<Job> {
   #call: Call<Job> | null = null;
   #ranOn: readonly Shift<Job>[] = [];
   #dismissal: NodeJS.Timeout | undefined;
+  /** When the last call ended. */
+  #idleSince = 0;
 
   /** `words` is the control block, which must outlive the team at the same place. */
   constructor(size: number, here: CallingThread<Job>, workerData: unknown, words: Int32Array) {
@@ -136,7 +138,6 @@ export class WorkerTeam<Job> {
 
   /** Gives each of the places a worker; resolves when the call is complete. */
   async #send(pool: Pool, job: Job | null, places: readonly Place[], here: boolean): Promise<void> {
-    clearTimeout(this.#dismissal);
     for (const word of [Word.abort, Word.arrived, Word.ended]) Atomics.store(this.#words, word, 0);
     while (this.#onDuty.length < places.length) this.#onDuty.push(this.#callIn(pool));
     const engaged = this.#onDuty.slice(0, places.length);
@@ -144,11 +145,12 @@ export class WorkerTeam<Job> {
     const failed = await new Promise<boolean>((resolve) => {
       this.#call = { engaged, complete: () => resolve(false), fail: () => resolve(true) };
       places.forEach((place, i) => {
-        engaged[i].send({ job, here, ...place });
+        engaged[i].send({ job, here, index: place.index, parties: place.parties });
       });
     });
     this.#call = null;
-    this.#dismissal = setTimeout(() => this.#dismiss(), DUTY_MS);
+    this.#idleSince = performance.now();
+    this.#dismissal ??= setTimeout(() => this.#dismiss(), DUTY_MS);
     if (failed) await this.#fail(pool, engaged);
   }
 
@@ -167,8 +169,14 @@ export class WorkerTeam<Job> {
     return this.#call?.engaged.includes(shift) ? this.#call : null;
   }
 
+  /** Lets the workers go, unless there has been a call meanwhile: one timer for many calls, since to set one takes long. */
   #dismiss(): void {
-    for (const shift of this.#onDuty.splice(0)) shift.dismiss();
+    this.#dismissal = undefined;
+    // The call's end sets it anew.
+    if (this.#call) return;
+    const left = this.#idleSince + DUTY_MS - performance.now();
+    if (left > 0) this.#dismissal = setTimeout(() => this.#dismiss(), left);
+    else for (const shift of this.#onDuty.splice(0)) shift.dismiss();
   }
 
   /** Throws what made a call fail, when none of its threads is at work any more. */
