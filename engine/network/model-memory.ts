@@ -1,11 +1,5 @@
-import {
-  type CellArrays,
-  type CellSizes,
-  cellSizes,
-  EDGE_BYTES,
-  type PackedCell,
-  planPackedCell,
-} from '../cells/cell.ts';
+import { type CellArrays, type CellSizes, cellSizes, EDGE_BYTES, type PackedCell } from '../cells/cell.ts';
+import { planPackedCell } from '../cells/pack-cell.ts';
 import { PANEL_BYTES } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';

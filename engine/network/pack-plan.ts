@@ -1,4 +1,4 @@
-import { type PackPiece, packCellPieces } from '../cells/cell.ts';
+import { type PackPiece, packCellPieces } from '../cells/pack-cell.ts';
 import { rowGroups } from '../kernels/kernels.ts';
 import { type Place, share } from '../parallel/program.ts';
 import type { Geometry } from './geometry.ts';

@@ -1,0 +1,77 @@
+import { type Kernels, PANEL_BYTES, panelColumns, realBytes, rowGroups } from '../kernels/kernels.ts';
+import type { CellArrays, CellKind, CellSizes, PackedCell } from './cell.ts';
+
+/** A cell's weights as the matmuls read them: where they lie, and how they get there. */
+
+/** Lays a cell's packed weights out; `add` gives room for so many bytes. */
+export function planPackedCell(
+  kind: CellKind,
+  { parts, partPanels, hiddenPanels, dtype }: CellSizes,
+  add: (name: string, bytes: number) => number,
+): PackedCell {
+  const column = panelColumns(dtype) * PANEL_BYTES;
+  const input = (name: string) =>
+    Array.from({ length: parts }, () => add(name, partPanels * hiddenPanels * column));
+  const hidden = (name: string) => add(name, hiddenPanels * hiddenPanels * column);
+  const gates = Array.from({ length: kind.gates }, () => ({
+    W_ihT: input('W_ihT'),
+    W_hhT: hidden('W_hhT'),
+    W_ih: input('W_ih'),
+    W_hh: hidden('W_hh'),
+  }));
+  return {
+    gates,
+    biases: Array.from({ length: kind.biasRows }, () => add('bias', hiddenPanels * PANEL_BYTES)),
+  };
+}
+
+/** Packs `count` parameters that lie one behind the other; `from` says where. */
+export interface PackPiece<From> {
+  readonly count: number;
+  readonly pack: (kernels: Kernels, from: From) => void;
+}
+
+/**
+ * Packing a cell's parameters, in pieces that any thread may do in any order. The pieces come in the order of `CellArrays`,
+ * which is that of memory: rows of W_ih, rows of W_hh, the biases.
+ */
+export function packCellPieces(
+  kind: CellKind,
+  sizes: CellSizes,
+  packed: PackedCell,
+): readonly PackPiece<CellArrays>[] {
+  const { parts, partSize, hiddenSize, dtype, bias } = sizes;
+  const bytes = realBytes(dtype);
+  const width = parts * partSize;
+  const groups = packed.gates.flatMap((gate, number) =>
+    rowGroups(hiddenSize, dtype).map(({ group, rows }) => ({
+      gate,
+      first: number * hiddenSize,
+      group,
+      rows,
+    })),
+  );
+  const input = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
+    const pack = (k: Kernels, { W_ih }: CellArrays): void => {
+      for (let part = 0; part < parts; part++) {
+        const from = W_ih + (first * width + part * partSize) * bytes;
+        k.packTransposed(gate.W_ihT[part], from, hiddenSize, partSize, width, group);
+        k.packPlain(gate.W_ih[part], from, hiddenSize, partSize, width, group);
+      }
+    };
+    return { count: rows * width, pack };
+  });
+  const hidden = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
+    const pack = (k: Kernels, { W_hh }: CellArrays): void => {
+      const from = W_hh + first * hiddenSize * bytes;
+      k.packTransposed(gate.W_hhT, from, hiddenSize, hiddenSize, hiddenSize, group);
+      k.packPlain(gate.W_hh, from, hiddenSize, hiddenSize, hiddenSize, group);
+    };
+    return { count: rows * hiddenSize, pack };
+  });
+  const biases: PackPiece<CellArrays> = {
+    count: 2 * kind.gates * hiddenSize,
+    pack: (k, from) => kind.packBiases(k, sizes, packed, from),
+  };
+  return bias ? [...input, ...hidden, biases] : [...input, ...hidden];
+}
