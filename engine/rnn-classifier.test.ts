@@ -429,6 +429,37 @@ describe('fit', () => {
 });
 
 describe('predict', () => {
+  const variants: Partial<ClassifierOptions>[] = [
+    ...[{}, { nonlinearity: 'relu', bias: false } as const, { output: 'mean' } as const],
+    ...[{ output: 'steps', hiddenSize: 40 } as const, { bidirectional: true }],
+    { dtype: 'float64', normalization: { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] } },
+  ];
+  it.each(variants)('gives a row by itself the bits that it has among others: %o', async (options) => {
+    const { x } = labelled(6, 9);
+    const given = { ...x, lengths: [9, 4, 7, 1, 9, 8] };
+    await withModel({ threads: 0, ...options }, async (model) => {
+      const together = await model.predict(given);
+      const size = together.data.length / 6;
+      for (let row = 0; row < 6; row++) {
+        const data = x.data.slice(row * 45, (row + 1) * 45);
+        const alone = await model.predict({ data, shape: [1, 9, 5], lengths: [given.lengths[row]] });
+        expect([...alone.data]).toEqual([...together.data.slice(row * size, (row + 1) * size)]);
+      }
+    });
+  });
+
+  it('scores a row by itself as it does among others', async () => {
+    const { x, labels } = labelled(4, 9);
+    await withModel({ threads: 0, dtype: 'float64' }, async (model) => {
+      let sum = 0;
+      for (let row = 0; row < 4; row++) {
+        const one = { data: x.data.slice(row * 45, (row + 1) * 45), shape: [1, 9, 5] };
+        sum += (await model.evaluate({ x: one, labels: labels.slice(row, row + 1) })).loss;
+      }
+      expect(sum / 4).toBeCloseTo((await model.evaluate({ x, labels })).loss, 14);
+    });
+  });
+
   it('agrees with the logits, row by row, over more rows than fit into one call', async () => {
     const [rows, steps] = [2_500, 3];
     const given = labelled(rows, steps).x;

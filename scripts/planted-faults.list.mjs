@@ -188,8 +188,8 @@ export const faults = [
   fault(
     'initial states of the caller count as zeros',
     lanePrograms,
-    'fromRest: !call?.h0 }',
-    'fromRest: true }',
+    'fromRest: !call?.h0,',
+    'fromRest: true,',
     laws,
   ),
   fault(
@@ -380,8 +380,8 @@ export const faults = [
   fault(
     'a step packs the weights that it began with',
     epoch,
-    'own.pack(1 - parity);',
-    'own.pack(parity);',
+    'own.pack(1 - parity, BOTH);',
+    'own.pack(parity, BOTH);',
     training,
   ),
   fault(
@@ -400,7 +400,7 @@ export const faults = [
   fault(
     'backward takes the weights that forward packed',
     calls,
-    '  yield* packWeights(thread, 0, place);\n  const visit = (lane: number): void => {\n    const target',
+    '  yield* packWeights(thread, 0, place, BACKWARD);\n  const visit = (lane: number): void => {\n    const target',
     '  yield () => Atomics.store(thread.control.words, 3, 0);\n  const visit = (lane: number): void => {\n    const target',
     ['structure'],
   ),
@@ -535,7 +535,7 @@ export const faults = [
   fault(
     'nobody packs the weights of a call that the calling thread takes part in',
     'engine/network/network.ts',
-    'if (packsHere) this.thread.weights(ALONE).pack(0);',
+    'if (packsHere) this.thread.weights(ALONE).pack(0, passesOf(job));',
     '',
     threads,
   ),

@@ -1,4 +1,11 @@
-import { type Dtype, type Kernels, type Nonlinearity, type Panels, panelsFor } from '../kernels/kernels.ts';
+import {
+  type Dtype,
+  type Kernels,
+  type Nonlinearity,
+  type Panels,
+  panelsFor,
+  type RowKernels,
+} from '../kernels/kernels.ts';
 
 /**
  * What the engine knows of a recurrent cell. Every step makes z_t, `gates` times [H], of a frame and of the states before, and
@@ -24,6 +31,8 @@ export interface CellKind {
   packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
   /** Fills the states from the initial ones; `fromRest` says that these are zeros. */
   forward(run: CellRun, fromRest: boolean): void;
+  /** The same for a block of one row that reads forward (see RowKernels); undefined where the kind knows no other way. */
+  forwardRow?(run: CellRun, kernels: RowKernels): void;
   /**
    * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: of each gate the dz that W_ih and
    * b_ih are multiplied with [steps · rows, H]. The dz of a single gate lies where d does.
@@ -113,7 +122,7 @@ export interface PackedCell {
 
 /** One block of rows on its way through a cell. Step t's rows begin t · rows rows into `x` and `d`. */
 export interface CellBlock {
-  /** Rows, in whole tiles of 4. */
+  /** Rows, in whole tiles of 4; or one, see RowKernels. */
   readonly rows: number;
   readonly steps: number;
   readonly reverse: boolean;

@@ -1,4 +1,4 @@
-import { type Panels, realBytes } from '../kernels/kernels.ts';
+import { type Panels, type RowKernels, realBytes } from '../kernels/kernels.ts';
 import {
   type CellArrays,
   type CellBlock,
@@ -71,6 +71,23 @@ function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRes
     for (let row = rowsAt(lengths, t); row < rows; row++) {
       k.copyRow(to + row * pitch, stride, from + row * pitch, stride, hiddenPanels);
     }
+  }
+}
+
+/** The same for one row. */
+function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): void {
+  const { partPanels, hiddenPanels, nonlinearity } = sizes;
+  const {
+    gates: [{ W_ihT, W_hhT }],
+    biases: [bias],
+  } = packed;
+  const [x] = block.x;
+  const [made, found] = [madeStates(block), foundStates(block)];
+  const step = nonlinearity === 'tanh' ? kernels.tanhStepRow : kernels.reluStepRow;
+  for (let t = 0; t < block.steps; t++) {
+    const h_t = made.at + t * made.pitch;
+    kernels.projectRow(h_t, hiddenPanels, x.at + t * x.pitch, partPanels, W_ihT[0], bias);
+    step(h_t, hiddenPanels, found.at + t * found.pitch, hiddenPanels, W_hhT);
   }
 }
 
@@ -192,6 +209,7 @@ export const elmanCell: CellKind = {
   packBiases: (k, { hiddenSize }, { biases: [sum] }, { b_ih, b_hh }) =>
     k.packBias(sum, b_ih, b_hh, hiddenSize),
   forward,
+  forwardRow,
   backward,
   weightGradients,
   inputGradient,

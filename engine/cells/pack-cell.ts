@@ -25,10 +25,16 @@ export function planPackedCell(
   };
 }
 
-/** Packs `count` parameters that lie one behind the other; `from` says where. */
+/** Which passes go over the weights, in bits; as a number, what they cost of a forward pass. */
+export type Passes = 1 | 2 | 3;
+export const FORWARD = 1;
+export const BACKWARD = 2;
+export const BOTH = 3;
+
+/** Packs `count` parameters that lie one behind the other, for the passes that need them; `from` says where they are. */
 export interface PackPiece<From> {
   readonly count: number;
-  readonly pack: (kernels: Kernels, from: From) => void;
+  readonly pack: (kernels: Kernels, from: From, passes: Passes) => void;
 }
 
 /**
@@ -52,20 +58,20 @@ export function packCellPieces(
     })),
   );
   const input = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
-    const pack = (k: Kernels, { W_ih }: CellArrays): void => {
+    const pack = (k: Kernels, { W_ih }: CellArrays, passes: Passes): void => {
       for (let part = 0; part < parts; part++) {
         const from = W_ih + (first * width + part * partSize) * bytes;
-        k.packTransposed(gate.W_ihT[part], from, hiddenSize, partSize, width, group);
-        k.packPlain(gate.W_ih[part], from, hiddenSize, partSize, width, group);
+        if (passes & FORWARD) k.packTransposed(gate.W_ihT[part], from, hiddenSize, partSize, width, group);
+        if (passes & BACKWARD) k.packPlain(gate.W_ih[part], from, hiddenSize, partSize, width, group);
       }
     };
     return { count: rows * width, pack };
   });
   const hidden = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
-    const pack = (k: Kernels, { W_hh }: CellArrays): void => {
+    const pack = (k: Kernels, { W_hh }: CellArrays, passes: Passes): void => {
       const from = W_hh + first * hiddenSize * bytes;
-      k.packTransposed(gate.W_hhT, from, hiddenSize, hiddenSize, hiddenSize, group);
-      k.packPlain(gate.W_hh, from, hiddenSize, hiddenSize, hiddenSize, group);
+      if (passes & FORWARD) k.packTransposed(gate.W_hhT, from, hiddenSize, hiddenSize, hiddenSize, group);
+      if (passes & BACKWARD) k.packPlain(gate.W_hh, from, hiddenSize, hiddenSize, hiddenSize, group);
     };
     return { count: rows * hiddenSize, pack };
   });

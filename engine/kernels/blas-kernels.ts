@@ -123,6 +123,7 @@ export function blasKernels(
     accumulate: (c, _cStride, rows, nPanels, a, _aStride, kPanels, b) => {
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
     },
+    row: null,
     ...{ tanhForward: tanh.forward, tanhStep: tanh.step },
     ...{ tanhBackward: tanh.backward, tanhStepBackward: tanh.stepBackward },
     ...{ reluForward: relu.forward, reluStep: relu.step },

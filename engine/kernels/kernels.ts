@@ -46,6 +46,12 @@ export interface Panels {
   readonly pitch: number;
 }
 
+/** Rows one behind the other, the values of each consecutive. */
+export function rowLayout(rows: number, panels: number): Omit<Panels, 'at'> & { bytes: number } {
+  const pitch = panels * PANEL_BYTES;
+  return { stride: PANEL_BYTES, pitch, bytes: rows * pitch };
+}
+
 /**
  * How a maker wants its matrices. The WebAssembly kernels read one panel after the other, rows packed together, an
  * odd number of tiles from panel to panel, so that the panels of one row do not all fall into the same few sets of
@@ -56,10 +62,7 @@ export function layoutOf(
   rows: number,
   panels: number,
 ): Omit<Panels, 'at'> & { bytes: number } {
-  if (maker === 'blas') {
-    const pitch = panels * PANEL_BYTES;
-    return { stride: PANEL_BYTES, pitch, bytes: rows * pitch };
-  }
+  if (maker === 'blas') return rowLayout(rows, panels);
   const stride = ((rows / TILE_ROWS) | 1) * TILE_ROWS * PANEL_BYTES;
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
@@ -70,6 +73,16 @@ export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: nu
     group,
     rows: Math.min(panelColumns(dtype), rows - group * panelColumns(dtype)),
   }));
+
+/** A row by itself, its values consecutive, without the three rows a tile would compute for nothing: the same bits. */
+export interface RowKernels {
+  /** c = bias + a B */
+  projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
+  /** c ← tanh(c + a B) */
+  tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
+  /** c ← relu(c + a B) */
+  reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
+}
 
 export type StepKernel = (
   c: number,
@@ -237,6 +250,9 @@ export interface Kernels {
     add: number,
   ): void;
   softmaxRow(row: number, stride: number, width: number, sums: number): number;
+
+  /** Null where the maker has none: to a BLAS a row is like any other matrix. */
+  readonly row: RowKernels | null;
 
   // After the lanes.
   reduceLanes(

@@ -8,6 +8,7 @@ import {
   PANEL_BYTES,
   panelColumns,
   panelsFor,
+  type RowKernels,
 } from './kernels.ts';
 
 const modules = new Map<string, WebAssembly.Module>();
@@ -29,7 +30,7 @@ export function wasmModule(dtype: Dtype, maker: KernelMaker = 'wasm'): WebAssemb
 }
 
 /** What the module exports, beyond what serves as it is: packing for any layout, whole arrays, rows. */
-export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain'> {
+export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain' | 'row'>, RowKernels {
   packTransposed(
     b: number,
     step: number,
@@ -50,10 +51,6 @@ export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain
     width: number,
     first: number,
   ): void;
-  /** One row alone, for streams: its values consecutive, otherwise as project and tanhStep. */
-  projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
-  tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
-  reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   repeatRow(dst: number, row: number, bytes: number, count: number): void;
   tanhArray(at: number, bytes: number): void;
   expArray(at: number, bytes: number): void;
@@ -71,6 +68,7 @@ export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memo
   const panelBytes = (k: number) => padded(k) * PANEL_BYTES;
   return {
     ...wasm,
+    row: wasm,
     packTransposed: (b, W, n, k, width, panel) =>
       wasm.packTransposed(b + panel * panelBytes(k), PANEL_BYTES, W, n, k, width, padded(k), panel * columns),
     packPlain: (b, W, k, n, width, panel) => {

@@ -1,5 +1,5 @@
 import { type CellBlock, finalStates, madeStates } from '../cells/cell.ts';
-import { layoutOf, PANEL_BYTES, type Panels } from '../kernels/kernels.ts';
+import { layoutOf, PANEL_BYTES, type Panels, rowLayout } from '../kernels/kernels.ts';
 import { blocksPerLane, laneCount, largestBlock, smallestLane } from '../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
@@ -154,7 +154,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
 
 /** One block of rows. */
 export interface BlockShape {
-  /** In whole tiles. */
+  /** In whole tiles; or one, see RowKernels. */
   readonly rows: number;
   /** Frames of the longest row. */
   readonly steps: number;
@@ -198,7 +198,8 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
   const { rows, steps, dropout } = block;
   const map = new MemoryMap(at);
   const panels = (name: string, count: number, matrixRows: number): Panels => {
-    const { stride, pitch, bytes } = layoutOf(g.maker, matrixRows, count);
+    const { stride, pitch, bytes } =
+      rows === 1 ? rowLayout(matrixRows, count) : layoutOf(g.maker, matrixRows, count);
     return { at: map.add(name, bytes), stride, pitch };
   };
   const several = (count: number, name: string, matrixRows: number): Panels[] =>

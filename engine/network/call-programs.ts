@@ -1,3 +1,4 @@
+import { BACKWARD, BOTH, FORWARD } from '../cells/pack-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { Real } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
@@ -52,10 +53,10 @@ export function* forward(
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, parity, place);
+  yield* packWeights(thread, parity, place, FORWARD);
   const visit = (lane: number): void => {
     const score: Score = { loss: 0, correct: 0 };
-    const pass = { keep: spec.keep, dropoutKey: null, fromRest: !call.h0 };
+    const pass = { keep: spec.keep, dropoutKey: null, fromRest: !call.h0, rowAlone: !spec.keep };
     for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
       forwardBlock(tools, block, data, memory);
       if (call.probabilities) softmaxBlock(tools, block);
@@ -81,13 +82,13 @@ export function* backward(
   const data = sequencesIn(thread, kept, activations, null);
   const batch = new SortedBatch(spec.rows).fill(data, 0, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, 0, place);
+  yield* packWeights(thread, 0, place, BACKWARD);
   const visit = (lane: number): void => {
     const target = {
       block: memory.laneGradients + lane * memory.gradientBytes,
       ...{ add: false, results: memory, inputGradient, divisor: spec.rows },
     };
-    const pass = { keep: true, dropoutKey: null, fromRest: !h0 };
+    const pass = { keep: true, dropoutKey: null, fromRest: !h0, rowAlone: false };
     for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {
       readDelta(tools, block, memory);
       backwardBlock(tools, block, target);
@@ -113,7 +114,7 @@ export function* gradients(thread: ModelThread, job: GradientsCall, place: Place
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, 0, place);
+  yield* packWeights(thread, 0, place, BOTH);
   const work = { memory, batch, data, loss, dropoutKey, call: job, finalStates: spec.finalStates };
   const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
   yield* everyGradientLane(thread, tools, memory, visit, () => {

@@ -1,3 +1,4 @@
+import { BACKWARD, BOTH, FORWARD, type Passes } from '../cells/pack-cell.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
@@ -66,7 +67,7 @@ export class Calls {
     finalStates: boolean,
   ): Promise<{ logits: Tensor; hT: Tensor }> {
     const network = this.#network;
-    const kind = { keep: true, finalStates, passes: 1 } as const;
+    const kind = { keep: true, finalStates, passes: FORWARD } as const;
     const { spec, engagement } = planCall(network, input, network.model.end, kind);
     const plan = network.reserve(spec);
     this.#kept = null;
@@ -87,7 +88,7 @@ export class Calls {
     const given = readTensor('delta', delta, logitsShape(network, kept.spec), g.dtype);
     // The frames are where forward has put them.
     const input = { rows, steps, time, frames: total(kept.lengths), shared: true };
-    const kind = { gradients: true, inputGradient, passes: 2 } as const;
+    const kind = { gradients: true, inputGradient, passes: BACKWARD } as const;
     const { spec, engagement } = planCall(network, input, kept.plan.end, kind);
     const plan = network.reserve(spec);
     network.reals(plan.delta, given.data.length).set(given.data);
@@ -105,7 +106,7 @@ export class Calls {
       gradients: true,
       inputGradient,
       finalStates,
-      passes: 3,
+      passes: BOTH,
       labels: labels.labels.length,
       dropout: dropoutKey !== null,
     });
@@ -164,7 +165,7 @@ export class Calls {
     const rows = lengths.length;
     const steps = longest(lengths);
     const input = { rows, steps, time: steps, frames: total(lengths), shared: true };
-    const { spec, engagement } = planCall(network, input, this.scratchStart, { passes: 1 });
+    const { spec, engagement } = planCall(network, input, this.scratchStart, { passes: FORWARD });
     const plan = network.reserve(spec);
     const flags = { h0: false, probabilities: false, score: true };
     await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, engagement);
@@ -212,10 +213,7 @@ export function logitsShape({ g }: Network, { rows, time }: { rows: number; time
 
 type CallKind = Partial<
   Pick<BatchSpec, 'keep' | 'gradients' | 'inputGradient' | 'finalStates' | 'dropout' | 'labels'>
-> & {
-  /** Passes over the weights: 1 forward, 2 backward, 3 both. */
-  readonly passes: 1 | 2 | 3;
-};
+> & { readonly passes: Passes };
 
 /** The memory and the threads for a call. */
 function planCall(

@@ -1,3 +1,4 @@
+import { BOTH } from '../cells/pack-cell.ts';
 import { clipScale, countStep, type OptimizerCounts } from '../optimization/optimizers.ts';
 import { scheduleFactor } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
@@ -30,7 +31,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const batchOf = batchesOf(thread, job);
   const runs = runCount(thread);
   const own = thread.weights(place);
-  yield* packWeights(thread, 0, place);
+  yield* packWeights(thread, 0, place, BOTH);
   for (let step = job.firstStep; step < job.endStep; step++) {
     const { batch, memory } = batchOf(step);
     const parity = Atomics.load(words, Word.parity);
@@ -56,7 +57,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
       const next = { spec: job.optimizer, learningRate, counts, scale, gradient: model.gradients[1], parity };
       updateRun(kernels, model, own.range, next);
       // While this thread's caches hold them. Where the step is lost after all, the next call packs anew.
-      own.pack(1 - parity);
+      own.pack(1 - parity, BOTH);
     }
     const taken = { step, norm, score, finite, learningRate, counts, counted: batch.counted, parity };
     yield () => commit(thread, job, taken);

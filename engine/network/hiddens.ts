@@ -23,7 +23,7 @@ export function readHiddens(
   );
   const { lengths } = kept;
   const batch = new SortedBatch(rows).fill({ lengths, counted: new Int32Array(rows) }, 0, null);
-  const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0 };
+  const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0, rowAlone: false };
   const { reals } = thread.tools(ALONE);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
     for (const block of thread.blocksOf(lane, batch, kept.plan, pass, ALONE)) {

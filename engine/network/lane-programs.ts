@@ -1,3 +1,4 @@
+import type { Passes } from '../cells/pack-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { Word } from '../parallel/control.ts';
 import type { Place, Program } from '../parallel/program.ts';
@@ -54,10 +55,10 @@ export const openLanes = ({ control: { words } }: ModelThread): void => {
  * Packs the weights and opens the lanes for claiming, unless both is done: by the calling thread before it sent for the
  * others, or by the step before where an epoch serves a prediction.
  */
-export function* packWeights(thread: ModelThread, parity: number, place: Place): Program {
+export function* packWeights(thread: ModelThread, parity: number, place: Place, passes: Passes): Program {
   const { words } = thread.control;
   if (Atomics.load(words, Word.packed)) return;
-  thread.weights(place).pack(parity);
+  thread.weights(place).pack(parity, passes);
   yield () => {
     Atomics.store(words, Word.packed, 1);
     openLanes(thread);
@@ -93,7 +94,7 @@ export function laneGradient(
     inputGradient: call?.inputGradient ?? false,
     divisor: divisorOf(batch),
   };
-  const pass = { keep: false, dropoutKey, fromRest: !call?.h0 };
+  const pass = { keep: false, dropoutKey, fromRest: !call?.h0, rowAlone: false };
   for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
     forwardBlock(tools, block, data, memory);
     if (call) writeLogits(tools, block, memory);

@@ -66,11 +66,14 @@ export function cellRun(
 export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
-  const { g } = tools;
-  const { layers } = block.workspace;
+  const { g, kernels } = tools;
+  const { layers, rows } = block.workspace;
+  const rowKernels = rows === 1 ? kernels.row : null;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      g.kind.forward(cellRun(tools, block, l, direction), block.fromRest);
+      const run = cellRun(tools, block, l, direction);
+      if (rowKernels) g.kind.forwardRow?.(run, rowKernels);
+      else g.kind.forward(run, block.fromRest);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });
@@ -201,8 +204,15 @@ function outputForward({ kernels: k, g, model }: LaneTools, { workspace }: Block
   const { features, logits, outputSteps } = workspace;
   const rows = outputSteps * workspace.rows;
   const { WT, bias } = model.packedOutput;
-  const { at, stride } = logits;
+  const { at, stride, pitch } = logits;
   const [first, ...others] = features;
+  if (workspace.rows === 1) {
+    for (let step = 0; step < rows; step++) {
+      const h = first.at + step * first.pitch;
+      k.row?.projectRow(at + step * pitch, g.outputPanels, h, g.hiddenPanels, WT[0], bias);
+    }
+    return;
+  }
   k.project(at, stride, rows, g.outputPanels, first.at, first.stride, g.hiddenPanels, WT[0], bias);
   others.forEach((h, i) => {
     k.accumulate(at, stride, rows, g.outputPanels, h.at, h.stride, g.hiddenPanels, WT[i + 1]);

@@ -1,4 +1,5 @@
 import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
+import { BACKWARD, BOTH, FORWARD, type Passes } from '../cells/pack-cell.ts';
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
@@ -40,6 +41,9 @@ const PARAMETERS_HERE = 1e6;
 const PARAMETERS_PER_THREAD = 1e5;
 
 const HERE: Engagement = { parties: 1, here: true };
+
+const passesOf = ({ kind }: Job): Passes =>
+  kind === 'forward' ? FORWARD : kind === 'backward' ? BACKWARD : BOTH;
 
 /** A classifier's memory and threads: calls in, numbers out. It knows no queue; one call at a time is the caller's duty. */
 export class Network {
@@ -165,7 +169,7 @@ export class Network {
   }
 
   /** Who computes a call on a batch. */
-  engaged(rows: number, frames: number, lanes: number, passes: 1 | 2 | 3): Engagement {
+  engaged(rows: number, frames: number, lanes: number, passes: Passes): Engagement {
     const flops = this.#flops(rows, frames) * passes;
     if (this.threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
     const parties = this.#parties(flops, lanes);
@@ -192,7 +196,7 @@ export class Network {
     const { words } = this.control;
     // Where this thread takes part it can be at its first lane while the others wake up.
     const packsHere = snapshot || (here && parties > 1);
-    if (packsHere) this.thread.weights(ALONE).pack(0);
+    if (packsHere) this.thread.weights(ALONE).pack(0, passesOf(job));
     Atomics.store(words, Word.packed, packsHere ? 1 : 0);
     openLanes(this.thread);
     withdrawOffers(this.#offers);

@@ -1,4 +1,4 @@
-import { type PackPiece, packCellPieces } from '../cells/pack-cell.ts';
+import { BACKWARD, FORWARD, type PackPiece, packCellPieces } from '../cells/pack-cell.ts';
 import { rowGroups } from '../kernels/kernels.ts';
 import { type Place, share } from '../parallel/program.ts';
 import type { Geometry } from './geometry.ts';
@@ -17,7 +17,7 @@ export function packPieces(g: Geometry, memory: ModelMemory): readonly ModelPack
     packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed).map(
       ({ count, pack }): PackPiece<number> => ({
         count,
-        pack: (k, parameters) => pack(k, cellArrays(g, cell, parameters)),
+        pack: (k, parameters, passes) => pack(k, cellArrays(g, cell, parameters), passes),
       }),
     ),
   );
@@ -35,11 +35,13 @@ function packOutputPieces(g: Geometry, { packedOutput }: ModelMemory): PackPiece
   const weights = rowGroups(outputSize, g.dtype).map(
     ({ group, rows }): PackPiece<number> => ({
       count: rows * width,
-      pack: (k, parameters) => {
+      pack: (k, parameters, passes) => {
         for (let direction = 0; direction < directions; direction++) {
           const W = parameters + (g.W.offset + direction * hiddenSize) * realBytes;
-          k.packTransposed(packedOutput.WT[direction], W, outputSize, hiddenSize, width, group);
-          k.packPlain(packedOutput.W[direction], W, outputSize, hiddenSize, width, group);
+          if (passes & FORWARD)
+            k.packTransposed(packedOutput.WT[direction], W, outputSize, hiddenSize, width, group);
+          if (passes & BACKWARD)
+            k.packPlain(packedOutput.W[direction], W, outputSize, hiddenSize, width, group);
         }
       },
     }),

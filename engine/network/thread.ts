@@ -1,5 +1,6 @@
 import { EDGE_BYTES } from '../cells/cell.ts';
 import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
+import type { Passes } from '../cells/pack-cell.ts';
 import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../kernels/kernels.ts';
 import { makeKernels } from '../kernels/make-kernels.ts';
 import { type Control, controlBlock, Word } from '../parallel/control.ts';
@@ -49,6 +50,8 @@ export interface Pass {
   readonly dropoutKey: number | null;
   /** Whether all initial states are zeros. */
   readonly fromRest: boolean;
+  /** Whether a block of one row may be computed as such: there is no way back through it. */
+  readonly rowAlone: boolean;
 }
 
 /** One thread's hold on a model. */
@@ -59,6 +62,8 @@ export class ModelThread {
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
   readonly #maySleep: boolean;
+  /** Whether it has a way to compute a row by itself. */
+  readonly #hasRows: boolean;
   readonly #packPieces: readonly ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
@@ -73,6 +78,8 @@ export class ModelThread {
     this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker, cellKinds[setup.cell]);
     this.model = planModel(this.g, setup.threads);
     this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
+    this.#hasRows =
+      this.kernels.row !== null && this.g.directions === 1 && this.g.kind.forwardRow !== undefined;
     this.#memory = setup.memory;
     this.#packPieces = packPieces(this.g, this.model);
     const { buffer } = setup.memory;
@@ -137,10 +144,10 @@ export class ModelThread {
   }
 
   /** This thread's share of the weights: where their parameters lie, and how it packs them. */
-  weights(place: Place): { readonly range: ByteRange; pack(parity: number): void } {
+  weights(place: Place): { readonly range: ByteRange; pack(parity: number, passes: Passes): void } {
     const pieces = ownPieces(this.g, this.#packPieces, place);
-    const pack = (parity: number): void => {
-      for (const piece of pieces) piece.pack(this.kernels, this.model.parameters[parity]);
+    const pack = (parity: number, passes: Passes): void => {
+      for (const piece of pieces) piece.pack(this.kernels, this.model.parameters[parity], passes);
     };
     return { range: bytesOfPieces(this.g, pieces), pack };
   }
@@ -183,7 +190,7 @@ export class ModelThread {
     lane: number,
     batch: SortedBatch,
     memory: BatchMemory,
-    { keep, dropoutKey, fromRest }: Pass,
+    { keep, dropoutKey, fromRest, rowAlone }: Pass,
     place: Place,
   ): Generator<Block> {
     const end = laneStart(lane + 1, memory.lanes, batch.rows);
@@ -195,7 +202,8 @@ export class ModelThread {
     ) {
       const count = Math.min(BLOCK_ROWS, end - firstRank);
       const at = memory.workspaces + number * memory.workspaceBytes;
-      const workspace = this.#workspace(at, tiledRows(count), batch.lengths[firstRank], memory.dropout);
+      const rows = count === 1 && rowAlone && this.#hasRows ? 1 : tiledRows(count);
+      const workspace = this.#workspace(at, rows, batch.lengths[firstRank], memory.dropout);
       const lengths = batch.lengths.subarray(firstRank, firstRank + count);
       yield { batch, firstRank, count, lengths, workspace, dropoutKey, fromRest };
       if (keep) number++;
