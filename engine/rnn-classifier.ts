@@ -569,6 +569,7 @@ export class RNNPhonemeClassifier {
       const got = plain('a bidirectional one, which needs the end');
       throw badArgument('stream', 'a model that reads forward only', got);
     }
+    // Where nothing changes them, none is copied: thousands of streams may be opened.
     const parameters =
       this.#training > 0 ? network.parametersNow() : network.block(network.model.parameters[0]);
     if (!this.#streamWeights?.areOf(parameters))

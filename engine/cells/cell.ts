@@ -1,11 +1,4 @@
-import {
-  type Dtype,
-  type Kernels,
-  type Nonlinearity,
-  type Panels,
-  panelsFor,
-  type RowKernels,
-} from '../kernels/kernels.ts';
+import { type Dtype, type Kernels, type Nonlinearity, type Panels, panelsFor } from '../kernels/kernels.ts';
 
 /**
  * What the engine knows of a recurrent cell. Every step makes z_t, `gates` times [H], of a frame and of the states before, and
@@ -28,11 +21,11 @@ export interface CellKind {
   readonly saved: number;
   /** Packed rows of biases [H]. */
   readonly biasRows: number;
+  /** Whether its forward takes blocks of one row that reads forward, too, where there are RowKernels. */
+  readonly takesRows: boolean;
   packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
   /** Fills the states from the initial ones; `fromRest` says that these are zeros. */
   forward(run: CellRun, fromRest: boolean): void;
-  /** The same for a block of one row that reads forward (see RowKernels); undefined where the kind knows no other way. */
-  forwardRow?(run: CellRun, kernels: RowKernels): void;
   /**
    * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: of each gate the dz that W_ih and
    * b_ih are multiplied with [steps · rows, H]. The dz of a single gate lies where d does.

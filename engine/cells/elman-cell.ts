@@ -1,4 +1,4 @@
-import { type Panels, type RowKernels, realBytes } from '../kernels/kernels.ts';
+import { type Panels, type RowKernels, realBytes, rowKernelsFor } from '../kernels/kernels.ts';
 import {
   type CellArrays,
   type CellBlock,
@@ -44,7 +44,13 @@ const STEP_KERNELS = {
 } as const;
 
 /** Fills h from its initial states; `fromRest` says that they are zeros. */
-function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
+function forward(run: CellRun, fromRest: boolean): void {
+  const row = rowKernelsFor(run.kernels, run.block.rows);
+  if (row) forwardRow(run, row);
+  else forwardTiles(run, fromRest);
+}
+
+function forwardTiles({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRest: boolean): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const {
     gates: [{ W_ihT, W_hhT }],
@@ -74,7 +80,6 @@ function forward({ kernels: k, sizes, packed, block, lengths }: CellRun, fromRes
   }
 }
 
-/** The same for one row. */
 function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): void {
   const { partPanels, hiddenPanels, nonlinearity } = sizes;
   const {
@@ -206,10 +211,10 @@ export const elmanCell: CellKind = {
   states: 1,
   saved: 0,
   biasRows: 1,
+  takesRows: true,
   packBiases: (k, { hiddenSize }, { biases: [sum] }, { b_ih, b_hh }) =>
     k.packBias(sum, b_ih, b_hh, hiddenSize),
   forward,
-  forwardRow,
   backward,
   weightGradients,
   inputGradient,

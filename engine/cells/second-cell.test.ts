@@ -78,6 +78,7 @@ const secondCell: CellKind = {
   states: 2,
   saved: 4,
   biasRows: 3,
+  takesRows: false,
 
   /** b_if + b_hf, b_iu, b_hu. */
   packBiases(k, { hiddenSize }, { biases: [forget, input, recurrent] }, { b_ih, b_hh }) {

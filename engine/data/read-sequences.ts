@@ -41,10 +41,10 @@ export interface SequenceInput {
 /** Reads sequences in any of the three forms. Throws BAD_ARGUMENT naming the argument and what came. */
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
-  const lengths = isShapedData(x) ? (x as { lengths?: unknown }).lengths : undefined;
+  const shaped: (ShapedData & { readonly lengths?: unknown }) | null = isShapedData(x) ? x : null;
   // A misspelt `lengths` would have padding read for frames.
-  if (isShapedData(x) && Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
-  return readPadded(name, readTensor(name, x, ['batch', 'time', inputSize], dtype), lengths);
+  if (shaped && Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
+  return readPadded(name, readTensor(name, x, ['batch', 'time', inputSize], dtype), shaped?.lengths);
 }
 
 const SHAPED_KEYS = ['data', 'shape', 'lengths', 'dtype'];

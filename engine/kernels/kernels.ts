@@ -84,6 +84,9 @@ export interface RowKernels {
   reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
 }
 
+/** The kernels for a block of one row; null for one of more, in tiles. */
+export const rowKernelsFor = ({ row }: Kernels, rows: number): RowKernels | null => (rows === 1 ? row : null);
+
 export type StepKernel = (
   c: number,
   cStride: number,

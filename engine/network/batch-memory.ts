@@ -30,25 +30,26 @@ export interface BatchSpec {
   readonly dropout: boolean;
 }
 
-/** What every call has to say. */
+/** What every call has to say, and what it may. */
 type BatchSizes = Pick<BatchSpec, 'start' | 'rows' | 'steps' | 'time' | 'threads' | 'inputFrames'>;
+export type BatchKind = Partial<Omit<BatchSpec, keyof BatchSizes>>;
 
 /**
  * The spec of a call that only computes logits, but for what is said otherwise. Written out, as each call needs one: spread
  * from two objects it takes V8 4 µs, and several times that where matmuls have emptied the caches.
  */
-export function batchSpec(given: BatchSizes & Partial<BatchSpec>): BatchSpec {
-  const { keep = false, gradients = false, labels = 0, results = true } = given;
-  const { inputGradient = false, finalStates = false, dropout = false } = given;
+export function batchSpec(sizes: BatchSizes, kind: BatchKind = {}): BatchSpec {
+  const { keep = false, gradients = false, labels = 0, results = true } = kind;
+  const { inputGradient = false, finalStates = false, dropout = false } = kind;
   return {
-    start: given.start,
-    rows: given.rows,
-    steps: given.steps,
-    time: given.time,
-    threads: given.threads,
+    start: sizes.start,
+    rows: sizes.rows,
+    steps: sizes.steps,
+    time: sizes.time,
+    threads: sizes.threads,
     keep,
     gradients,
-    inputFrames: given.inputFrames,
+    inputFrames: sizes.inputFrames,
     labels,
     results,
     inputGradient,

@@ -7,7 +7,7 @@ import { Real } from '../parallel/control.ts';
 import type { Engagement } from '../parallel/team.ts';
 import type { Evaluation, GradientResult } from '../results.ts';
 import { largest, readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
+import { type BatchKind, type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
 import { readHiddens } from './hiddens.ts';
 import { outputRowSize } from './lane.ts';
 import type { LossSpec } from './loss.ts';
@@ -211,9 +211,7 @@ export function logitsShape({ g }: Network, { rows, time }: { rows: number; time
   return g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
 }
 
-type CallKind = Partial<
-  Pick<BatchSpec, 'keep' | 'gradients' | 'inputGradient' | 'finalStates' | 'dropout' | 'labels'>
-> & { readonly passes: Passes };
+type CallKind = BatchKind & { readonly passes: Passes };
 
 /** The memory and the threads for a call. */
 function planCall(
@@ -223,22 +221,9 @@ function planCall(
   kind: CallKind,
 ): { spec: BatchSpec; engagement: Engagement } {
   const { rows, steps, time, frames } = input;
-  const { keep, gradients, inputGradient, finalStates, dropout, labels } = kind;
-  const lanes = lanesOf(network.g, { rows, gradients, keep });
+  const lanes = lanesOf(network.g, { rows, gradients: kind.gradients, keep: kind.keep });
   const engagement = network.engaged(rows, frames, lanes, kind.passes);
-  const spec = batchSpec({
-    start,
-    rows,
-    steps,
-    time,
-    threads: engagement.parties,
-    inputFrames: input.shared ? 0 : frames,
-    keep,
-    gradients,
-    inputGradient,
-    finalStates,
-    dropout,
-    labels,
-  });
-  return { spec, engagement };
+  const inputFrames = input.shared ? 0 : frames;
+  const sizes = { start, rows, steps, time, threads: engagement.parties, inputFrames };
+  return { spec: batchSpec(sizes, kind), engagement };
 }

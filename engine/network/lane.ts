@@ -1,6 +1,6 @@
 import { type CellRun, finalStates, initialStates, madeStates, type Scratch } from '../cells/cell.ts';
 import type { Sequences } from '../data/sequences.ts';
-import type { Kernels, Panels } from '../kernels/kernels.ts';
+import { type Kernels, type Panels, rowKernelsFor } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import { dropThreshold, rowKey } from './dropout.ts';
@@ -66,14 +66,11 @@ export function cellRun(
 export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
-  const { g, kernels } = tools;
-  const { layers, rows } = block.workspace;
-  const rowKernels = rows === 1 ? kernels.row : null;
+  const { g } = tools;
+  const { layers } = block.workspace;
   layers.forEach((cells, l) => {
     cells.forEach((cell, direction) => {
-      const run = cellRun(tools, block, l, direction);
-      if (rowKernels) g.kind.forwardRow?.(run, rowKernels);
-      else g.kind.forward(run, block.fromRest);
+      g.kind.forward(cellRun(tools, block, l, direction), block.fromRest);
       const above = layers[l + 1]?.[0].x[direction];
       if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
     });
@@ -206,10 +203,11 @@ function outputForward({ kernels: k, g, model }: LaneTools, { workspace }: Block
   const { WT, bias } = model.packedOutput;
   const { at, stride, pitch } = logits;
   const [first, ...others] = features;
-  if (workspace.rows === 1) {
+  const row = rowKernelsFor(k, workspace.rows);
+  if (row) {
     for (let step = 0; step < rows; step++) {
       const h = first.at + step * first.pitch;
-      k.row?.projectRow(at + step * pitch, g.outputPanels, h, g.hiddenPanels, WT[0], bias);
+      row.projectRow(at + step * pitch, g.outputPanels, h, g.hiddenPanels, WT[0], bias);
     }
     return;
   }

@@ -1,3 +1,4 @@
+import { FORWARD } from '../cells/pack-cell.ts';
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
@@ -195,7 +196,7 @@ export class PredictionServer {
     const network = this.#network;
     const part = nextPart(prediction);
     const lanes = lanesOf(network.g, part);
-    const engagement = network.engaged(part.rows, part.frames, lanes, 1);
+    const engagement = network.engaged(part.rows, part.frames, lanes, FORWARD);
     const spec = this.#spec(part, start, engagement.parties);
     const plan = network.reserve(spec);
     const rows = network.writeInput(plan, part);
@@ -232,7 +233,10 @@ export class PredictionServer {
   #spec(input: SequenceInput, start: number, threads: number): BatchSpec {
     const { rows, steps, time, frames, shared } = input;
     return batchSpec({
-      ...{ start, rows, steps, time },
+      start,
+      rows,
+      steps,
+      time,
       threads: threads || Math.max(1, this.#network.threads),
       inputFrames: shared && threads ? 0 : frames,
     });

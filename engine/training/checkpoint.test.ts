@@ -117,31 +117,27 @@ describe('checkpoints', () => {
     expect(await resumed({ dir })).toEqual(await whole());
   });
 
-  it('have an epoch’s steps when its callback was ended by the signal', async () => {
-    await withModel({ threads: 2 }, async (model) => {
+  /** A training whose callback of that name aborts the signal, and throws its reason. */
+  const endedIn = (callback: 'onEpochEnd' | 'onSteps') =>
+    withModel({ threads: 2 }, async (model) => {
       const stop = new AbortController();
-      const onEpochEnd = () => {
+      const end = () => {
         stop.abort(new Error('broken off'));
         stop.signal.throwIfAborted();
       };
-      const rest = { checkpoint: { dir, everyEpochs: 3 }, callbacks: { onEpochEnd }, signal: stop.signal };
-      await expect(model.fit(data, { ...options, ...rest })).rejects.toThrow('broken off');
+      const rest = { checkpoint: { dir, everyEpochs: 3 }, callbacks: { [callback]: end }, everySteps: 2 };
+      const fit = model.fit(data, { ...options, ...rest, signal: stop.signal });
+      await expect(fit).rejects.toThrow('broken off');
     });
+
+  it('have an epoch’s steps when its callback was ended by the signal', async () => {
+    await endedIn('onEpochEnd');
     expect(await stepsSaved()).toEqual([7]);
     expect(await resumed({ dir })).toEqual(await whole());
   });
 
   it('have the steps that were done when a callback of steps was ended by the signal', async () => {
-    await withModel({ threads: 2 }, async (model) => {
-      const stop = new AbortController();
-      const onSteps = () => {
-        stop.abort(new Error('broken off'));
-        stop.signal.throwIfAborted();
-      };
-      const rest = { checkpoint: { dir, everyEpochs: 3 }, callbacks: { onSteps }, everySteps: 2 };
-      const fit = model.fit(data, { ...options, ...rest, signal: stop.signal });
-      await expect(fit).rejects.toThrow('broken off');
-    });
+    await endedIn('onSteps');
     const [steps, ...others] = await stepsSaved();
     expect(steps).toBeGreaterThanOrEqual(2);
     expect(others).toEqual([]);

@@ -122,10 +122,10 @@ class Training {
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     this.#steps = Math.ceil(rows / batchSize);
     this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, this.#steps);
-    const spec = batchSpec({
-      ...{ start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties },
-      ...{ gradients: true, inputFrames: 0, results: false, dropout: g.dropout > 0 },
-    });
+    const spec = batchSpec(
+      { start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties, inputFrames: 0 },
+      { gradients: true, results: false, dropout: g.dropout > 0 },
+    );
     this.#memoryEnd = network.reserve(spec).end;
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
