@@ -223,8 +223,8 @@ export const faults = [
   fault(
     'what the other direction has made is left out of a layer’s input',
     cell,
-    'let part = 1; part < x.length; part++',
-    'let part = 1; part < 1; part++',
+    'let part = 1; part < x.length; part++) {',
+    'let part = 1; part < 1; part++) {',
     laws,
   ),
   fault(

@@ -21,7 +21,7 @@ export interface CellKind {
   readonly saved: number;
   /** Packed rows of biases [H]. */
   readonly biasRows: number;
-  /** Whether its forward takes blocks of one row that reads forward, too, where there are RowKernels. */
+  /** Whether its forward takes blocks of one row, too, where there are RowKernels. */
   readonly takesRows: boolean;
   packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
   /** Fills the states from the initial ones; `fromRest` says that these are zeros. */

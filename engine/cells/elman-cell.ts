@@ -86,12 +86,15 @@ function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): voi
     gates: [{ W_ihT, W_hhT }],
     biases: [bias],
   } = packed;
-  const [x] = block.x;
+  const { x, steps, reverse } = block;
   const [made, found] = [madeStates(block), foundStates(block)];
   const step = nonlinearity === 'tanh' ? kernels.tanhStepRow : kernels.reluStepRow;
-  for (let t = 0; t < block.steps; t++) {
+  for (let i = 0; i < steps; i++) {
+    const t = reverse ? steps - 1 - i : i;
     const h_t = made.at + t * made.pitch;
-    kernels.projectRow(h_t, hiddenPanels, x.at + t * x.pitch, partPanels, W_ihT[0], bias);
+    kernels.projectRow(h_t, hiddenPanels, x[0].at + t * x[0].pitch, partPanels, W_ihT[0], bias);
+    for (let part = 1; part < x.length; part++)
+      kernels.accumulateRow(h_t, hiddenPanels, x[part].at + t * x[part].pitch, partPanels, W_ihT[part]);
     step(h_t, hiddenPanels, found.at + t * found.pitch, hiddenPanels, W_hhT);
   }
 }

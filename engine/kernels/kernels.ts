@@ -78,6 +78,8 @@ export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: nu
 export interface RowKernels {
   /** c = bias + a B */
   projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
+  /** c ← c + a B */
+  accumulateRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   /** c ← tanh(c + a B) */
   tanhStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
   /** c ← relu(c + a B) */

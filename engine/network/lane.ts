@@ -1,6 +1,6 @@
 import { type CellRun, finalStates, initialStates, madeStates, type Scratch } from '../cells/cell.ts';
 import type { Sequences } from '../data/sequences.ts';
-import { type Kernels, type Panels, rowKernelsFor } from '../kernels/kernels.ts';
+import { type Kernels, type Panels, type RowKernels, rowKernelsFor } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import { dropThreshold, rowKey } from './dropout.ts';
@@ -197,24 +197,35 @@ function averageStates(tools: LaneTools, block: Block): void {
   });
 }
 
-function outputForward({ kernels: k, g, model }: LaneTools, { workspace }: Block): void {
+function outputForward(tools: LaneTools, { workspace }: Block): void {
+  const { kernels: k, g, model } = tools;
+  const row = rowKernelsFor(k, workspace.rows);
+  if (row) {
+    outputForwardRow(tools, workspace, row);
+    return;
+  }
   const { features, logits, outputSteps } = workspace;
   const rows = outputSteps * workspace.rows;
   const { WT, bias } = model.packedOutput;
-  const { at, stride, pitch } = logits;
+  const { at, stride } = logits;
   const [first, ...others] = features;
-  const row = rowKernelsFor(k, workspace.rows);
-  if (row) {
-    for (let step = 0; step < rows; step++) {
-      const h = first.at + step * first.pitch;
-      row.projectRow(at + step * pitch, g.outputPanels, h, g.hiddenPanels, WT[0], bias);
-    }
-    return;
-  }
   k.project(at, stride, rows, g.outputPanels, first.at, first.stride, g.hiddenPanels, WT[0], bias);
   others.forEach((h, i) => {
     k.accumulate(at, stride, rows, g.outputPanels, h.at, h.stride, g.hiddenPanels, WT[i + 1]);
   });
+}
+
+function outputForwardRow({ g, model }: LaneTools, workspace: BlockWorkspace, kernels: RowKernels): void {
+  const { features, logits, outputSteps } = workspace;
+  const { WT, bias } = model.packedOutput;
+  const [first, ...others] = features;
+  for (let step = 0; step < outputSteps; step++) {
+    const y = rowAt(logits, step);
+    kernels.projectRow(y, g.outputPanels, rowAt(first, step), g.hiddenPanels, WT[0], bias);
+    others.forEach((h, i) => {
+      kernels.accumulateRow(y, g.outputPanels, rowAt(h, step), g.hiddenPanels, WT[i + 1]);
+    });
+  }
 }
 
 /** Steps of row i that have logits; none where the row only fills a tile up. */

@@ -78,7 +78,7 @@ export class ModelThread {
     this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker, cellKinds[setup.cell]);
     this.model = planModel(this.g, setup.threads);
     this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
-    this.#hasRows = this.kernels.row !== null && this.g.directions === 1 && this.g.kind.takesRows;
+    this.#hasRows = this.kernels.row !== null && this.g.kind.takesRows;
     this.#memory = setup.memory;
     this.#packPieces = packPieces(this.g, this.model);
     const { buffer } = setup.memory;

@@ -9,7 +9,7 @@ export { packTransposed, packPlain, packBias, repeatRow } from './pack';
 export { softmaxRow } from './loss';
 export { reduceLanes, squaredNorm } from './reduction';
 export { sgd, adam, rmsprop } from './optimizers';
-export { projectRow, tanhStepRow, reluStepRow } from './row';
+export { projectRow, accumulateRow, tanhStepRow, reluStepRow } from './row';
 export { dropRows } from './dropout';
 export { tanhArray } from './tanh';
 export { expArray } from './exp';

@@ -57,7 +57,7 @@ export function projectRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: us
 }
 
 /** c ← c + a B for one row. */
-function accumulateRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
+export function accumulateRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
   multiplyRow(c, nPanels, a, kPanels * LANES, b, c);
 }
 
