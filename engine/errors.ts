@@ -112,7 +112,7 @@ export const normNotFinite = (norm: number): ElmanError =>
   new ElmanError('NOT_FINITE', `step: the gradient norm is ${norm}; nothing has changed`);
 
 export const parameterNotFinite = (method: string, name: string, at: number, value: number): ElmanError =>
-  new ElmanError('NOT_FINITE', `${method}: ${name} is ${value} at ${at}; no file is written`);
+  new ElmanError('NOT_FINITE', `${method}: ${name} is ${value} at ${at}; nothing is saved`);
 
 export const workerLost = (cause: unknown): ElmanError =>
   new ElmanError(

@@ -21,7 +21,7 @@ export type {
 export type { Optimizer } from './optimizer.ts';
 export type { Evaluation, GradientResult, RequestedGradients } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
-export { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
+export { type GradientOptions, RNNPhonemeClassifier, type SaveOptions } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
 export {
   type NestedNumbers,

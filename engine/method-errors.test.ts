@@ -36,8 +36,9 @@ const queued: Methods = {
   predict: (model) => model.predict(data.x),
 };
 
-/** Those that write a file. */
+/** Those that write a file, or its bytes. */
 const files: Methods = {
+  toSafetensors: (model) => model.toSafetensors(),
   save: (model) => model.save('/tmp/elman-never/a'),
   exportOnnx: (model) => model.exportOnnx('/tmp/elman-never/a'),
 };

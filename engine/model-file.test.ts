@@ -30,6 +30,35 @@ describe('a saved model', () => {
     await loaded.close();
   });
 
+  it('comes back from bytes: those of its file, at any place in a buffer, shared or not', async () => {
+    const path = join(folder, 'bytes.safetensors');
+    const { bits, bytes } = await withModel(everything, async (model) => {
+      await model.save(path, { metadata: { source: 'here' } });
+      return { bits: bitsOf(model), bytes: await model.toSafetensors() };
+    });
+    expect(Buffer.compare(bytes, await readFile(path))).toBe(0);
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.length + 3), 3);
+    shared.set(bytes);
+    for (const source of [bytes, shared]) {
+      const loaded = await RNNPhonemeClassifier.load(source, { threads: 0 });
+      expect(bitsOf(loaded)).toBe(bits);
+      expect(loaded.metadata).toEqual({ source: 'here' });
+      await loaded.close();
+    }
+    const cut = RNNPhonemeClassifier.load(bytes.subarray(0, 99));
+    await expect(cut).rejects.toThrow('99 bytes cannot be read as the file of a model: safetensors: ');
+  });
+
+  it('in bytes has the metadata it is given from then on, as a saved one', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const loaded = await RNNPhonemeClassifier.load(await model.toSafetensors({ metadata: { step: '3' } }), {
+        threads: 0,
+      });
+      expect([model.metadata, loaded.metadata]).toEqual([{ step: '3' }, { step: '3' }]);
+      await loaded.close();
+    });
+  });
+
   it('of an earlier version, without options in its file, is a plain one', async () => {
     const path = join(folder, 'plain.safetensors');
     await withModel({ threads: 0, dtype: 'float64' }, (model) => model.save(path));
@@ -244,10 +273,11 @@ describe('a model that is not whole', () => {
     try {
       await withModel({ threads: 0 }, async (model) => {
         model.outputLayer.b.data[2] = Number.NaN;
-        for (const write of [model.save(join(folder, 'a')), model.exportOnnx(join(folder, 'a'))]) {
+        const path = join(folder, 'a');
+        for (const write of [model.save(path), model.exportOnnx(path), model.toSafetensors()]) {
           await expect(write).rejects.toMatchObject({
             code: 'NOT_FINITE',
-            message: expect.stringContaining('output.bias is NaN at 2; no file is written'),
+            message: expect.stringContaining('output.bias is NaN at 2; nothing is saved'),
           });
         }
         expect(await readdir(folder)).toEqual([]);
@@ -256,7 +286,9 @@ describe('a model that is not whole', () => {
         await expect(reserved).rejects.toThrow('metadata: expected names not of this library (elman.…)');
         for (const path of [undefined, '', 7] as unknown as string[]) {
           await expect(model.save(path)).rejects.toThrow('path: expected the path of a file');
-          await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow('path: expected the path of a file');
+          await expect(RNNPhonemeClassifier.load(path)).rejects.toThrow(
+            'source: expected the path of a file, or its bytes in a Uint8Array',
+          );
         }
       });
       await writeFile(join(folder, 'b'), 'no model at all');

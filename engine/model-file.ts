@@ -6,7 +6,6 @@ import {
   readClassifierOptions,
 } from './classifier-options.ts';
 import { badArgument, badModelFile, quote } from './errors.ts';
-import { writeFileAtomically } from './io/atomic-file.ts';
 import { readSafetensors } from './io/read-safetensors.ts';
 import { encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
@@ -46,13 +45,13 @@ export function checkMetadata(metadata: Readonly<Record<string, string>>): void 
   }
 }
 
-export async function writeModelFile(
-  path: string,
+/** The bytes of a model's file. */
+export function encodeModel(
   header: Header,
   parameters: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>>,
   optimizer: ReturnType<typeof storeOptimizer> | null,
-): Promise<void> {
+): Uint8Array {
   const { shape, normalization, classes } = header;
   const { normalized, ...options } = shape;
   const own = {
@@ -63,50 +62,53 @@ export async function writeModelFile(
   };
   const tensors = { ...parameters, ...optimizer?.tensors };
   const all = { ...metadata, ...own, ...optimizer?.metadata };
-  await writeFileAtomically(path, encodeSafetensors(tensors, all));
+  return encodeSafetensors(tensors, all);
 }
 
 /**
  * Everything is checked before anything is made of it.
  * @throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model, BAD_ARGUMENT
  */
-export async function readModelFile(path: string, foreign: ForeignOptions): Promise<ModelFile> {
-  const { tensors, metadata } = await readSafetensors(path, 'the file of a model');
+export async function readModelFile(
+  source: string | Uint8Array,
+  foreign: ForeignOptions,
+): Promise<ModelFile> {
+  const { name, tensors, metadata } = await readSafetensors(source, 'the file of a model');
   const { others: stored } = splitOptimizer(tensors, metadata);
   const header =
     `${PREFIX}format` in metadata
-      ? readHeader(path, metadata, foreign)
-      : inferHeader(path, stored, metadata, foreign);
-  const dtype = dtypeOf(path, stored);
+      ? readHeader(name, metadata, foreign)
+      : inferHeader(name, stored, metadata, foreign);
+  const dtype = dtypeOf(name, stored);
   const g = geometryOf(header.shape, dtype);
-  const parameters = inFile(path, '', () => readStateDict('arrays', g, stored));
+  const parameters = inFile(name, '', () => readStateDict('arrays', g, stored));
   const own = Object.entries(metadata).filter(([key]) => !key.startsWith(PREFIX));
   return { ...header, dtype, parameters, metadata: Object.fromEntries(own) };
 }
 
 /** What is wrong with an argument is wrong with the file that it came from. */
-function inFile<T>(path: string, where: string, read: () => T): T {
+function inFile<T>(file: string, where: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw badModelFile(path, `${where}${cause instanceof Error ? cause.message : cause}`, cause);
+    throw badModelFile(file, `${where}${cause instanceof Error ? cause.message : cause}`, cause);
   }
 }
 
 /** The options are checked as those of create are: a damaged file says what is wrong with it. */
 function readHeader(
-  path: string,
+  file: string,
   metadata: Readonly<Record<string, string>>,
   foreign: ForeignOptions,
 ): Header {
   const format = metadata[`${PREFIX}format`];
   if (format !== FORMAT)
-    throw badModelFile(path, `its format is ${quote(format)}, expected ${quote(FORMAT)}`);
+    throw badModelFile(file, `its format is ${quote(format)}, expected ${quote(FORMAT)}`);
   const said = FOREIGN_OPTIONS.find((name) => (foreign[name] ?? null) !== null);
   if (said) throw badArgument(said, 'nothing, since the file says it', foreign[said]);
-  const { shape, normalization, classes } = readJson(path, metadata);
+  const { shape, normalization, classes } = readJson(file, metadata);
   const options = { ...(shape as object), normalization, classes } as ClassifierOptions;
-  return inFile(path, 'in its metadata, ', () => headerOf(options));
+  return inFile(file, 'in its metadata, ', () => headerOf(options));
 }
 
 function headerOf(options: ClassifierOptions): Header {
@@ -116,27 +118,27 @@ function headerOf(options: ClassifierOptions): Header {
 
 /** Of another program's file. */
 function inferHeader(
-  path: string,
+  file: string,
   stored: Readonly<Record<string, StoredTensor>>,
   metadata: Readonly<Record<string, string>>,
   foreign: ForeignOptions,
 ): Header {
   if (CHECKPOINT_KEY in metadata)
-    throw badModelFile(path, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
-  const sizes = sizesOf(path, stored);
+    throw badModelFile(file, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
+  const sizes = sizesOf(file, stored);
   // Twice: what is wrong with the sizes is wrong with the file, what is wrong with the rest was said by the caller.
-  inFile(path, '', () => readClassifierOptions(sizes));
+  inFile(file, '', () => readClassifierOptions(sizes));
   return headerOf({ ...sizes, ...foreign });
 }
 
-function readJson(path: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {
+function readJson(file: string, metadata: Readonly<Record<string, string>>): Record<string, unknown> {
   const read = (name: string): unknown => {
     const text = metadata[PREFIX + name];
     if (text === undefined && name !== 'shape') return undefined;
     try {
       return JSON.parse(text ?? '');
     } catch (cause) {
-      throw badModelFile(path, `${PREFIX}${name} in its metadata cannot be read`, cause);
+      throw badModelFile(file, `${PREFIX}${name} in its metadata cannot be read`, cause);
     }
   };
   return { shape: read('shape'), normalization: read('normalization'), classes: read('classes') };

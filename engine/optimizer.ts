@@ -1,9 +1,9 @@
-import { checkKeys, checkNotNegative, checkPath, checkPositive } from './validation.ts';
+import { checkKeys, checkNotNegative, checkPositive, checkSource } from './validation.ts';
 
 /** What the model does for its optimizers. */
 interface OptimizerWork {
   step(clipNorm: number | null, learningRate: number | undefined): Promise<void>;
-  load(path: string): Promise<void>;
+  load(source: string | Uint8Array): Promise<void>;
 }
 
 /** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
@@ -31,13 +31,14 @@ export class Optimizer {
   }
 
   /**
-   * Takes over the moments, and how many steps were taken, from a file that the model's `save` was given an optimizer for: one
+   * Takes over the moments, and how many steps were taken, from a file, or the bytes of `toSafetensors`, that an optimizer was
+   * given for: one
    * of the same type, of a model of the same sizes and data type. Everything else, such as the learning rate, is as this one was
    * made; so are the model's parameters.
    * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else (nothing has changed);
    * BUSY, CLOSED; the file system's errors
    */
-  async load(path: string | URL): Promise<void> {
-    await this.#work.load(checkPath(path));
+  async load(source: string | URL | Uint8Array): Promise<void> {
+    await this.#work.load(checkSource(source));
   }
 }

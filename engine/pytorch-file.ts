@@ -13,14 +13,14 @@ type Stored = Readonly<Record<string, StoredTensor>>;
 const NAMES_TOLD = 4;
 
 /** Throws BAD_MODEL_FILE. */
-export function sizesOf(path: string, stored: Stored): ClassifierOptions {
-  const [rows, inputSize] = matrixOf(path, stored, 'rnn.weight_ih_l0').shape;
-  const [, hiddenSize] = matrixOf(path, stored, 'rnn.weight_hh_l0').shape;
+export function sizesOf(file: string, stored: Stored): ClassifierOptions {
+  const [rows, inputSize] = matrixOf(file, stored, 'rnn.weight_ih_l0').shape;
+  const [, hiddenSize] = matrixOf(file, stored, 'rnn.weight_hh_l0').shape;
   if (rows !== hiddenSize) {
     const gates = `its rnn.weight_ih_l0 has ${rows} rows for ${hiddenSize} units`;
-    throw badModelFile(path, `${gates}, expected as many: an nn.RNN, not an LSTM or a GRU`);
+    throw badModelFile(file, `${gates}, expected as many: an nn.RNN, not an LSTM or a GRU`);
   }
-  const [outputSize] = matrixOf(path, stored, 'output.weight').shape;
+  const [outputSize] = matrixOf(file, stored, 'output.weight').shape;
   let numLayers = 1;
   while (`rnn.weight_ih_l${numLayers}` in stored) numLayers++;
   return {
@@ -30,21 +30,21 @@ export function sizesOf(path: string, stored: Stored): ClassifierOptions {
 }
 
 /** The data type of all arrays. Throws BAD_MODEL_FILE. */
-export function dtypeOf(path: string, stored: Stored): StoredTensor['dtype'] {
-  const { dtype } = matrixOf(path, stored, 'output.weight');
+export function dtypeOf(file: string, stored: Stored): StoredTensor['dtype'] {
+  const { dtype } = matrixOf(file, stored, 'output.weight');
   const odd = Object.keys(stored).find((name) => stored[name].dtype !== dtype);
   if (odd === undefined) return dtype;
   const found = `${quote(odd)} is ${stored[odd].dtype}, output.weight ${dtype}`;
-  throw badModelFile(path, `${found}: expected one data type`);
+  throw badModelFile(file, `${found}: expected one data type`);
 }
 
-function matrixOf(path: string, stored: Stored, name: string): StoredTensor {
+function matrixOf(file: string, stored: Stored, name: string): StoredTensor {
   const tensor = stored[name];
   if (tensor?.shape.length === 2) return tensor;
   if (tensor)
-    throw badModelFile(path, `${name} has the shape [${tensor.shape.join(', ')}], expected a matrix`);
+    throw badModelFile(file, `${name} has the shape [${tensor.shape.join(', ')}], expected a matrix`);
   const names = Object.keys(stored).slice(0, NAMES_TOLD).map(quote);
   const others = names.length > 0 ? names.join(', ') : 'no arrays';
   const expected = 'those of a PyTorch module with an nn.RNN called rnn and an nn.Linear called output';
-  throw badModelFile(path, `it has no ${name} but ${others}, expected ${expected}`);
+  throw badModelFile(file, `it has no ${name} but ${others}, expected ${expected}`);
 }

@@ -16,7 +16,7 @@ import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { checkMetadata, readModelFile, writeModelFile } from './model-file.ts';
+import { checkMetadata, encodeModel, readModelFile } from './model-file.ts';
 import {
   finiteParameters,
   readStateDict,
@@ -47,7 +47,7 @@ import { readOptimizer, storeOptimizer } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
 import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal } from './validation.ts';
+import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal, checkSource } from './validation.ts';
 
 /** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
 export interface GradientOptions extends LossOptions {
@@ -61,6 +61,14 @@ export interface GradientOptions extends LossOptions {
   ignoreIndex?: number | undefined;
   /** Which dropout masks: those of this step from the model's seed. Default: each call takes the next ones. */
   dropoutStep?: number | undefined;
+}
+
+/** What is saved besides the model. */
+export interface SaveOptions {
+  /** Further strings, under names that do not begin with `elman.`. */
+  metadata?: Readonly<Record<string, string>> | undefined;
+  /** One of the model's, whose state is saved too, for an optimizer's `load`. */
+  optimizer?: Optimizer | undefined;
 }
 
 const GRADIENT_OPTIONS = [
@@ -176,15 +184,19 @@ export class RNNPhonemeClassifier {
   /**
    * Makes a model from a file that `save` wrote, in the file's data type; or from one that PyTorch's `save_file` wrote for a
    * module with an nn.RNN called `rnn` and an nn.Linear called `output`.
+   * @param source the file's path, or its bytes, such as `toSafetensors` gives
    * @param options `seed`: of the dropout masks of `gradients`, which no file knows; `nonlinearity`, `output`, `dropout`,
    * `normalization`, `classes`: of a PyTorch file, which has the sizes only
    * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; the file system's errors; what create
    * throws
    */
-  static async load(path: string | URL, options: LoadOptions = {}): Promise<RNNPhonemeClassifier> {
+  static async load(
+    source: string | URL | Uint8Array,
+    options: LoadOptions = {},
+  ): Promise<RNNPhonemeClassifier> {
     checkKeys('options', options, ['threads', 'kernels', 'seed', ...FOREIGN_OPTIONS]);
     const { threads, kernels, seed, ...foreign } = options;
-    const file = await readModelFile(checkPath(path), foreign);
+    const file = await readModelFile(checkSource(source), foreign);
     const { shape, dtype, normalization, classes, parameters, metadata } = file;
     const { normalized, ...sizes } = shape;
     const model = await RNNPhonemeClassifier.create({
@@ -369,30 +381,37 @@ export class RNNPhonemeClassifier {
    * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole. Waits
    * for calls that write to the parameters. The model's options, normalization and class names are saved with it, and the
    * metadata it was loaded with.
-   * @param options `metadata`: further strings to save, under names that do not begin with `elman.`; `optimizer`: one of the
-   * model's, whose state is saved too, for an optimizer's `load`
    * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; CLOSED; the file system's errors
    */
-  async save(
-    path: string | URL,
-    options: {
-      metadata?: Readonly<Record<string, string>> | undefined;
-      optimizer?: Optimizer | undefined;
-    } = {},
-  ): Promise<void> {
-    checkKeys('options', options, ['metadata', 'optimizer']);
+  async save(path: string | URL, options: SaveOptions = {}): Promise<void> {
     const file = checkPath(path);
+    const { bytes, metadata } = await this.#encode('save', options);
+    await writeFileAtomically(file, bytes);
+    this.#metadata = metadata;
+  }
+
+  /**
+   * The bytes that `save` writes, for a store that is no file system; `load` takes them.
+   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not; CLOSED
+   */
+  async toSafetensors(options: SaveOptions = {}): Promise<Uint8Array> {
+    const { bytes, metadata } = await this.#encode('toSafetensors', options);
+    this.#metadata = metadata;
+    return bytes;
+  }
+
+  async #encode(method: string, options: SaveOptions) {
+    checkKeys('options', options, ['metadata', 'optimizer']);
     const { metadata: own = {}, optimizer: given } = options;
     checkMetadata(own);
     const slot = given === undefined ? null : this.#ownSlot(given);
-    const { parameters, optimizer } = await this.#whenSettled('save', (network) => ({
-      parameters: finiteParameters('save', network),
+    const { parameters, optimizer } = await this.#whenSettled(method, (network) => ({
+      parameters: finiteParameters(method, network),
       optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
     }));
     const metadata = { ...this.#metadata, ...own };
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
-    await writeModelFile(file, header, parameters, metadata, optimizer);
-    this.#metadata = metadata;
+    return { bytes: encodeModel(header, parameters, metadata, optimizer), metadata };
   }
 
   /**

@@ -28,18 +28,30 @@ export function checkInteger(
 
 /** A path in the file system, or a file: URL of it. */
 export function checkPath(path: unknown): string {
-  const text = path instanceof URL ? pathOf(path) : path;
-  if (typeof text !== 'string' || text === '' || text.includes('\0'))
-    throw badArgument('path', 'the path of a file', path instanceof URL ? path.href : path);
-  return text;
+  return pathOf(path) ?? refuse('path', 'the path of a file', path);
 }
 
-function pathOf(url: URL): string | null {
+/** A file, by its path as above or as its bytes. */
+export function checkSource(source: unknown): string | Uint8Array {
+  if (source instanceof Uint8Array) return source;
+  return pathOf(source) ?? refuse('source', 'the path of a file, or its bytes in a Uint8Array', source);
+}
+
+function pathOf(value: unknown): string | null {
+  const text = value instanceof URL ? pathOfUrl(value) : value;
+  return typeof text === 'string' && text !== '' && !text.includes('\0') ? text : null;
+}
+
+function pathOfUrl(url: URL): string | null {
   try {
     return fileURLToPath(url);
   } catch {
     return null;
   }
+}
+
+function refuse(name: string, expected: string, value: unknown): never {
+  throw badArgument(name, expected, value instanceof URL ? value.href : value);
 }
 
 export function checkPositive(name: string, value: unknown): number {

@@ -5,23 +5,25 @@ import { decodeSafetensors } from './safetensors.ts';
 /** How the files of torch.save begin: a zip archive, before 1.6 a pickle. */
 const TORCH_SAVE = ['PK', '\x80\x02'];
 
+/** A safetensors file that has been read: what errors call it, and what is in it. */
+type SafetensorsFile = { readonly name: string } & ReturnType<typeof decodeSafetensors>;
+
 /**
- * What is in a safetensors file.
+ * Reads a safetensors file, given by its path or as its bytes.
  * @param kind what it should be, for the error
- * @throws BAD_FILE_…
+ * @throws BAD_FILE_…; the file system's errors
  */
-export async function readSafetensors(
-  path: string,
-  kind: string,
-): Promise<ReturnType<typeof decodeSafetensors>> {
-  const bytes = await readFile(path);
+export async function readSafetensors(source: string | Uint8Array, kind: string): Promise<SafetensorsFile> {
+  const isPath = typeof source === 'string';
+  const name = isPath ? source : `${source.length} bytes`;
+  const bytes = isPath ? await readFile(source) : source;
   try {
-    return decodeSafetensors(bytes);
+    return { name, ...decodeSafetensors(bytes) };
   } catch (cause) {
     if (!(cause instanceof ElmanError)) throw cause;
     const isTorchs = TORCH_SAVE.includes(String.fromCharCode(...bytes.subarray(0, 2)));
     const advice = isTorchs ? '; it looks like torch.save: write it with safetensors.torch.save_file' : '';
-    throw new ElmanError(cause.code, `${path} cannot be read as ${kind}: ${cause.message}${advice}`, {
+    throw new ElmanError(cause.code, `${name} cannot be read as ${kind}: ${cause.message}${advice}`, {
       cause,
     });
   }

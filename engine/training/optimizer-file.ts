@@ -58,25 +58,25 @@ export function splitOptimizer(
  * optimizer of another type, or of a model of other parameters
  */
 export async function readOptimizer(
-  path: string,
+  source: string | Uint8Array,
   g: Geometry,
   { type }: OptimizerSpec,
 ): Promise<OptimizerState> {
-  const { tensors, metadata } = await readSafetensors(path, 'the file of a model');
+  const { name, tensors, metadata } = await readSafetensors(source, 'the file of a model');
   const { optimizer: stored } = splitOptimizer(tensors, metadata);
   const text = metadata[KEY];
-  if (text === undefined) throw badModelFile(path, 'it holds no state of an optimizer');
+  if (text === undefined) throw badModelFile(name, 'it holds no state of an optimizer');
   if (metadata[CHECKSUM] !== checksum(text, stored))
-    throw badModelFile(path, "the optimizer's state is not that of its checksum");
+    throw badModelFile(name, "the optimizer's state is not that of its checksum");
   const said = parse(text);
-  if (!said) throw badModelFile(path, `${KEY} in its metadata cannot be read`);
+  if (!said) throw badModelFile(name, `${KEY} in its metadata cannot be read`);
   if (said.type !== type)
     throw badArgument(
-      'path',
+      'source',
       `the state of an optimizer of type ${type}`,
-      plain(`${shorten(said.type)} in ${path}`),
+      plain(`${shorten(said.type)} in ${name}`),
     );
-  checkShapes(path, g, stored);
+  checkShapes(name, g, stored);
   const block = (moment: (typeof MOMENTS)[number]): RealArray => {
     const values = newReals(g.dtype, g.blockSize);
     for (const parameter of g.parameters)
@@ -97,7 +97,7 @@ function parse(text: string): { type: string; counts: OptimizerCounts } | null {
 }
 
 /** That the moments are those of just such parameters. */
-function checkShapes(path: string, g: Geometry, stored: Stored): void {
+function checkShapes(file: string, g: Geometry, stored: Stored): void {
   const text = ({ dtype, shape }: Pick<StoredTensor, 'dtype' | 'shape'>) => `${dtype} [${shape.join(', ')}]`;
   const expected = new Map<string, string>();
   for (const moment of MOMENTS) {
@@ -108,9 +108,9 @@ function checkShapes(path: string, g: Geometry, stored: Stored): void {
     const [wanted, got] = [expected.get(name) ?? 'none', stored[name] ? text(stored[name]) : 'none'];
     if (wanted !== got)
       throw badArgument(
-        'path',
+        'source',
         `the state of an optimizer of this model, ${shorten(name)}: ${wanted}`,
-        plain(`${got} in ${path}`),
+        plain(`${got} in ${file}`),
       );
   }
 }
