@@ -570,4 +570,11 @@ export const faults = [
   fault('close leaves the threads behind', 'engine/parallel/team.ts', 'this.#ending = pool.destroy();', '', [
     'pool',
   ]),
+  fault(
+    'an epoch has memory for its whole batches only',
+    'engine/training/fit.ts',
+    'last === 0 ? end : Math.max(',
+    'last >= 0 ? end : Math.max(',
+    ['fit-memory'],
+  ),
 ];

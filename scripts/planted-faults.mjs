@@ -18,7 +18,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 /** Suites of the quick profile in the order in which they fail soonest. */
 const suites = [
   ...['kernels', 'gradients', 'training', 'optimizers', 'structure', 'between-steps', 'batch-split'],
-  ...['options', 'dropout', 'memory-plan', 'pool', 'barrier', 'mailbox', 'pytorch'],
+  ...['options', 'dropout', 'memory-plan', 'fit-memory', 'pool', 'barrier', 'mailbox', 'pytorch'],
 ];
 /** A run that takes longer is taken for a hang that no law has seen. */
 const limitMs = 300_000;

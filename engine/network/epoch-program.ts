@@ -66,7 +66,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   }
 }
 
-/** A step's rows, and the memory for them: the last batch may be smaller, and then uses fewer lanes of the same memory. */
+/** A step's rows, and the memory for them: the last batch may be smaller, and is cut into lanes of its own. */
 function batchesOf(
   thread: ModelThread,
   job: Epoch,

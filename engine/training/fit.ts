@@ -2,7 +2,7 @@ import { fingerprint } from '../data/fingerprint.ts';
 import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import { batchSpec, lanesOf } from '../network/batch-memory.ts';
+import { type BatchSpec, batchSpec, lanesOf } from '../network/batch-memory.ts';
 import type { Calls } from '../network/calls.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
@@ -80,6 +80,16 @@ function bringHome(network: Network): void {
   Atomics.store(words, Word.parity, 0);
 }
 
+/**
+ * Makes room for every batch of an epoch over so many rows, and returns where it ends: the last batch, where it is smaller, is
+ * cut into other lanes, and may need more than the whole ones.
+ */
+function reserveEpoch(network: Network, whole: BatchSpec, rows: number): number {
+  const { end } = network.reserve(whole);
+  const last = rows % whole.rows;
+  return last === 0 ? end : Math.max(end, network.reserve({ ...whole, rows: last }).end);
+}
+
 /** One run of fit on its way. */
 class Training {
   readonly #network: Network;
@@ -126,7 +136,7 @@ class Training {
       { start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties, inputFrames: 0 },
       { gradients: true, results: false, dropout: g.dropout > 0 },
     );
-    this.#memoryEnd = network.reserve(spec).end;
+    this.#memoryEnd = reserveEpoch(network, spec, rows);
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation, batchSize },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
