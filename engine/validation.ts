@@ -26,7 +26,7 @@ export function checkInteger(
   return value;
 }
 
-/** A path in the file system, or a file: URL of it. */
+/** Reads a path, or a file: URL of one. */
 export function checkPath(path: unknown): string {
   const text = path instanceof URL ? pathOf(path) : path;
   if (typeof text !== 'string' || text === '' || text.includes('\0'))
