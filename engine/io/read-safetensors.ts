@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { ElmanError } from '../errors.ts';
 import { decodeSafetensors } from './safetensors.ts';
 
-/** How the files of torch.save begin: a zip archive, before 1.6 a pickle. */
+/** The first bytes of torch.save's files: a zip archive, before PyTorch 1.6 a pickle. */
 const TORCH_SAVE = ['PK', '\x80\x02'];
 
 /**
- * What is in a safetensors file.
- * @param kind what it should be, for the error
+ * Reads a safetensors file.
+ * @param kind what the file should be, for the error
  * @throws BAD_FILE_…
  */
 export async function readSafetensors(
