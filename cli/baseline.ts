@@ -1,7 +1,7 @@
 import { Linear } from '../engine/index.ts';
 import type { Split } from './speech/corpus.ts';
 
-/** What a linear classifier sees of a sequence: means over so many equal parts of its time, one after the other. */
+/** The input of a linear classifier: a sequence's means over `parts` equal parts of its time, one after the other. */
 function partMeans(split: Split, featureSize: number, parts: number): Float32Array {
   const rows = split.lengths.length;
   const means = new Float32Array(rows * parts * featureSize);
@@ -9,7 +9,7 @@ function partMeans(split: Split, featureSize: number, parts: number): Float32Arr
   for (let row = 0; row < rows; row++) {
     const length = split.lengths[row];
     for (let part = 0; part < parts; part++) {
-      // A sequence shorter than its parts gives each part the frame that lies there.
+      // In a sequence with fewer frames than parts, each part is the frame that lies there.
       const from = Math.min(length - 1, Math.floor((part * length) / parts));
       const to = Math.max(from + 1, Math.floor(((part + 1) * length) / parts));
       for (let t = from; t < to; t++) {
@@ -30,12 +30,12 @@ const LEARNING_RATE = 0.02;
 const BETA_1 = 0.9;
 const BETA_2 = 0.999;
 
-/** Calls back now and then, so that the event loop gets its turn. */
+/** Lets the event loop have a turn. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * Multinomial logistic regression on means over parts of the time: the opponent a recurrent network has to beat.
- * Trained with Adam on shuffled batches, the rate falling along a cosine.
+ * Multinomial logistic regression on means over parts of the time: the opponent a recurrent network has
+ * to beat. Trained with Adam on batches of evenly spaced rows, the rate falling along a cosine.
  * @returns predicted class of each test row
  */
 export async function linearBaseline(

@@ -64,7 +64,7 @@ async function main(): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
-  // Before minutes of work that would have nowhere to go.
+  // Checked before minutes of work that would have nowhere to go.
   await makeFolderOf('out', options.out);
   if (options.export !== undefined) await makeFolderOf('export', options.export && dirname(options.export));
   const started = performance.now();

@@ -21,7 +21,10 @@ export function renderSvg(width: number, height: number, option: EChartsCoreOpti
   }
 }
 
-/** The same for a place inside HTML, where it needs no namespaces: without them it holds no address at all. */
+/**
+ * Like `renderSvg`, for a place inside HTML, where no namespaces are needed: without them it contains
+ * no address at all.
+ */
 export const renderInlineSvg = (width: number, height: number, option: EChartsCoreOption): string =>
   renderSvg(width, height, option).replace(/ xmlns(:xlink)?="[^"]*"/g, '');
 

@@ -1,4 +1,6 @@
-/** One line on a terminal that is written over and over; elsewhere (a file, a log) only lines that stay. */
+/**
+ * A line on a terminal that is overwritten again and again; elsewhere (a file, a log) only lines that stay are written.
+ */
 export class ProgressLine {
   readonly #stream = process.stderr;
 

@@ -142,7 +142,7 @@ function learningCurve(history: EpochRecord[]): string {
   });
 }
 
-/** The cells of a heat map lie at 2, and would paint over the axes. */
+/** The z-index of axes: the cells of a heat map are drawn at 2, and would cover them. */
 const ABOVE_CELLS = 3;
 
 function confusionMatrix(classes: string[], confusion: number[][]): string {

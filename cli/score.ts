@@ -8,7 +8,7 @@ export interface Score {
   readonly confusion: number[][];
   readonly perClass: GroupResult[];
   readonly perVoice: GroupResult[];
-  /** Over voices, every voice counting alike. */
+  /** Mean over voices, each counting the same. */
   readonly voiceMean: number;
   readonly voiceMedian: number;
   readonly worstVoice: GroupResult;

@@ -92,7 +92,7 @@ export async function trainSpeech(
   }
 }
 
-/** A split's segments as the model takes them: views, one a segment. */
+/** A split's segments as the model takes them: one view for each segment. */
 function sequences(split: Split, featureSize: number): TensorLike[] {
   let first = 0;
   return Array.from(split.lengths, (length) => {
@@ -117,7 +117,7 @@ function hashWeights(model: RNNPhonemeClassifier): string {
 
 export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
-/** Before the first step of an epoch there is nothing to tell of it. */
+/** Before the first step of an epoch its figures are not finite. */
 const known = (value: number, text: (value: number) => string): string =>
   Number.isFinite(value) ? text(value) : '…';
 

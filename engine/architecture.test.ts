@@ -2,7 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-/** Folders of engine/, and files beside them, from those that know nobody to the public surface: each imports from earlier rows only. */
+/**
+ * The folders of engine/, and files beside them, from those that import nothing to the public API: each
+ * imports from earlier rows only.
+ */
 const ORDER: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['artifacts.ts', 'validation.ts', 'numeric', 'call-queue.ts'],

@@ -6,7 +6,7 @@ export class CallQueue {
   #writing = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** Calls that have not ended yet. */
+  /** Number of calls that have not ended yet. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -22,19 +22,19 @@ export class CallQueue {
   }
 
   /**
-   * Runs when all calls made before have ended. A signal ends the waiting at once; the work then begins in its turn all
-   * the same, sees the signal, and leaves everything in order.
+   * Runs `work` once all earlier calls have ended. An aborted signal rejects at once; `work` is still
+   * run when its turn comes, so that it can see the signal and clean up.
    */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#turn;
     const result = this.#inTurn(before, work);
-    // Nobody hears of it where the waiting has been aborted.
+    // After an abort nobody awaits this promise: its failure must not count as an unhandled rejection.
     result.catch(() => {});
     await orAborted(before, signal);
     return result;
   }
 
-  /** The same for a call that writes where others read: to the parameters, or an optimizer's state. */
+  /** Like `run`, for a call that writes what others read: the parameters or an optimizer's state. */
   async runWriting<T>(work: () => Promise<T>): Promise<T> {
     this.#writing++;
     return this.run(() => work().finally(() => this.#writing--));
@@ -56,12 +56,12 @@ export class CallQueue {
   }
 }
 
-/** A promise, or the reason of a signal that comes before it. */
+/** Settles like `promise`, or rejects with the signal's reason if it is aborted first. */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
-    // One signal may stand for any number of waiting calls: Node would take the eleventh listener for a leak.
+    // One signal may be passed to any number of calls: Node.js would warn of a leak at the eleventh listener.
     setMaxListeners(0, signal);
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();

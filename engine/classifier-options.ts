@@ -7,54 +7,58 @@ import type { RecurrentInit } from './network/initialise.ts';
 import { checkDtype } from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
+/** Options of `RNNPhonemeClassifier.create`. */
 export interface ClassifierOptions {
-  /** Values of a frame. */
+  /** Values per frame (I). */
   inputSize: number;
-  /** Units of each layer. */
+  /** Units of each layer, in each direction (H). */
   hiddenSize: number;
-  /** Classes. */
+  /** Number of classes (O). */
   outputSize: number;
-  /** Stacked layers, at most 10,000; default 2. */
+  /** Stacked layers (L), at most 10,000; default 2. */
   numLayers?: number | undefined;
-  /** What a cell makes of its sums; default tanh. */
+  /** Activation function of the cells; default tanh. */
   nonlinearity?: Nonlinearity | undefined;
   /** Whether each layer has a second cell that reads in reverse; default false. */
   bidirectional?: boolean | undefined;
-  /** Whether the cells have biases; default true. The output layer always has. */
+  /** Whether the cells have biases; default true. The output layer always has one. */
   bias?: boolean | undefined;
-  /** Share of the outputs of every layer but the last that `gradients` and `fit` leave out at random; default 0. */
+  /** Probability with which `gradients` and `fit` drop each output of every layer but the last; default 0. */
   dropout?: number | undefined;
   /**
-   * Of what logits are made: each sequence's last state (default; in reverse the state after the first frame), the mean
-   * of its states, or every state: logits and labels at each step.
+   * What the output layer reads. `last` (default): each sequence's last state (of a reverse cell, its state after the
+   * first frame). `mean`: the mean of its states. `steps`: every state, which gives logits and labels at each step.
    */
   output?: OutputMode | undefined;
-  /** Frames are read as (x − mean) / std. Default, or null: as they are. */
+  /** Normalizes every frame to (x − mean) / std; default, or null: frames are used as they are. */
   normalization?: Normalization | null | undefined;
-  /** Names of the classes; they travel with the model. Default, or null: none. */
+  /** Names of the classes, saved with the model; default, or null: none. */
   classes?: readonly string[] | null | undefined;
-  /** Worker threads, at most 256; default: the cores this process may use; 0 computes on the calling thread. */
+  /** Worker threads, at most 256; default: one for each core this process may use; 0 computes on the calling thread. */
   threads?: number | undefined;
-  /** Default float32. */
+  /** Data type of the parameters and of all arithmetic; default float32. */
   dtype?: Dtype | undefined;
-  /** Of the initial weights, and of the dropout masks of `gradients`; default 0. */
+  /** Seed of the initial weights, and of the dropout masks of `gradients`; default 0. */
   seed?: number | undefined;
-  /** How W_hh begins; default uniform, as PyTorch. */
+  /** Initial values of W_hh: uniform (default), as in PyTorch, or orthogonal. */
   recurrentInit?: RecurrentInit | undefined;
   /**
-   * What computes the matmuls. wasm (default): WebAssembly, the same bits on every machine. wasm-relaxed: the same with
-   * fused multiplication and addition where Node.js and the machine have it. blas: the system's OpenBLAS,
-   * MKL or Accelerate, found by its usual names or at a path, faster on wide layers; needs the package koffi. All give the
-   * same bits for any number of threads on one machine.
+   * What computes the matrix products. `wasm` (default): WebAssembly, with the same bits on every machine.
+   * `wasm-relaxed`: the same with fused multiply-add where the machine has it; needs a Node.js with relaxed
+   * SIMD. `blas`: the system's OpenBLAS, MKL or Accelerate, found by its usual names or at a path; faster on
+   * wide layers, needs the package koffi. Each gives the same bits for any number of threads on one machine.
    */
   kernels?: KernelMaker | { blas: string } | undefined;
 }
 
-/** What a file that another program wrote does not say of its model. */
+/** Options that a file written by another program does not contain. */
 export const FOREIGN_OPTIONS = ['nonlinearity', 'output', 'dropout', 'normalization', 'classes'] as const;
 export type ForeignOptions = Pick<ClassifierOptions, (typeof FOREIGN_OPTIONS)[number]>;
 
-/** Options of `load`; those of a model that another program wrote are in the files of this one. */
+/**
+ * Options of `RNNPhonemeClassifier.load`. All but `threads`, `kernels` and `seed` are only for files
+ * that another program wrote: the library's own files contain them.
+ */
 export type LoadOptions = Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> & ForeignOptions;
 
 const OPTIONS = [
@@ -71,12 +75,16 @@ const OPTIONS = [
   ...['output', 'normalization', 'classes', 'threads', 'dtype', 'seed', 'recurrentInit', 'kernels'],
 ];
 
-/** A batch has fewer lanes than this; thousands of threads would exhaust the process's memory, which nobody could catch. */
+/**
+ * No batch has this many lanes, and thousands of threads would exhaust the process's memory, which no code could catch.
+ */
 export const MAX_THREADS = 256;
-/** Each layer takes room beside the memory as well: a file that asks for a million of them must not end the process. */
+/**
+ * Each layer also takes heap beside the model's memory: a file that claims a million of them must not end the process.
+ */
 const MAX_LAYERS = 10_000;
 
-/** Options, checked, with defaults. */
+/** Checked options with all defaults filled in. */
 export interface ClassifierPlan {
   readonly shape: Required<NetworkShape>;
   readonly normalization: NormalizationSpec | null;
@@ -88,7 +96,7 @@ export interface ClassifierPlan {
   readonly kernels: KernelOptions;
 }
 
-/** Throws BAD_ARGUMENT. */
+/** Checks the options and fills in the defaults. Throws BAD_ARGUMENT. */
 export function readClassifierOptions(options: ClassifierOptions): ClassifierPlan {
   checkKeys('options', options, OPTIONS);
   const {

@@ -13,7 +13,7 @@ async function snippetsOf(document: string): Promise<string> {
   return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code).join('\n');
 }
 
-/** A user's file, which imports the built package by its name, in a folder of its own, and what a command says of it. */
+/** The output of a command on a user's file, which imports the built package by its name, in a folder of its own. */
 async function withFile(name: string, code: string, command: readonly string[]): Promise<string> {
   // Inside the project, where the package may refer to itself.
   await mkdir(join(root, '.cache'), { recursive: true });
@@ -22,7 +22,7 @@ async function withFile(name: string, code: string, command: readonly string[]):
     await writeFile(join(folder, name), code);
     const { stdout } = await run(process.execPath, [...command, name], {
       ...{ cwd: folder, timeout: 60_000 },
-      // Of numbers in colour no pattern knows.
+      // Without colours, which no pattern expects.
       env: { ...process.env, FORCE_COLOR: '0' },
     });
     return stdout;

@@ -1,4 +1,4 @@
-/** What went wrong, for programs; the message says it to people. */
+/** What went wrong, for programs to test; the message is for people. */
 export type ErrorCode =
   | 'BAD_ARGUMENT'
   | 'BAD_FILE_DTYPE'
@@ -27,7 +27,7 @@ export type ErrorCode =
   | 'WORKER_FAILED'
   | 'WORKER_LOST';
 
-/** Every error this library throws. */
+/** An error of this library: `code` says what went wrong. */
 export class ElmanError extends Error {
   readonly code: ErrorCode;
 
@@ -38,7 +38,7 @@ export class ElmanError extends Error {
   }
 }
 
-/** `x: expected [batch, time, 39], got [32, 20, 40]`. */
+/** For example `x: expected [batch, time, 39], got [32, 20, 40]`. */
 export const badArgument = (argument: string, expected: string, got: unknown): ElmanError =>
   new ElmanError('BAD_ARGUMENT', `${argument}: expected ${expected}, got ${describe(got)}`);
 
@@ -73,7 +73,7 @@ export const notBuilt = (path: string): ElmanError =>
 export const notExportable = (reason: string): ElmanError =>
   new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);
 
-/** The first of some data that is not finite. */
+/** The first value of a data set that is not finite: value `at` of frame `frame` of row `row`, which is `is`. */
 interface NotFiniteValue {
   readonly row: number;
   readonly frame: number;
@@ -84,7 +84,7 @@ interface NotFiniteValue {
 const placeIn = (x: string, { at, frame, row, is }: NotFiniteValue): string =>
   `${x}: the value ${at} of frame ${frame} of sequence ${row} is ${is}`;
 
-/** `value`: null where all are finite. */
+/** `value` is the first one of the training data that is not finite; null where all are. */
 export const notFinite = (
   { epoch, step }: { epoch: number; step: number },
   loss: number,
@@ -101,7 +101,7 @@ export const notFinite = (
   );
 };
 
-/** Of data that were to be evaluated; `value`: null where all are finite, and what the model makes of them is not. */
+/** For data that were evaluated. `value` is null where all of them are finite, so that the model is at fault. */
 export const lossNotFinite = (data: string, loss: number, value: NotFiniteValue | null): ElmanError =>
   new ElmanError(
     'NOT_FINITE',
@@ -138,7 +138,7 @@ export function memoryTooLarge(
   );
 }
 
-/** Where the machine, or what a process may have of it, is the limit. */
+/** For memory that the system refuses: the limit is the machine's or the process's, not 4 GiB. */
 export const noMemory = (bytes: number, cause: unknown): ElmanError =>
   new ElmanError(
     'MEMORY_TOO_LARGE',
@@ -150,7 +150,8 @@ export const noMemory = (bytes: number, cause: unknown): ElmanError =>
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-// ---- Files that are not what they should be  ------------------------------------------------------------------------
+// ---- Damaged or unsuitable files
+// --------------------------------------------------------------------------------------
 
 export const badCheckpoint = (path: string, fault: string): ElmanError =>
   new ElmanError('BAD_CHECKPOINT', `${path}: ${fault}`);
@@ -212,7 +213,7 @@ export const fileOverlap = (tensor: string): ElmanError =>
 export const fileHole = (tensor: string, bytes: number): ElmanError =>
   new ElmanError('BAD_FILE_HOLE', `safetensors: ${bytes} bytes before ${quote(tensor)} belong to no tensor`);
 
-/** What a hostile file says is shown up to this length. */
+/** Text from a file, which may be hostile, is shown up to this length. */
 const MAX_SHOWN = 80;
 
 export function quote(name: string): string {
@@ -223,7 +224,7 @@ export function shorten(text: string): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
-/** Words that say what came, where they are not what came. */
+/** A description that an error shows in place of a value. */
 class Words {
   readonly text: string;
   constructor(text: string) {
@@ -231,16 +232,16 @@ class Words {
   }
 }
 
-/** For `got`: shown as it stands, not in quotes. */
+/** For `got`: text to be shown verbatim, without quotes. */
 export const plain = (text: string): unknown => new Words(text);
 
-/** For `got` where an array of another length was expected: how long it is, if it is one. */
+/** For `got` where an array of another length was expected: the array's length, or the value if it is not an array. */
 export const lengthOf = (value: unknown): unknown =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value)
     ? plain(`an array of ${(value as unknown as ArrayLike<unknown>).length}`)
     : value;
 
-/** A value in a few words: arrays by their numbers, strings in quotes. */
+/** A short description of a value: number arrays by their numbers, strings in quotes. */
 function describe(value: unknown): string {
   if (value instanceof Words) return value.text;
   if (typeof value === 'bigint') return `${value}n`;

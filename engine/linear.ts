@@ -14,15 +14,15 @@ import {
 } from './tensor.ts';
 import { checkInteger, checkKeys } from './validation.ts';
 
-/** Options of a cell or layer that stands by itself. */
+/** Options of a cell or layer that is not part of a model. */
 export interface LayerOptions {
-  /** Default float32. */
+  /** Data type; default float32. */
   dtype?: Dtype | undefined;
-  /** Of the initial weights; default 0. */
+  /** Seed of the initial weights; default 0. */
   seed?: number | undefined;
 }
 
-/** Arrays a layer works on: its own, or views of a model's. */
+/** The arrays a layer works on: its own, or views into a model's. */
 export interface LinearArrays {
   readonly W: RealArray;
   readonly b: RealArray;
@@ -31,26 +31,26 @@ export interface LinearArrays {
 }
 
 /**
- * A linear layer, y = h Wᵀ + b. Synchronous, on the calling thread.
- * Source: https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
+ * A linear layer, y = h Wᵀ + b. It computes synchronously, on the calling thread. Source:
+ * https://pytorch.org/docs/stable/generated/torch.nn.Linear.html
  */
 export class Linear {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly dtype: Dtype;
-  /** [out, in] */
+  /** Weights [out, in]. */
   readonly W: Tensor;
-  /** [out] */
+  /** Bias [out]. */
   readonly b: Tensor;
-  /** ∂L/∂W averaged over the batch, accumulated until zeroGrad [out, in] */
+  /** ∂L/∂W [out, in], averaged over the batch and accumulated until `zeroGrad`. */
   readonly dW: Tensor;
-  /** [out] */
+  /** ∂L/∂b [out], likewise. */
   readonly db: Tensor;
   #h: Tensor | null = null;
 
   /**
-   * Weights are drawn uniformly from ±1/√inFeatures.
-   * @param arrays a model's own, which the layer then is a view of
+   * Draws weights and bias uniformly from ±1/√inFeatures.
+   * @param arrays a model's arrays, which the layer then shares; by default it has its own
    * @throws BAD_ARGUMENT
    */
   constructor(inFeatures: number, outFeatures: number, options: LayerOptions = {}, arrays?: LinearArrays) {
@@ -72,9 +72,10 @@ export class Linear {
   }
 
   /**
-   * Sets the weights.
-   * @param W [out, in]  @param b [out] or [out, 1]
-   * @throws BAD_ARGUMENT, and nothing is set
+   * Sets weights and bias.
+   * @param W [out, in]
+   * @param b [out] or [out, 1]
+   * @throws BAD_ARGUMENT, with nothing set
    */
   initWeights(W: TensorLike, b: TensorLike): void {
     const given = readTensor('W', W, [this.outFeatures, this.inFeatures], this.dtype);
@@ -84,8 +85,8 @@ export class Linear {
   }
 
   /**
-   * y = h Wᵀ + b.
-   * @param h [batch, in], kept for backward
+   * Computes y = h Wᵀ + b.
+   * @param h [batch, in], kept for `backward`
    * @returns [batch, out]
    * @throws BAD_ARGUMENT, MEMORY_TOO_LARGE
    */
@@ -114,10 +115,10 @@ export class Linear {
   }
 
   /**
-   * dW += deltaᵀ h / B, db += Σ_B delta / B.
-   * @param delta ∂L/∂y, per sample [batch, out]
+   * Backward pass through the last `forward`: dW += deltaᵀ h / B, db += Σ_B delta / B.
+   * @param delta ∂L/∂y of each sample, not averaged [batch, out]
    * @returns ∂L/∂h = delta W, not averaged [batch, in]
-   * @throws NO_FORWARD; BAD_ARGUMENT
+   * @throws NO_FORWARD, BAD_ARGUMENT, MEMORY_TOO_LARGE
    */
   backward(delta: TensorLike): Tensor {
     const { inFeatures, outFeatures, dtype } = this;
@@ -167,7 +168,7 @@ function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): Linea
   return { W: weights(), b: biases(), dW: weights(), db: biases() };
 }
 
-/** A bias, as [size] or as a column [size, 1]. */
+/** Reads a bias that is given as [size] or as a column [size, 1]. */
 export function readBias(name: string, value: unknown, size: number, dtype: Dtype): Tensor {
   const column = Array.isArray(value)
     ? Array.isArray(value[0])

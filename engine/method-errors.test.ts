@@ -6,13 +6,13 @@ import { describe, expect, it } from 'vitest';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { labelled, small, withModel } from './test-models.ts';
 
-/** Every method says its own name where it cannot do what it is asked for. */
+/** Every error of a method names the method. */
 
 const data = labelled(4, 3);
 const delta = { data: new Float32Array(16), shape: [4, 4] };
 type Methods = Record<string, (model: RNNPhonemeClassifier) => unknown>;
 
-/** Those that no call may be in flight beside. */
+/** Methods that must not overlap with any call. */
 const alone: Methods = {
   initWeights: (model) => model.initWeights([], [[], []]),
   hiddens: (model) => model.hiddens,
@@ -20,13 +20,13 @@ const alone: Methods = {
   loadStateDict: (model) => model.loadStateDict({}),
 };
 
-/** Those that read the parameters at once. */
+/** Methods that read the parameters at once. */
 const readers: Methods = {
   stateDict: (model) => model.stateDict(),
   stream: (model) => model.stream(),
 };
 
-/** Those that queue up. */
+/** Methods that are queued. */
 const queued: Methods = {
   forward: (model) => model.forward(data.x),
   backward: (model) => model.backward(delta),
@@ -36,7 +36,7 @@ const queued: Methods = {
   predict: (model) => model.predict(data.x),
 };
 
-/** Those that write a file, or its bytes. */
+/** Methods that write a file, or give its bytes. */
 const files: Methods = {
   toSafetensors: (model) => model.toSafetensors(),
   save: (model) => model.save('/tmp/elman-never/a'),

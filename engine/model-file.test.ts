@@ -130,7 +130,7 @@ describe('a saved model', () => {
     const { threads, normalization: scale, classes, nonlinearity, output, dropout } = everything;
     const unsaid = { normalization: scale, classes, nonlinearity, output, dropout };
 
-    /** Saves a model; `change` makes of its arrays what the file is to hold. */
+    /** Saves a model as PyTorch would; `change` may change the file's arrays. */
     async function savedPlain(options: Partial<ClassifierOptions>, change = (_: Map<string, object>) => {}) {
       await withModel({ threads, ...options }, (model) => model.save(path));
       const { tensors } = decodeSafetensors(await readFile(path));

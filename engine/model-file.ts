@@ -17,25 +17,25 @@ import { CHECKPOINT_KEY } from './training/checkpoint.ts';
 import { splitOptimizer, type storeOptimizer } from './training/optimizer-file.ts';
 
 /**
- * A model's file: safetensors with PyTorch's names for the parameters and, in the metadata, what is needed to make
- * the model again. Further metadata are the user's own. A file without the former is another program's, of whose model it has
- * the sizes only.
+ * A model's file: safetensors with PyTorch's names for the parameters and, under `elman.` in the
+ * metadata, what is needed to make the model again; all other metadata are the user's own. A file
+ * without the latter comes from another program and tells only the sizes of its model.
  */
 export interface ModelFile extends Header {
   readonly dtype: Dtype;
-  /** In the order of the model's. */
+  /** In the model's own order. */
   readonly parameters: readonly Tensor[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 const FORMAT = 'elman 1';
-/** What names in the metadata begin with that are not the user's. */
+/** Prefix of the names in the metadata that are not the user's. */
 const PREFIX = 'elman.';
 
-/** What stands in the metadata under `elman.`, each as JSON. */
+/** What the metadata hold under `elman.`, each as JSON. */
 type Header = Pick<ClassifierPlan, 'shape' | 'normalization' | 'classes'>;
 
-/** Metadata of the user's own. Throws BAD_ARGUMENT. */
+/** Checks metadata of the user's own. Throws BAD_ARGUMENT. */
 export function checkMetadata(metadata: Readonly<Record<string, string>>): void {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw badArgument('metadata', 'an object of strings', metadata);
@@ -66,8 +66,9 @@ export function encodeModel(
 }
 
 /**
- * Everything is checked before anything is made of it.
- * @throws BAD_FILE_… where the file is no safetensors, BAD_MODEL_FILE where it holds no model, BAD_ARGUMENT
+ * Reads a model's file; everything is checked before any of it is used.
+ * @throws BAD_FILE_… where the file is not valid safetensors, BAD_MODEL_FILE where it holds no model,
+ * BAD_ARGUMENT where `foreign` is wrong or the file contains those options itself
  */
 export async function readModelFile(
   source: string | Uint8Array,
@@ -86,7 +87,7 @@ export async function readModelFile(
   return { ...header, dtype, parameters, metadata: Object.fromEntries(own) };
 }
 
-/** What is wrong with an argument is wrong with the file that it came from. */
+/** Reports a bad argument as a fault of the file it came from. Throws BAD_MODEL_FILE. */
 function inFile<T>(file: string, where: string, read: () => T): T {
   try {
     return read();
@@ -95,7 +96,10 @@ function inFile<T>(file: string, where: string, read: () => T): T {
   }
 }
 
-/** The options are checked as those of create are: a damaged file says what is wrong with it. */
+/**
+ * The header of a file of this library. Its options are checked like those of `create`, so that an
+ * error names what is damaged.
+ */
 function readHeader(
   file: string,
   metadata: Readonly<Record<string, string>>,
@@ -116,7 +120,7 @@ function headerOf(options: ClassifierOptions): Header {
   return { shape, normalization, classes };
 }
 
-/** Of another program's file. */
+/** The header of another program's file, from its tensors. */
 function inferHeader(
   file: string,
   stored: Readonly<Record<string, StoredTensor>>,
@@ -126,7 +130,7 @@ function inferHeader(
   if (CHECKPOINT_KEY in metadata)
     throw badModelFile(file, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
   const sizes = sizesOf(file, stored);
-  // Twice: what is wrong with the sizes is wrong with the file, what is wrong with the rest was said by the caller.
+  // Checked twice: a fault in the sizes is the file's, any other the caller's.
   inFile(file, '', () => readClassifierOptions(sizes));
   return headerOf({ ...sizes, ...foreign });
 }

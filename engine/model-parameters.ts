@@ -7,14 +7,14 @@ import type { CellWeights } from './rnn-cell.ts';
 import { type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkKeys } from './validation.ts';
 
-/** A value that is to be given to a parameter; `label` is what the caller calls it. */
+/** A value for a parameter; `label` is what the caller calls it. */
 interface Given {
   readonly parameter: Parameter;
   readonly label: string;
   readonly value: TensorLike | undefined;
 }
 
-/** Copies of all parameters by name, of a whole step while the network is trained. */
+/** Copies of all parameters by name; during training all are of the same step. */
 export function stateDictOf(network: Network): Record<string, Tensor> {
   const all = network.parametersNow();
   const entries = network.g.parameters.map(({ name, shape, offset, size }): [string, Tensor] => [
@@ -25,8 +25,8 @@ export function stateDictOf(network: Network): Record<string, Tensor> {
 }
 
 /**
- * Values for all parameters, given by name.
- * @param name what the caller calls them together
+ * Reads the values of all parameters, given by name.
+ * @param name what the caller calls the dictionary
  * @throws BAD_ARGUMENT
  */
 export function readStateDict(
@@ -42,7 +42,7 @@ export function readStateDict(
   });
 }
 
-/** Values for all parameters, given cell by cell. Throws BAD_ARGUMENT. */
+/** Reads the values of all parameters, given cell by cell. Throws BAD_ARGUMENT. */
 export function readWeights(
   g: Geometry,
   cells: readonly CellWeights[],
@@ -70,10 +70,10 @@ function cellParameters(g: Geometry, cell: number, given: CellWeights | undefine
   });
 }
 
-/** −1 where all are finite. */
+/** Index of the first number that is not finite; −1 where all are. */
 const notFiniteAt = (data: RealArray): number => data.findIndex((number) => !Number.isFinite(number));
 
-/** Copies of all parameters, for a file. Throws NOT_FINITE where it could not be loaded again. */
+/** Copies of all parameters, for a file. Throws NOT_FINITE where one is not: such a file could not be loaded again. */
 export function finiteParameters(method: string, network: Network): Record<string, Tensor> {
   const parameters = stateDictOf(network);
   for (const [name, { data }] of Object.entries(parameters)) {
@@ -83,7 +83,7 @@ export function finiteParameters(method: string, network: Network): Record<strin
   return parameters;
 }
 
-/** Sets all parameters, to values in the order of the model's. */
+/** Sets all parameters; the values come in the model's order. */
 export function setParameters(network: Network, values: readonly Tensor[]): void {
   network.g.parameters.forEach((parameter, i) => {
     network.parameterView(parameter).set(values[i].data);

@@ -4,7 +4,7 @@ import type { Network } from './network/network.ts';
 import { RNNCell } from './rnn-cell.ts';
 import { newReals } from './tensor.ts';
 
-/** A model's cell, over views of its parameters and gradients. */
+/** A cell that is a view of a model's parameters and gradients. */
 export function cellOver(network: Network, cell: number): RNNCell {
   const { g } = network;
   const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
@@ -19,7 +19,7 @@ export function cellOver(network: Network, cell: number): RNNCell {
   return new RNNCell(W_ih.shape[1], g.hiddenSize, { dtype, nonlinearity, bias }, arrays);
 }
 
-/** A model's output layer, over views of its parameters and gradients. */
+/** The output layer as a view of a model's parameters and gradients. */
 export function outputLayerOver(network: Network): Linear {
   const { g } = network;
   const [W, b] = [network.parameterView(g.W), network.parameterView(g.b)];

@@ -6,7 +6,7 @@ interface OptimizerWork {
   load(source: string | Uint8Array): Promise<void>;
 }
 
-/** An optimizer of one model, with its moments; for `fit`, or for a training loop of one's own. */
+/** An optimizer of one model, with its state; for `fit`, or for a training loop of your own. */
 export class Optimizer {
   readonly #work: OptimizerWork;
 
@@ -17,9 +17,10 @@ export class Optimizer {
 
   /**
    * Updates the model's parameters from its accumulated gradients, which stay as they are.
-   * @param options `clipNorm`: scales the gradient of all parameters down to this global norm;
-   * `learningRate`: for this step, instead of the optimizer's own
-   * @throws BAD_ARGUMENT, BUSY, CLOSED; NOT_FINITE where the gradient's norm is not, WORKER_LOST (nothing has changed)
+   * @param options `clipNorm`: scales the gradients down to at most this global norm over all
+   * parameters; `learningRate`: for this step, instead of the optimizer's own
+   * @throws BAD_ARGUMENT, BUSY, CLOSED; NOT_FINITE where the gradient norm is not finite, WORKER_LOST
+   * (nothing has changed)
    */
   async step(
     options: { clipNorm?: number | undefined; learningRate?: number | undefined } = {},
@@ -31,12 +32,11 @@ export class Optimizer {
   }
 
   /**
-   * Takes over the moments, and how many steps were taken, from a file, or the bytes of `toSafetensors`, that an optimizer was
-   * given for: one
-   * of the same type, of a model of the same sizes and data type. Everything else, such as the learning rate, is as this one was
-   * made; so are the model's parameters.
-   * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else (nothing has changed);
-   * BUSY, CLOSED; the file system's errors
+   * Restores moments and step count from a file, or from its bytes, for which the model's `save` or
+   * `toSafetensors` was given an optimizer: one of the same type, of a model of the same sizes and data type.
+   * Everything else stays: this optimizer's learning rate and other options, and the model's parameters.
+   * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or of another kind
+   * (nothing has changed); BUSY, CLOSED; the file system's errors
    */
   async load(source: string | URL | Uint8Array): Promise<void> {
     await this.#work.load(checkSource(source));

@@ -3,16 +3,17 @@ import { badModelFile, quote } from './errors.ts';
 import type { StoredTensor } from './io/safetensors.ts';
 
 /**
- * What a safetensors file of PyTorch's says of its model: the sizes, by the arrays' names and shapes, which are those of an
- * nn.RNN called rnn and an nn.Linear called output (https://pytorch.org/docs/stable/generated/torch.nn.RNN.html).
+ * What a safetensors file of PyTorch tells of its model: the sizes, from the names and shapes of its
+ * arrays, which are those of an nn.RNN called rnn and an nn.Linear called output
+ * (https://pytorch.org/docs/stable/generated/torch.nn.RNN.html).
  */
 
 type Stored = Readonly<Record<string, StoredTensor>>;
 
-/** Of an unknown file's arrays. */
+/** How many names of an unknown file's arrays an error lists. */
 const NAMES_TOLD = 4;
 
-/** Throws BAD_MODEL_FILE. */
+/** The model's sizes. Throws BAD_MODEL_FILE. */
 export function sizesOf(file: string, stored: Stored): ClassifierOptions {
   const [rows, inputSize] = matrixOf(file, stored, 'rnn.weight_ih_l0').shape;
   const [, hiddenSize] = matrixOf(file, stored, 'rnn.weight_hh_l0').shape;
@@ -29,7 +30,7 @@ export function sizesOf(file: string, stored: Stored): ClassifierOptions {
   };
 }
 
-/** The data type of all arrays. Throws BAD_MODEL_FILE. */
+/** The data type that all arrays share. Throws BAD_MODEL_FILE where they do not. */
 export function dtypeOf(file: string, stored: Stored): StoredTensor['dtype'] {
   const { dtype } = matrixOf(file, stored, 'output.weight');
   const odd = Object.keys(stored).find((name) => stored[name].dtype !== dtype);

@@ -4,26 +4,27 @@ import type { Tensor } from './tensor.ts';
 export interface GradientResult {
   /** Mean softmax cross-entropy over the batch's labels. */
   readonly loss: number;
-  /** [B, O]; with logits at every step [B, T, O] */
+  /** Logits [B, O]; with output 'steps' [B, T, O]. */
   readonly logits: Tensor;
-  /** [L · D, B, H], divided by the batch's labels */
+  /** ∂L/∂h0 [L · D, B, H], divided by the number of labels that count. */
   readonly dh0: Tensor;
-  /** [B, T, I], not averaged; where it was asked for */
+  /** ∂L/∂x [B, T, I], not averaged; only with `inputGradient`. */
   readonly dx?: Tensor;
-  /** The states each row ends with [L · D, B, H]; where they were asked for */
+  /** The states each sequence ends with [L · D, B, H]; only with `finalStates`. */
   readonly hT?: Tensor;
 }
 
-/** What `gradients` returns, where the call says whether it asks for dx and for hT. */
+/** What `gradients` returns, with dx and hT where the call asks for them. */
 export type RequestedGradients<Dx extends boolean, HT extends boolean> = GradientResult &
   (Dx extends true ? { readonly dx: Tensor } : unknown) &
   (HT extends true ? { readonly hT: Tensor } : unknown);
 
+/** What `evaluate` returns. */
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy: number;
-  /** Labels of each class (first index) that were given each class (second index). */
+  /** Counts of labels [true class, predicted class]. */
   readonly confusion: number[][];
-  /** Share of each class's labels that were given their class; NaN for a class without any. */
+  /** Share of each class's labels that were classified correctly; NaN for a class without labels. */
   readonly recall: number[];
 }

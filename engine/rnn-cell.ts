@@ -10,20 +10,20 @@ import { Scratchpad } from './scratchpad.ts';
 import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
-/** Weights of one cell: [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]], the biases only where it has them. */
+/** Weights of one cell, [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]]; without biases only the first two. */
 export type CellWeights =
   | readonly [TensorLike, TensorLike]
   | readonly [TensorLike, TensorLike, TensorLike, TensorLike];
 
-/** Options of a cell that stands by itself. */
+/** Options of a cell that is not part of a model. */
 export interface CellOptions extends LayerOptions {
-  /** Default tanh. */
+  /** Activation function; default tanh. */
   nonlinearity?: Nonlinearity | undefined;
-  /** Whether the cell has biases; default true. Without, b_ih and b_hh are of shape [0]. */
+  /** Whether the cell has biases; default true. Without them b_ih and b_hh have the shape [0]. */
   bias?: boolean | undefined;
 }
 
-/** Arrays a cell works on: its own, or views of a model's; those of biases empty where there are none. */
+/** The arrays a cell works on: its own, or views into a model's. Without biases those of the biases are empty. */
 export interface CellTensors {
   readonly W_ih: RealArray;
   readonly W_hh: RealArray;
@@ -36,7 +36,7 @@ export interface CellTensors {
 }
 
 /**
- * An Elman cell, one time step at a time. Synchronous, on the calling thread.
+ * An Elman cell. It computes one time step at a time, synchronously, on the calling thread.
  *
  *     h_t = φ(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh),     φ tanh or relu
  *
@@ -57,7 +57,7 @@ export class RNNCell {
   readonly b_ih: Tensor;
   /** [H] */
   readonly b_hh: Tensor;
-  /** Gradients, averaged over the batch and accumulated until zeroGrad; shaped as what they belong to. */
+  /** Gradients, averaged over the batch and accumulated until `zeroGrad`; each has its parameter's shape. */
   readonly dW_ih: Tensor;
   readonly dW_hh: Tensor;
   readonly db_ih: Tensor;
@@ -65,8 +65,8 @@ export class RNNCell {
   readonly #sizes: CellSizes;
 
   /**
-   * Weights and biases are drawn uniformly from ±1/√hiddenSize.
-   * @param arrays a model's own, which the cell then is a view of
+   * Draws weights and biases uniformly from ±1/√hiddenSize.
+   * @param arrays a model's arrays, which the cell then shares; by default it has its own
    * @throws BAD_ARGUMENT
    */
   constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}, arrays?: CellTensors) {
@@ -97,10 +97,12 @@ export class RNNCell {
   }
 
   /**
-   * Sets the weights.
-   * @param W_ih [H, I]  @param W_hh [H, H]
-   * @param b_ih [H] or [H, 1], not given where the cell has no biases  @param b_hh the same
-   * @throws BAD_ARGUMENT
+   * Sets weights and biases.
+   * @param W_ih [H, I]
+   * @param W_hh [H, H]
+   * @param b_ih [H] or [H, 1]; omitted where the cell has no biases
+   * @param b_hh the same
+   * @throws BAD_ARGUMENT, with nothing set
    */
   initWeights(W_ih: TensorLike, W_hh: TensorLike, b_ih?: TensorLike, b_hh?: TensorLike): void {
     const { inputSize, hiddenSize, dtype } = this;
@@ -121,10 +123,11 @@ export class RNNCell {
   }
 
   /**
-   * One step.
-   * @param x [B, I]  @param hPrevT the state before [B, H]
+   * Computes one time step.
+   * @param x [B, I]
+   * @param hPrevT the previous state h_{t−1} [B, H]
    * @returns h_t [B, H]
-   * @throws BAD_ARGUMENT
+   * @throws BAD_ARGUMENT, MEMORY_TOO_LARGE
    */
   forward(x: TensorLike, hPrevT: TensorLike): Tensor {
     const { inputSize, hiddenSize, dtype } = this;
@@ -138,15 +141,17 @@ export class RNNCell {
   }
 
   /**
-   * One step back:
+   * Backward pass through one time step:
    *
    *     dz = delta ∘ φ′(z)           dx = dz W_ih        dh_{t−1} = dz W_hh
    *     dW_ih += dzᵀ h_{l−1} / B     dW_hh += dzᵀ h_{t−1} / B     db_ih, db_hh += Σ_B dz / B
    *
-   * @param delta ∂L/∂h_t, per sample [B, H]  @param h what forward returned [B, H]
-   * @param hPrevL the step's input, the layer below's state [B, I]  @param hPrevT the state before [B, H]
+   * @param delta ∂L/∂h_t of each sample, not averaged [B, H]
+   * @param h what `forward` returned [B, H]
+   * @param hPrevL the step's input, h_{l−1}: x, or the state of the layer below [B, I]
+   * @param hPrevT the previous state h_{t−1} [B, H]
    * @returns dx [B, I] and dh_{t−1} [B, H], neither averaged
-   * @throws BAD_ARGUMENT
+   * @throws BAD_ARGUMENT, MEMORY_TOO_LARGE
    */
   backward(
     delta: TensorLike,
@@ -188,7 +193,7 @@ export class RNNCell {
     for (const { data } of [this.dW_ih, this.dW_hh, this.db_ih, this.db_hh]) data.fill(0);
   }
 
-  /** The cell at work on a batch of single frames. */
+  /** A run of the cell over a batch of single frames. */
   #run(pad: Scratchpad, x: Tensor, before: Tensor): CellRun {
     const batch = x.shape[0];
     const rows = tiledRows(batch);

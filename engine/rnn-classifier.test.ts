@@ -214,7 +214,7 @@ describe('calls', () => {
       controller.abort(new Error('enough'));
       await large;
       expect((await small).shape).toEqual([40, 4]);
-      // One asked for at any moment of another's course.
+      // Small predictions at any moment of a large one's course.
       let ended = false;
       const other = model.predict(many.x).finally(() => {
         ended = true;
@@ -419,7 +419,7 @@ describe('fit', () => {
         const optimizer = model.optimizer({ type: 'adam', learningRate: 0.01 });
         for (const n of epochs) {
           await model.fit(data, { ...options, epochs: n, optimizer });
-          // Another optimizer in between takes the place in memory for a while.
+          // In between, another optimizer takes the place in memory.
           await model.optimizer('sgd').step();
         }
         return bitsOf(model);

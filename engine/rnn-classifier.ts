@@ -49,25 +49,25 @@ import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal, checkSource } from './validation.ts';
 
-/** What `gradients` may be asked for; `classWeights` and `labelSmoothing` change the loss, see LossOptions. */
+/** Options of `gradients`; see LossOptions for `classWeights` and `labelSmoothing`. */
 export interface GradientOptions extends LossOptions {
   /** Initial states [L · D, B, H]; zero by default. */
   h0?: TensorLike | undefined;
-  /** Whether dx is returned. */
+  /** Whether to return dx; default false. */
   inputGradient?: boolean | undefined;
-  /** Whether the states each sequence ends with are returned, hT [L · D, B, H]. */
+  /** Whether to return hT, the states each sequence ends with [L · D, B, H]; default false. */
   finalStates?: boolean | undefined;
-  /** With output 'steps', the label that does not count; default −100. */
+  /** With output 'steps', the label to ignore; default −100. */
   ignoreIndex?: number | undefined;
-  /** Which dropout masks: those of this step from the model's seed. Default: each call takes the next ones. */
+  /** Which dropout masks to use: those of this step, from the model's seed. Default: each call takes the next ones. */
   dropoutStep?: number | undefined;
 }
 
 /** What is saved besides the model. */
 export interface SaveOptions {
-  /** Further strings, under names that do not begin with `elman.`. */
+  /** Further strings, under names that do not begin with `elman.`; the model keeps them. */
   metadata?: Readonly<Record<string, string>> | undefined;
-  /** One of the model's, whose state is saved too, for an optimizer's `load`. */
+  /** One of this model's optimizers, whose state is saved too, for its `load`. */
   optimizer?: Optimizer | undefined;
 }
 
@@ -81,7 +81,7 @@ const GRADIENT_OPTIONS = [
   'dropoutStep',
 ];
 
-/** The label that does not count unless another is named; PyTorch's. */
+/** The label that is ignored by default; PyTorch's. */
 const IGNORE_INDEX = -100;
 
 /** What an open model consists of. */
@@ -93,20 +93,24 @@ interface Parts {
   readonly outputLayer: Linear;
 }
 
-/** Ends the threads of models that nobody holds any more and nobody has closed: they would live as long as the process. */
+/** Ends the threads of models that were dropped without being closed: they would live as long as the process. */
 const dropped = new FinalizationRegistry<Network>((network) => {
   network.close().catch(() => {});
 });
 
 /**
- * A stack of Elman cells, in one direction or both, and a linear layer on the last layer's states. Batches are computed by worker threads
- * that share the model's memory; the results are the same bits for any number of threads.
+ * A stack of Elman cells, in one direction or both, with a linear layer on the top layer's states. Worker threads
+ * that share the model's memory compute the batches; the results are the same bits for any number of threads.
  *
- * Asynchronous calls queue up in the order they were made; what they are given must not change until they have
- * ended. What writes at once (initWeights, loadStateDict, zeroGrad), and hiddens, throw BUSY while a call is in flight;
- * stateDict and stream while an optimizer's step or load is. While fit runs, they read the parameters of its last whole step. An
- * onEpochEnd callback may do all that, predict and save; what would wait for the fit that waits for the callback throws
- * BUSY. Calls that start threads anew, after a lost one, may throw WORKER_FAILED.
+ * In shapes, B is the number of sequences and T the number of time steps, padding included; I, H, O and
+ * L are inputSize, hiddenSize, outputSize and numLayers; D is 2 for a bidirectional model, else 1.
+ *
+ * Asynchronous calls are queued in the order they are made; their arguments must not change until they
+ * have ended. The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`,
+ * throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's
+ * `step` or `load`, and during `fit` read the parameters of its last complete step. An `onEpochEnd`
+ * callback may use all of these, `predict` and `save`; calls that would have to wait for the `fit` that
+ * awaits the callback throw BUSY. A call that has to replace lost threads may throw WORKER_FAILED.
  */
 export class RNNPhonemeClassifier {
   readonly inputSize: number;
@@ -119,21 +123,21 @@ export class RNNPhonemeClassifier {
   readonly dropout: number;
   readonly output: OutputMode;
   readonly dtype: Dtype;
-  /** How frames are normalized; null where they are not. */
+  /** How frames are normalized; null if they are not. */
   readonly normalization: NormalizationSpec | null;
-  /** Names of the classes; null where they have none. */
+  /** Names of the classes; null if they have none. */
   readonly classes: readonly string[] | null;
   readonly #shape: Required<NetworkShape>;
   readonly #seed: number;
-  /** Everything that holds the memory: let go of by close. */
+  /** Everything that keeps the model's memory alive; null once `close` was called. */
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #metadata: Readonly<Record<string, string>> = {};
-  /** Calls of fit that have not ended. */
+  /** Number of `fit` calls that have not ended. */
   #training = 0;
-  /** Of the streams opened last. */
+  /** The weights that the most recent streams share. */
   #streamWeights: StreamWeights | null = null;
-  /** Calls of several parts that only read the parameters, and have not ended. */
+  /** Number of calls in several parts that only read the parameters and have not ended. */
   #reading = 0;
   #gradientCalls = 0;
   readonly #queue = new CallQueue();
@@ -168,9 +172,9 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Makes a model and its threads.
-   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING; RELAXED_SIMD_MISSING; NOT_BUILT;
-   * WORKER_FAILED
+   * Creates a model with random parameters and starts its threads.
+   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE, before anything is allocated; BLAS_MISSING;
+   * RELAXED_SIMD_MISSING; NOT_BUILT; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
     const plan = readClassifierOptions(options);
@@ -182,13 +186,14 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Makes a model from a file that `save` wrote, in the file's data type; or from one that PyTorch's `save_file` wrote for a
-   * module with an nn.RNN called `rnn` and an nn.Linear called `output`.
-   * @param source the file's path, or its bytes, such as `toSafetensors` gives
-   * @param options `seed`: of the dropout masks of `gradients`, which no file knows; `nonlinearity`, `output`, `dropout`,
-   * `normalization`, `classes`: of a PyTorch file, which has the sizes only
-   * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or something else; the file system's errors; what create
-   * throws
+   * Loads a model from a file that `save` wrote, in the file's data type, or from one that PyTorch's
+   * `save_file` wrote for a module with an nn.RNN called `rnn` and an nn.Linear called `output`.
+   * @param source the path of the file, or its bytes as `toSafetensors` gives them
+   * @param options `threads`, `kernels`: as for `create`; `seed`: of the dropout masks of `gradients`,
+   * which no file contains; `nonlinearity`, `output`, `dropout`, `normalization`, `classes`: for a
+   * PyTorch file, which tells only the sizes
+   * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or of another kind; the file
+   * system's errors; what `create` throws
    */
   static async load(
     source: string | URL | Uint8Array,
@@ -210,34 +215,41 @@ export class RNNPhonemeClassifier {
     return model;
   }
 
-  /** What the model was saved with, besides its parameters. */
+  /** The user's metadata: those of the file the model was loaded from, and those it was saved with since. */
   get metadata(): Readonly<Record<string, string>> {
     return this.#metadata;
   }
 
-  /** Worker threads of this model; 0 where the calling thread computes. */
+  /**
+   * Number of worker threads; 0 where the calling thread computes.
+   * @throws CLOSED
+   */
   get threads(): number {
     return this.#open('threads').network.threads;
   }
 
   /**
-   * The cells, layer by layer, of a bidirectional model forward before reverse; over views of the model's parameters and
-   * gradients: current whenever no call is in flight.
+   * The cells, layer by layer and, in a bidirectional model, forward before reverse. They are views of
+   * the model's parameters and gradients, up to date whenever no call is in flight.
+   * @throws CLOSED
    */
   get rnn(): readonly RNNCell[] {
     return this.#open('rnn').cells;
   }
 
-  /** The output layer, over views of the model's parameters and gradients. */
+  /**
+   * The output layer, a view of the model's parameters and gradients like the cells in `rnn`.
+   * @throws CLOSED
+   */
   get outputLayer(): Linear {
     return this.#open('outputLayer').outputLayer;
   }
 
   /**
-   * Sets all weights.
+   * Sets all weights and biases.
    * @param cells for each cell, ordered as in `rnn`, [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]]
    * @param output [W [O, D · H], b [O] or [O, 1]]
-   * @throws BAD_ARGUMENT, and nothing is set; BUSY, CLOSED
+   * @throws BAD_ARGUMENT, with nothing set; BUSY, CLOSED
    */
   initWeights(cells: readonly CellWeights[], output: readonly [TensorLike, TensorLike]): void {
     const { network } = this.#idle('initWeights');
@@ -245,11 +257,12 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Logits of a batch. What backward needs, and `hiddens`, is kept until the next forward.
+   * Computes the logits of a batch. Keeps what `backward` and `hiddens` need until the next forward.
    * @param x [B, T, I], an array of [Tᵢ, I], or `{ data, shape: [B, T, I], lengths }`, whose padding is never read
    * @param h0 initial states [L · D, B, H], ordered as `rnn`; zero by default
-   * @param options `finalStates` asks for the states each sequence ends with, hT [L · D, B, H]: the h0 of its next part
-   * @returns logits [B, O]; of a model with output 'steps' [B, T, O], zero past a sequence's end
+   * @param options `finalStates`: also return hT [L · D, B, H], the states each sequence ends with;
+   * pass them as h0 to continue the sequences
+   * @returns logits [B, O]; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
   forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor>;
@@ -278,11 +291,11 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Backward through the last forward, with the parameters as they are now. Accumulates the averaged gradients onto
-   * those of `rnn` and `outputLayer`; may be called again.
-   * @param delta ∂L/∂logits, per sample [B, O], or [B, T, O] as the logits are
-   * @returns dh0 [L · D, B, H], divided by B, since initial states count as parameters; with `inputGradient` also
-   * dx [B, T, I], not averaged
+   * Backward pass through the last forward, with the parameters as they are now. Adds the averaged
+   * gradients to those of `rnn` and `outputLayer`; may be called again.
+   * @param delta ∂L/∂logits of each sample, not averaged, in the logits' shape: [B, O] or [B, T, O]
+   * @returns dh0 [L · D, B, H], divided by B, since initial states count as parameters; with
+   * `inputGradient` also dx [B, T, I], not averaged
    * @throws BAD_ARGUMENT, CLOSED, NO_FORWARD, MEMORY_TOO_LARGE, WORKER_LOST
    */
   backward(delta: TensorLike): Promise<Tensor>;
@@ -303,10 +316,10 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Forward, mean softmax cross-entropy and backward in one call: the averaged gradients are accumulated onto those
-   * of `rnn` and `outputLayer`. Leaves alone what the last forward has kept.
-   * @param x as in forward
-   * @param labels class of each row [B]; with output 'steps' of each step [B, T] or [Tᵢ] each
+   * Computes forward pass, mean softmax cross-entropy and backward pass in one call. Adds the averaged
+   * gradients to those of `rnn` and `outputLayer`; leaves what the last forward has kept.
+   * @param x as in `forward`
+   * @param labels class of each sequence [B]; with output 'steps' of each step, [B, T] or an array of [Tᵢ]
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST (nothing has changed)
    */
   async gradients<Dx extends boolean = false, HT extends boolean = false>(
@@ -331,7 +344,7 @@ export class RNNPhonemeClassifier {
       const step = dropoutStep ?? this.#gradientCalls;
       const dropoutKey = this.dropout > 0 ? batchKey(this.#seed, step) : null;
       const result = await calls.gradients(request, dropoutKey);
-      // Only now: a call that failed is repeated with the same masks.
+      // Not before: a call that failed is to be repeated with the same masks.
       if (dropoutStep === undefined) this.#gradientCalls++;
       return result as RequestedGradients<Dx, HT>;
     });
@@ -345,31 +358,35 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * The states of the last forward: T + 1 tensors [L · D, B, H], the initial one first, zero past a sequence's end. Of a
-   * cell that reads in reverse, tensor t holds the state after the frames T − 1 … t: its initial state is the last one.
-   * Copied out on first access.
+   * The states of the last forward: T + 1 tensors [L · D, B, H], the initial states first, zero past a
+   * sequence's end. For a reverse cell, tensor t holds the state after frames T − 1 … t, so that its
+   * initial state is the last one. Copied out on first access.
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
     return this.#idle('hiddens').calls.hiddens;
   }
 
-  /** Sets the accumulated gradients to zero. Throws BUSY, CLOSED. */
+  /**
+   * Sets the accumulated gradients to zero.
+   * @throws BUSY, CLOSED
+   */
   zeroGrad(): void {
     const { network } = this.#idle('zeroGrad');
     network.block(network.model.gradients[0]).fill(0);
   }
 
   /**
-   * Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias; while fit runs, as its last
-   * whole step has left them. Throws BUSY, CLOSED.
+   * Copies of all parameters, by PyTorch's names: rnn.weight_ih_l0 … output.weight, output.bias. During
+   * `fit` they are those of its last complete step.
+   * @throws BUSY, CLOSED
    */
   stateDict(): Record<string, Tensor> {
     return stateDictOf(this.#settled('stateDict').network);
   }
 
   /**
-   * Sets all parameters, by PyTorch's names; all or, where one is wrong, none.
+   * Sets all parameters, given by PyTorch's names; if anything is wrong, none is set.
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
@@ -378,10 +395,11 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Writes the model to a safetensors file, with PyTorch's names; a crash leaves the old file or the new one, whole. Waits
-   * for calls that write to the parameters. The model's options, normalization and class names are saved with it, and the
-   * metadata it was loaded with.
-   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not, and nothing is written; CLOSED; the file system's errors
+   * Saves the model to a safetensors file, with PyTorch's names for the parameters. The file also holds
+   * the model's options, normalization, class names and metadata. It is replaced atomically: a crash
+   * leaves the old file or the new one, whole. Waits for calls that write to the parameters.
+   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not finite, with nothing written; CLOSED; the
+   * file system's errors
    */
   async save(path: string | URL, options: SaveOptions = {}): Promise<void> {
     const file = checkPath(path);
@@ -391,8 +409,8 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * The bytes that `save` writes, for a store that is no file system; `load` takes them.
-   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not; CLOSED
+   * Gives the bytes of the file that `save` would write, for an object store or a database. `load` takes them.
+   * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not finite; CLOSED
    */
   async toSafetensors(options: SaveOptions = {}): Promise<Uint8Array> {
     const { bytes, metadata } = await this.#encode('toSafetensors', options);
@@ -415,10 +433,11 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Writes the model to an ONNX file, for inference in other places; a crash leaves the old file or the new one, whole.
-   * The graph: x [batch, time, I], rows padded, and lengths [batch] (int32, 1 to time) → logits and their softmax,
-   * probabilities, both [batch, O], or [batch, time, O] as the logits are; no initial states. In it each layer is an RNN operator, see
-   * https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata go along.
+   * Writes the model to an ONNX file, for inference elsewhere. The file is replaced atomically, as by `save`.
+   *
+   * The graph maps x [batch, time, I], padded sequences, and lengths [batch] (int32, 1 to time) to logits and their
+   * softmax, probabilities, both [batch, O] or, with output 'steps', [batch, time, O]; it takes no initial states. Each
+   * layer is an RNN operator, see https://onnx.ai/onnx/operators/onnx__RNN.html. The model's metadata are included.
    * @throws NOT_EXPORTABLE for a float64 model; BAD_ARGUMENT, NOT_FINITE, CLOSED; the file system's errors
    */
   async exportOnnx(path: string | URL): Promise<void> {
@@ -430,7 +449,7 @@ export class RNNPhonemeClassifier {
     await writeFileAtomically(file, encodeOnnx(source));
   }
 
-  /** Reads what calls may write to: at once, unless one does, which is waited for. */
+  /** Reads what calls may write to: at once, or in its turn if a call in flight does write. */
   async #whenSettled<T>(method: string, read: (network: Network) => T): Promise<T> {
     const { network } = this.#open(method);
     const work = async () => read(network);
@@ -438,7 +457,10 @@ export class RNNPhonemeClassifier {
     return isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
   }
 
-  /** An optimizer with fresh moments. Throws BAD_ARGUMENT, CLOSED. */
+  /**
+   * Creates an optimizer of this model, with fresh state.
+   * @throws BAD_ARGUMENT, CLOSED
+   */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
     this.#open('optimizer');
     const slot = new OptimizerSlot(optimizerSpec(options));
@@ -458,11 +480,11 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Trains. Whole epochs run in the threads: shuffling, gathering, forward, backward, reduction, clipping and the
-   * optimizer, with no way back to this thread between steps, which stays free. Leaves the gradients at zero.
-   * @returns what each epoch came to
-   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE; NOT_FINITE (parameters as before the step); WORKER_LOST (parameters as after the last whole
-   * step); the signal's reason; CLOSED
+   * Trains the model. The worker threads run whole epochs (gathering, forward, backward, reduction, clipping and the
+   * optimizer) without returning to this thread between steps, so that it stays free. Leaves the gradients at zero.
+   * @returns the log of each epoch
+   * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE; NOT_FINITE (parameters as before the step); WORKER_LOST
+   * (parameters as after the last complete step); the signal's reason; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
     const parts = this.#joinQueue('fit');
@@ -487,11 +509,11 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Trains like `fit`, and gives what happens to a loop:
+   * Trains like `fit`, and yields events to a loop:
    *
    *     for await (const event of model.training(data, options)) if (event.type === 'epoch') console.log(event.loss);
    *
-   * Leaving the loop ends training after the current step. Throws what fit rejects with.
+   * Leaving the loop ends training after the current step. Throws what `fit` rejects with.
    */
   training(
     data: LabelledSequences,
@@ -512,9 +534,9 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Loss, accuracy, confusion matrix and recall of labelled sequences.
-   * @param options `ignoreIndex`: with output 'steps', the label that does not count; default −100
-   * `signal`: ends it after some thousand rows more
+   * Computes loss, accuracy, confusion matrix and recall on labelled sequences.
+   * @param options `ignoreIndex`: with output 'steps', the label to ignore; default −100; `signal`:
+   * ends the call, at most some thousand rows later
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; NOT_FINITE where the loss is not; the signal's reason
    */
   async evaluate(
@@ -532,10 +554,10 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Class probabilities. While `fit` runs, they are served between two of its steps, 1,024 rows at a time, each part with
-   * the parameters of its moment; while an `evaluate` or `predict` of more rows runs, between two of its parts.
-   * @param x as in forward
-   * @param options `signal`: ends it after some thousand rows more
+   * Computes class probabilities. During `fit` they are computed between two of its steps, 1,024 rows at a time, each
+   * part with the parameters of that moment; during an `evaluate` or `predict` of more rows, between two of its parts.
+   * @param x as in `forward`
+   * @param options `signal`: ends the call, at most some thousand rows later
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
@@ -547,7 +569,7 @@ export class RNNPhonemeClassifier {
     signal?.throwIfAborted();
     const input = readSequences('x', x, this.inputSize, this.dtype);
     const compute = () => server.compute(input, calls.scratchStart, signal);
-    // What comes in parts lets small predictions in between, unless a call that may write comes before them.
+    // Calls in several parts let small predictions in between, unless a call that may write comes before these.
     const isLetIn =
       this.#reading > 0 && this.#reading === this.#queue.inFlight && input.rows <= ROWS_PER_CALL;
     const probabilities =
@@ -557,7 +579,7 @@ export class RNNPhonemeClassifier {
     return new Tensor(probabilities, logitsShape(network, input));
   }
 
-  /** For a call that reads the parameters, of so many rows: one of several parts answers predictions between them. */
+  /** Queues a call that only reads the parameters. One of several parts answers predictions between them. */
   #queueReading<T>(
     { calls, server }: Parts,
     rows: number,
@@ -578,8 +600,8 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * The model on live input, one frame at a time, with the parameters as they are now; while fit runs, as its last whole step
-   * has left them.
+   * Opens a stream: the model on live input, one frame at a time. It uses the parameters as they are
+   * now or, during `fit`, those of its last complete step.
    * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
    */
   stream(): ClassifierStream {
@@ -588,7 +610,7 @@ export class RNNPhonemeClassifier {
       const got = plain('a bidirectional one, which needs the end');
       throw badArgument('stream', 'a model that reads forward only', got);
     }
-    // Where nothing changes them, none is copied: thousands of streams may be opened.
+    // Copied only while training changes them: thousands of streams may be opened.
     const parameters =
       this.#training > 0 ? network.parametersNow() : network.block(network.model.parameters[0]);
     if (!this.#streamWeights?.areOf(parameters))
@@ -596,9 +618,12 @@ export class RNNPhonemeClassifier {
     return new ClassifierStream(this.#streamWeights);
   }
 
-  /** Ends the threads and lets go of the memory, once the calls made before have ended. May be called again. */
+  /**
+   * Ends the threads and releases the memory, once all earlier calls have ended. May be called again.
+   * @throws BUSY in an `onEpochEnd` callback of this model's `fit`
+   */
   async close(): Promise<void> {
-    // Refused, not remembered: it may be called again when the callback has ended.
+    // Refused, but not remembered: `close` may be called again when the callback has ended.
     if (this.#isInCallback) throw busy('close');
     this.#closing ??= this.#close();
     return this.#closing;
@@ -624,8 +649,8 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * While fit waits for its callback, threads compute at most predictions, with weights of their own: what the callback
-   * reads and writes is as between two calls.
+   * For what must not overlap with a call. A callback of fit is an exception: while fit waits for it,
+   * the threads compute at most predictions, from weights of their own.
    */
   #idle(method: string): Parts {
     const parts = this.#open(method);
@@ -633,14 +658,16 @@ export class RNNPhonemeClassifier {
     return parts;
   }
 
-  /** For what only reads the parameters: fit leaves those of its last whole step alone. */
+  /**
+   * For what only reads the parameters. It may overlap with fit, which leaves those of its last complete step alone.
+   */
   #settled(method: string): Parts {
     const parts = this.#open(method);
     if (this.#queue.isWriting && !this.#isInCallback) throw busy(method);
     return parts;
   }
 
-  /** For a call that queues up: from fit's callback it would wait for the fit that waits for it. */
+  /** For a call that is queued: in fit's callback it would wait for the fit that waits for the callback. */
   #joinQueue(method: string): Parts {
     const parts = this.#open(method);
     if (this.#isInCallback) throw busy(method);

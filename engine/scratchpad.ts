@@ -22,7 +22,7 @@ interface Pad {
 
 const pads = new Map<Dtype, Pad>();
 
-/** The process's one scratch memory of a data type, for cells and layers that stand by themselves. */
+/** The scratch memory of a data type, one for the whole process, for cells and layers that are not part of a model. */
 function padOf(dtype: Dtype): Pad {
   let pad = pads.get(dtype);
   if (!pad) {
@@ -33,7 +33,7 @@ function padOf(dtype: Dtype): Pad {
   return pad;
 }
 
-/** One synchronous computation on the scratch memory: put arrays in, run kernels, read results. */
+/** A synchronous computation on the scratch memory: put arrays in, run kernels, read results. */
 export class Scratchpad {
   readonly kernels: Kernels;
   readonly scratch: Scratch;
@@ -50,7 +50,7 @@ export class Scratchpad {
     this.view(this.scratch.zeros, PANEL_BYTES / realBytes(dtype)).fill(0);
   }
 
-  /** Room for so many bytes, and a register of slack. Throws MEMORY_TOO_LARGE. */
+  /** Reserves `bytes` bytes and a panel's row of slack, which kernels may read. Throws MEMORY_TOO_LARGE. */
   reserve(bytes: number): number {
     const at = this.#map.add('scratch', bytes + PANEL_BYTES);
     growTo(this.#memory, this.#map.end);
@@ -61,14 +61,14 @@ export class Scratchpad {
     return realArray(this.#dtype, this.#memory.buffer, at, size);
   }
 
-  /** An array as it is. */
+  /** Copies an array in as it is. */
   put(data: RealArray): number {
     const at = this.reserve(data.byteLength);
     this.view(at, data.length).set(data);
     return at;
   }
 
-  /** Panels of zeros with `rows` rows, in whole tiles. */
+  /** Panels of zeros for `rows` rows, rounded up to whole tiles. */
   emptyPanels(rows: number, width: number): Panels {
     const { stride, pitch, bytes } = layoutOf('wasm', tiledRows(rows), panelsFor(width, this.#dtype));
     const at = this.reserve(bytes);

@@ -20,7 +20,7 @@ interface WeightsPlan {
   /** Mean and deviation of the input, where it is normalized. */
   readonly mean: number;
   readonly std: number;
-  /** Room for the largest parameter, twice: what is packed passes through here. */
+  /** Room for two of the largest parameter: what is to be packed is copied here first. */
   readonly staging: readonly [number, number];
   readonly end: number;
 }
@@ -48,26 +48,29 @@ function planWeights(g: Geometry): WeightsPlan {
 }
 
 /**
- * A snapshot of a model's parameters, packed, in a memory that all streams of these parameters share: each of them has a place
- * of its own behind the weights, which goes to the next one when it is garbage.
+ * A packed snapshot of a model's parameters, in a memory that all streams of these parameters share. Behind
+ * the weights each stream has a slot of its own, which is reused once the stream has been garbage-collected.
  */
 export class StreamWeights {
   readonly g: Geometry;
   readonly plan: WeightsPlan;
   readonly wasm: WasmExports;
   readonly #memory: WebAssembly.Memory;
-  /** As they were given. V8 counts this copy, and so learns of the memory beside it when nobody holds the streams. */
+  /**
+   * The parameters as given. V8 does not count shared memory, but does count this copy: so it collects
+   * both when nobody holds the streams any more.
+   */
   readonly #parameters: RealArray;
   readonly #free: number[] = [];
   #end: number;
 
-  /** @param parameters all of them, which are copied */
+  /** @param parameters all of them, in the order of the block; they are copied */
   constructor(g: Geometry, parameters: RealArray, normalization: NormalizationSpec | null) {
     this.g = g;
     this.plan = planWeights(g);
     this.#end = this.plan.end;
     this.#memory = newMemory(this.plan.end);
-    // A BLAS is of no use to one row: what is left are the kernels every machine has.
+    // A BLAS gains nothing on a single row, so streams use the WebAssembly kernels.
     const module = wasmModule(g.dtype, g.maker === 'blas' ? 'wasm' : g.maker);
     this.wasm = wasmExports(module, this.#memory);
     this.#parameters = parameters.slice();
@@ -82,7 +85,10 @@ export class StreamWeights {
     return realArray(this.g.dtype, buffer, 0, Math.floor(buffer.byteLength / this.g.realBytes));
   }
 
-  /** Whether these are its parameters, to the bit: somebody may have written into them without telling. */
+  /**
+   * Whether the snapshot still equals these parameters, to the bit: they may have been written to
+   * through the model's views.
+   */
   areOf(parameters: RealArray): boolean {
     const [mine, theirs] = [this.#parameters, parameters].map(
       ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
@@ -90,7 +96,7 @@ export class StreamWeights {
     return Buffer.compare(mine, theirs) === 0;
   }
 
-  /** A place of so many bytes, always the same number: zeros. */
+  /** Takes a slot of `bytes` bytes, the same number in every call, filled with zeros. */
   take(bytes: number): number {
     const at = this.#free.pop() ?? this.#add(bytes);
     this.reals.fill(0, at / this.g.realBytes, (at + bytes) / this.g.realBytes);

@@ -7,7 +7,7 @@ import { labelled, withModel } from './test-models.ts';
 describe('a stream', () => {
   for (const dtype of ['float32', 'float64'] as const) {
     it(`gives the logits of forward on the frames so far, bit for bit, in ${dtype}`, async () => {
-      // Sizes that fill four panels at a time, some left over, and part of a panel.
+      // Sizes with groups of four panels, panels beyond such groups, and a part of a panel.
       for (const [hiddenSize, outputSize, inputSize] of [
         [77, 4, 5],
         [1, 3, 1],
@@ -55,7 +55,7 @@ describe('a stream', () => {
       const { x } = labelled(4, 6);
       const before = [model.stream(), model.stream()];
       const expected = await model.forward(x);
-      // As anybody may, without telling.
+      // As anybody may, without a call that the model would notice.
       model.outputLayer.W.data[3] += 1;
       const after = [model.stream(), model.stream()];
       const changed = await model.forward(x);

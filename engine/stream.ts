@@ -6,13 +6,13 @@ import { MemoryMap } from './parallel/memory-map.ts';
 import type { StreamWeights } from './stream-weights.ts';
 import { type RealArray, readTensor, realArray, type TensorLike } from './tensor.ts';
 
-/** A layer's state, and the place where the next one is made; they change places at every step. */
+/** A layer's state, and the buffer for the next one; the two are swapped at every step. */
 interface LayerState {
   h: number;
   next: number;
 }
 
-/** Where a stream's vectors lie. */
+/** Addresses of a stream's vectors. */
 interface StatePlan {
   readonly states: readonly LayerState[];
   readonly x: number;
@@ -21,7 +21,7 @@ interface StatePlan {
   readonly average: number;
   readonly logits: number;
   readonly probabilities: number;
-  /** Two f64. */
+  /** Two f64 that `softmaxRow` returns. */
   readonly sums: number;
   readonly end: number;
 }
@@ -44,16 +44,18 @@ function planState(g: Geometry, start: number): StatePlan {
   };
 }
 
-/** Places of streams that are garbage go to others. */
+/** Returns the slots of garbage-collected streams for reuse. */
 const places = new FinalizationRegistry<{ weights: StreamWeights; at: number }>(({ weights, at }) =>
   weights.giveBack(at),
 );
 
 /**
- * A classifier on live input, one frame at a time, on the calling thread: no call to another thread, no memory
- * allocated in a step. It works on a snapshot of the parameters, taken when it was made, which streams of the same
- * parameters share; they may be open beside each other, and beside a training that begins later. With WebAssembly kernels the logits are those of
- * `forward` on the frames so far, bit for bit (of its last step, where a model has logits at every step).
+ * A classifier on live input, one frame at a time, on the calling thread: a step neither calls another
+ * thread nor allocates memory.
+ *
+ * It works on a snapshot of the parameters, taken when it was opened; streams of the same parameters share it.
+ * Streams may be open side by side, also while a training that began later runs. With WebAssembly kernels the
+ * logits are those of `forward` on the frames so far, bit for bit (with output 'steps', those of the last step).
  */
 export class ClassifierStream {
   readonly #g: Geometry;
@@ -81,7 +83,7 @@ export class ClassifierStream {
   }
 
   /**
-   * Takes the next frame.
+   * Processes the next frame.
    * @param frame [I]
    * @returns logits [O]: the same array every time, overwritten by the next step
    * @throws BAD_ARGUMENT
@@ -117,7 +119,7 @@ export class ClassifierStream {
     return this.#probabilities;
   }
 
-  /** Every layer's next state; the address of the top one's. */
+  /** Advances every layer by one step; returns the address of the top layer's state. */
   #advance(): number {
     const wasm = this.#wasm;
     const { hiddenPanels, nonlinearity } = this.#g;
@@ -138,7 +140,7 @@ export class ClassifierStream {
     return x;
   }
 
-  /** The mean of the states so far, as forward computes it; for other models the state itself. */
+  /** What the output layer reads: the state, or the mean of the states so far, computed as in `forward`. */
   #average(state: number): number {
     const { output, hiddenPanels } = this.#g;
     if (output !== 'mean') return state;

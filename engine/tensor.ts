@@ -2,29 +2,29 @@ import { badArgument, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { checkKeys } from './validation.ts';
 
-/** Numbers of either data type. */
+/** A typed array of either data type. */
 export type RealArray = Float32Array | Float64Array;
 
-/** Numbers in arrays of arrays, all of a rank the same length. */
+/** Nested arrays of numbers; those at the same depth have the same length. */
 export type NestedNumbers = number | readonly NestedNumbers[] | RealArray;
 
-/** Numbers in any array, row-major, and their shape. */
+/** Numbers in any flat array, in row-major order, and their shape. */
 export interface ShapedData {
   readonly data: ArrayLike<number>;
   readonly shape: readonly number[];
 }
 
-/** Anything the library takes for a tensor: a Tensor, `{ data, shape }` with any array of numbers, nested arrays. */
+/** Anything that is accepted as a tensor: a Tensor, `{ data, shape }` with any array of numbers, or nested arrays. */
 export type TensorLike = ShapedData | readonly NestedNumbers[];
 
-/** A dense array of numbers with a shape; row-major, as everywhere. */
+/** A dense array of numbers in row-major order, with a shape. */
 export class Tensor {
   readonly data: RealArray;
   readonly shape: readonly number[];
 
   /**
-   * Takes the numbers as they lie, without a copy.
-   * @throws BAD_ARGUMENT where they do not fit the shape
+   * Wraps an array, without copying it.
+   * @throws BAD_ARGUMENT where it does not fit the shape
    */
   constructor(data: RealArray, shape: readonly number[]) {
     if (!(data instanceof Float32Array || data instanceof Float64Array))
@@ -40,8 +40,8 @@ export class Tensor {
   }
 
   /**
-   * The numbers as nested arrays; a number for a tensor of rank 0. Who knows the rank says it:
-   * `logits.toArray<number[][]>()`.
+   * The numbers as nested arrays; for a tensor of rank 0, a number. If you know the rank, give the
+   * type: `logits.toArray<number[][]>()`.
    */
   toArray<Nested extends NestedNumbers = NestedNumbers>(): Nested {
     const nest = (depth: number, from: number): NestedNumbers => {
@@ -52,7 +52,9 @@ export class Tensor {
     return nest(0, 0) as Nested;
   }
 
-  /** Indices of the largest numbers along the last dimension, the first of equals: the classes of [B, O] or [B, T, O]. */
+  /**
+   * Indices of the largest numbers along the last dimension, of equals the first: for [B, O] or [B, T, O] the classes.
+   */
   argmax(): Int32Array {
     const width = this.shape.at(-1) ?? 1;
     return Int32Array.from({ length: this.data.length / width }, (_, i) =>
@@ -60,7 +62,9 @@ export class Tensor {
     );
   }
 
-  /** For JSON.stringify: what is read back wherever a tensor may be given. JSON has no NaN and no Infinity. */
+  /**
+   * What JSON.stringify writes; it is accepted wherever a tensor is. JSON has no NaN and no Infinity: they become null.
+   */
   toJSON(): { data: number[]; shape: readonly number[] } {
     return { data: Array.from(this.data), shape: this.shape };
   }
@@ -76,22 +80,22 @@ export function largest(values: ArrayLike<number>, first: number, count: number)
   return best;
 }
 
-/** Elements of a shape. */
+/** Number of elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 export const newReals = (dtype: Dtype, size: number): RealArray =>
   dtype === 'float32' ? new Float32Array(size) : new Float64Array(size);
 
-/** Numbers of a buffer, from a byte on: a view. */
+/** A view of `size` numbers of a buffer, from byte `at` on. */
 export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, size: number): RealArray =>
   dtype === 'float32' ? new Float32Array(buffer, at, size) : new Float64Array(buffer, at, size);
 
 /**
- * Makes a tensor from nested numbers or from an array with a shape. The numbers are copied, unless they already are
- * a typed array of the data type.
+ * Makes a tensor from nested arrays, or from a flat array and a shape. The numbers are copied, unless
+ * they already are a typed array of the data type.
  * @param values nested arrays of equal lengths, or a flat array together with `shape`
- * @param options `shape`: by default that of the nesting; `dtype`: by default that of a Float64Array, else float32
- * @throws BAD_ARGUMENT where the arrays are ragged, hold something else than numbers, or do not fit the shape
+ * @param options `shape`: by default that of the nesting; `dtype`: by default float64 for a Float64Array, else float32
+ * @throws BAD_ARGUMENT where the arrays are ragged, hold anything but numbers, or do not fit the shape
  */
 export function tensor(
   values: ArrayLike<number> | NestedNumbers,
@@ -167,7 +171,7 @@ function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): 
   return new Tensor(data, shape);
 }
 
-/** A dimension is a number, or the name of one that may be anything. */
+/** Each dimension is a number, or a name where any size from 1 will do. */
 export type ExpectedShape = readonly (number | string)[];
 
 /**
@@ -199,7 +203,7 @@ function readAny(name: string, value: unknown, expected: ExpectedShape, dtype: D
   return new Tensor(asReals(`${name}.data`, data, dtype), shape);
 }
 
-/** What keeps a value from being `{ data, shape }`. */
+/** The error for a value that is not of the form `{ data, shape }`. */
 function wrongForm(name: string, value: unknown, wanted: string): Error {
   if (typeof value !== 'object' || value === null || !('data' in value || 'shape' in value))
     return badArgument(name, wanted, value);

@@ -13,7 +13,7 @@ export const small = { inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2
 
 const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
 
-/** Of each option of `small` models something else than the default. */
+/** Options for a `small` model, none of them the default. */
 export const everything = {
   ...({ nonlinearity: 'relu', bidirectional: true, bias: false, dropout: 0.25, output: 'steps' } as const),
   ...{ normalization, classes: ['a', 'b', 'c', 'd'], threads: 0 },
@@ -42,7 +42,7 @@ export function labelled(rows: number, steps: number, inputSize = 5, classes = 4
   };
 }
 
-/** Whether this machine has a BLAS; where the run is about it (ELMAN_KERNELS=blas), it must. */
+/** Whether this machine has a BLAS. Throws where it has none, but the test run is about it (ELMAN_KERNELS=blas). */
 export function hasBlas(): boolean {
   try {
     loadBlas('float32');
@@ -72,7 +72,7 @@ export function bitsOf(model: RNNPhonemeClassifier): string {
     .join();
 }
 
-/** Collects garbage now and then until something has come of it, or that is not to be expected any more. */
+/** Collects garbage every 20 ms until `isDone`, 200 times at most. */
 export async function collectUntil(isDone: () => boolean): Promise<void> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

@@ -48,7 +48,7 @@ describe('worker threads', () => {
       const called = vi.spyOn(pool, 'run');
       const losses: number[] = [];
       for (let call = 0; call < 5; call++) losses.push((await model.gradients(x, labels)).loss);
-      // The first call may have come so late that they had left since they started; no other one has.
+      // The first call may have come so late that the workers' first shifts were over; no other one has.
       expect([0, 3]).toContain(called.mock.calls.length);
       const shifts = 3 + called.mock.calls.length;
       await vi.waitFor(() => expect(pool.completed).toBe(shifts), 10_000);
@@ -91,11 +91,11 @@ describe('worker threads', () => {
         const network = networkOf(model);
         if (!network) throw new Error('this model is closed');
         network.flopsPerThread = 1;
-        // Three lanes at a time.
+        // Three lanes per batch.
         await model.fit(data, { epochs: 4, batchSize: 12, shuffle: false });
         const { model: memory, control } = network;
         const offers = offersIn(control.words.buffer, memory.offers, Math.max(1, threads));
-        // Whoever got a last lane has offered something: not always the same thread.
+        // A thread that computes one of the last lanes offers products: not always the same one.
         return { bits: bitsOf(model), offered: Math.max(...offers.map(([offered]) => offered)) };
       });
     const alone = await trained(0);
@@ -115,7 +115,7 @@ describe('worker threads', () => {
       const { x, labels } = labelled(64, 6);
       const { loss } = await model.gradients(x, labels);
       const [own] = offersIn(network.thread.buffer, network.model.offers, 2);
-      // An offer with a piece that nobody has computed, and nobody will.
+      // An offer with a piece that nobody computes.
       own[0] = 1;
       own[16] = 1;
       const hung = new Promise((resolve) => setTimeout(resolve, 10_000, 'it hangs').unref());

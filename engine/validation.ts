@@ -26,7 +26,7 @@ export function checkInteger(
   return value;
 }
 
-/** A path in the file system, or a file: URL of it. */
+/** Reads a path, or a file: URL of one. */
 export function checkPath(path: unknown): string {
   return pathOf(path) ?? refuse('path', 'the path of a file', path);
 }

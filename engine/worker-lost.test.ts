@@ -13,13 +13,13 @@ const large = { hiddenSize: 192, numLayers: 3, threads: 2 } as const;
 const many = labelled(1_024, 30);
 const soon = () => new Promise((resolve) => setTimeout(resolve, 15));
 
-/** Waits until training has come so far in its epoch. */
+/** Waits until training has done this many steps of its epoch. */
 async function stepsDone(model: RNNPhonemeClassifier, steps: number): Promise<void> {
   const words = networkOf(model)?.control.words;
   while (words && Atomics.load(words, Word.step) < steps) await new Promise(setImmediate);
 }
 
-/** The next call loses a thread at the worst time of all: half of what it changes is copied, and rubbish. */
+/** Makes the next call lose a thread at the worst moment: half of what it changes has been copied, and is garbage. */
 function loseInTakeOver(model: RNNPhonemeClassifier): void {
   const network = networkOf(model);
   if (!network) throw new Error('this model is closed');
@@ -73,13 +73,13 @@ describe('a worker killed', () => {
     expect(await loss(true)).toEqual(await loss(false));
   });
 
-  // After an even and an odd number of steps the new parameters lie in one copy or the other.
+  // After an even and an odd number of steps the new parameters lie in different copies.
   it.each([20, 21])(
     'in fit: after some %i steps the parameters are those of a whole step, and training goes on',
     async (steps) => {
       const small = { hiddenSize: 48, numLayers: 2 };
       const optimizer = { type: 'sgd', learningRate: 0.1, momentum: 0.9 } as const;
-      // One long epoch: between two of them there would be no step to be torn.
+      // A single long epoch: between two epochs there would be no step to be interrupted.
       const { x, labels } = labelled(4_000, 30);
       const options = { batchSize: 8, shuffle: false, optimizer };
       const reached = await withModel({ ...small, threads: 2 }, async (model) => {
@@ -126,7 +126,7 @@ describe('a worker killed', () => {
       const pool = teamOf(model).pool;
       if (!pool) throw new Error('the threads have not started');
       await vi.waitFor(() => expect(pool.completed).toBeGreaterThanOrEqual(2), 10_000);
-      // The end of the shift never comes: instead the pool tells, some time after the call, that the thread was lost.
+      // The shift never ends; instead the pool reports, some time after the call, that the thread was lost.
       let lose = (): void => {};
       const lost = new Promise<never>((_, reject) => {
         lose = () => reject(new Error('killed'));
@@ -216,7 +216,7 @@ describe('an error of ours', () => {
     it(`in a worker${here ? ' and the calling thread' : ''} makes the call fail, and the next one works`, async () => {
       await withModel({ threads: 2, hiddenSize: 64 }, async (model) => {
         const before = await model.forward(data.x);
-        // No thread knows what to do with it.
+        // A job that no thread knows how to do.
         const failed = teamOf(model).run({ kind: 'nonsense' } as never, { parties: 2, here });
         await expect(failed).rejects.toThrow('not iterable');
         expect(await model.forward(data.x)).toEqual(before);

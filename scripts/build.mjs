@@ -1,4 +1,5 @@
-// Compiles the AssemblyScript kernels (once for each data type) and the TypeScript sources into dist/.
+// Compiles the AssemblyScript kernels (for each data type, with and without relaxed SIMD) and the
+// TypeScript sources into dist/.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,7 @@ const modules = ['f32', 'f64'].flatMap((real) => [
   { name: `${real}-relaxed`, real, features: 'simd,threads,relaxed-simd' },
 ]);
 
-/** A digest of what the kernels are made from: unchanged, they need not be compiled again. */
+/** A digest of what the kernels are made from: if it is unchanged, they need not be compiled again. */
 function digestOfSources() {
   const hash = createHash('sha256').update(asc.version);
   for (const folder of ['engine/kernels/wasm/assembly', 'scripts'])
@@ -31,7 +32,7 @@ function digestOfSources() {
 }
 
 async function compile({ name, real, features }) {
-  // Eight rounds of the inner sum are written out: one panel of f32, two of f64.
+  // Eight rounds of the inner sum are unrolled: one panel of f32, two of f64.
   const constants = real === 'f32' ? { LANES: 8, PANELS_A_ROUND: 1 } : { LANES: 4, PANELS_A_ROUND: 2 };
   /** The compiler asks for files that may not exist. */
   const readFile = (path, folder) => {
@@ -45,7 +46,7 @@ async function compile({ name, real, features }) {
     ...['--use', `real=${real}`],
     ...['--runtime', 'stub', '-O3', '--converge', '--noAssert'],
     ...['--enable', features, '--importMemory', '--sharedMemory', '--maximumMemory', '65536'],
-    // Nothing of the module's own lies in the memory: the first page is left alone by the layout anyway.
+    // The module has no static data, and declares the smallest memory it can.
     ...['--initialMemory', '1'],
   ];
   const { error, stderr } = await asc.main(options, { readFile, writeFile });
@@ -65,7 +66,7 @@ if (!areThere) {
   writeFileSync(STAMP, digest);
 }
 
-// What a source has left behind that is no more would be packed with the rest.
+// Otherwise the output of deleted sources would be packed with the rest.
 for (const folder of ['engine', 'workers', 'cli', 'benchmarks'])
   rmSync(join('dist', folder), { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');

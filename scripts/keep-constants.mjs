@@ -1,9 +1,9 @@
 import binaryen from 'assemblyscript/binaryen';
 
 /**
- * Gives every vector constant of a WebAssembly module a local variable, set where its function begins. The compiler writes
- * constants where they are used, and V8 since Node 24 makes them there, in three instructions each time; what lies in a
- * variable it loads in one.
+ * Gives every vector constant of a WebAssembly module a local variable, set where its function begins.
+ * The compiler writes constants where they are used, and since Node 24 V8 makes them there, in three
+ * instructions each time; a variable is loaded in one.
  */
 export function keepConstants(binary) {
   const text = binaryen.readBinary(binary).emitText();
@@ -15,7 +15,7 @@ export function keepConstants(binary) {
   return module.emitBinary();
 }
 
-/** Of a function's text the first lines are its signature and its variables. */
+/** Rewrites the text of one function, whose first lines are its signature and its variables. */
 function keepInFunction(text) {
   const names = new Map();
   const body = text.replace(/\(v128\.const [^()]*\)/g, (constant) => {

@@ -1,6 +1,6 @@
 /**
- * Faults that the laws must catch. Each replaces a text that its file has exactly once.
- *   first: the suites that see it soonest, where that is not the usual ones
+ * Faults that the laws must catch. Each replaces a text that its file contains exactly once.
+ *   first: the suites that see it soonest, if other than usual
  */
 
 const assembly = (file) => `engine/kernels/wasm/assembly/${file}.ts`;

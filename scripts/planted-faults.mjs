@@ -20,7 +20,7 @@ const suites = [
   ...['kernels', 'gradients', 'training', 'optimizers', 'structure', 'between-steps', 'batch-split'],
   ...['options', 'dropout', 'memory-plan', 'fit-memory', 'pool', 'barrier', 'mailbox', 'pytorch'],
 ];
-/** A run that takes longer is taken for a hang that no law has seen. */
+/** A run that takes longer counts as a hang that no law has seen. */
 const limitMs = 300_000;
 const seed = process.env.ELMAN_SEED ?? String(Math.floor(Math.random() * 0x7fffffff));
 
@@ -62,7 +62,7 @@ function firstFailure(names, timeout = limitMs) {
   throw new Error(`the run failed without a failure: ${run.stderr}`);
 }
 
-/** Runs the suites one after the other, those named first first. */
+/** Runs the suites one after the other, those in `first` before the others. */
 function caught(first) {
   for (const name of [...first, ...suites.filter((suite) => !first.includes(suite))]) {
     const failure = firstFailure([name]);

@@ -1,13 +1,13 @@
 /**
- * Writes out the loops of a source that ask for it,
+ * Unrolls the loops of a source that ask for it,
  *
  *     for (let i = 0; i < COUNT; i++) { // unroll
  *
- * by as many copies of the body, from which `i` must be absent and in which `break` therefore leaves the loop around it, or,
- * asked to `interleave` instead, statement by statement: the first one of every copy, then the second ones. Each statement
- * must be a line then; what it declares has a name of its own in each copy, and `i` is the copy's number. A loop to be
- * written out may contain others.
- * COUNT is a number or the name of one of the constants.
+ * into COUNT copies of the body, from which `i` must be absent, and in which `break` therefore leaves
+ * the loop around it. With `interleave` instead of `unroll` the copies are mixed statement by
+ * statement: the first one of every copy, then the second ones. There each statement must be a line;
+ * what it declares gets a name of its own in each copy, and `i` becomes the copy's number. A loop to be
+ * unrolled may contain others. COUNT is a number or the name of one of the constants.
  */
 export function unroll(source, constants) {
   const loop =

@@ -10,14 +10,14 @@ import { nothing } from '../engine/parallel/program.ts';
 import type { Letter, Reply, Task } from '../engine/parallel/shift.ts';
 import { spinsBeforeSleep } from '../engine/parallel/spin.ts';
 
-/** One worker thread of a model: takes its place in the calls it is given, and meets the others at the barriers. */
+/** One worker thread of a model: takes part in the calls it is given, and meets the others at the barriers. */
 const thread = new ModelThread(workerData as ThreadSetup);
 const { words } = thread.control;
 
 /** A shift: one call after the other, until it is dismissed or a call fails. */
 export default function shift(mailbox: Mailbox): Reply {
   const reply = takeCalls(mailbox);
-  // It may hold what nobody is going to read any more.
+  // It may hold messages that nobody is going to read any more.
   mailbox.port.close();
   return reply;
 }
@@ -33,7 +33,7 @@ function takeCalls(mailbox: Mailbox): Reply {
     if (failure) return failure;
     const { here, parties } = task;
     if (!here && Atomics.add(words, Word.ended, 1) + 1 === parties) write('complete');
-    // Between two calls the calling thread is awake as well.
+    // Between two calls the calling thread is awake as well, and needs a core.
     spins = spinsBeforeSleep(here ? parties : parties + 1);
   }
 }
@@ -46,7 +46,7 @@ function takePart({ job, index, parties }: Task<Job>): Reply | null {
     return null;
   } catch (error) {
     const aborted = error instanceof Aborted;
-    // Not once more: the next call may have begun.
+    // Not after an abort by another thread: the next call may have begun.
     if (!aborted) giveUp(words);
     return {
       ok: false,

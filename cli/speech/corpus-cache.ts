@@ -3,10 +3,12 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Corpus, Split } from './corpus.ts';
 
-/** A corpus without the words on how it was come by. */
+/** A corpus without the fields that say where it came from. */
 export type StoredCorpus = Omit<Corpus, 'hash' | 'fromCache'>;
 
-/** A file: this line, the hash of all that follows (64 hexadecimal digits), a line of JSON, the arrays. */
+/**
+ * The format of a file: this line, the hash of all that follows (64 hexadecimal digits), a line of JSON, the arrays.
+ */
 const magic = 'elman speech corpus 1\n';
 const headerBytes = magic.length + 64;
 
@@ -67,8 +69,10 @@ export async function writeCachedCorpus(directory: string, key: string, corpus: 
 }
 
 /**
- * @returns the corpus and its hash, or undefined if there is none under this key or it is damaged: whatever
- *   passes the hash was written by `writeCachedCorpus`
+ * Reads a corpus from the cache.
+ *
+ * @returns the corpus and its hash, or undefined if there is none under this key or it is damaged:
+ * whatever passes the hash was written by `writeCachedCorpus`
  * @throws Error if a file is there but cannot be read
  */
 export async function readCachedCorpus(

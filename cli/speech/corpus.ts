@@ -55,7 +55,7 @@ export interface CorpusOptions {
   /** Threads that speak at the same time. The corpus does not depend on it. */
   threads: number;
   cacheDir: string;
-  /** How many speakers, for a short form; all by default. At least one of each split is kept. */
+  /** How many speakers, for a smaller corpus; all by default. At least one of each split is kept. */
   speakers?: number;
   /** Training segments before rare classes are left out. */
   trainSegments?: number;
@@ -70,7 +70,7 @@ const smallestClassShare = 120 / defaultTrainSegments;
 
 const seed = 'elman speech 1';
 
-/** To be raised with every change to the code that changes the corpus but no setting below. */
+/** To be incremented with every change to the code that changes the corpus but no setting below. */
 const recipeVersion = 2;
 
 /**
@@ -188,7 +188,7 @@ function workerPath(): string {
   return join(compiled, 'speaker-worker.js');
 }
 
-/** The synthesizer keeps its old voice where a new one does not work, so sounding alike is a fault. */
+/** The synthesizer keeps its old voice if a new one does not work, so two voices that sound alike are an error. */
 function requireDistinctVoices(voices: Voice[], results: SpeakerResult[]): void {
   const heard = new Map<string, string>();
   for (const [index, { voiceprint }] of results.entries()) {
@@ -228,7 +228,7 @@ function assemble(
   };
 }
 
-/** Training segments of each phoneme; phonemes that only held-out speakers say are there with 0. */
+/** Number of training segments of each phoneme; 0 for phonemes that only held-out speakers say. */
 function countTrainingLabels(voices: Voice[], results: SpeakerResult[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const [index, { labels }] of results.entries()) {

@@ -1,8 +1,8 @@
 import FFT from 'fft.js';
 
-/** Cepstra a frame. */
+/** Cepstral coefficients of a frame. */
 export const featureSize = 20;
-/** Frames a segment; what is longer is cut off. */
+/** Most frames of a segment; what is longer is cut off. */
 const longestFrames = 40;
 
 /** Everything that decides what a frame looks like. Part of the cache's key. */

@@ -57,7 +57,7 @@ export async function recordSpeaker(task: SpeakerTask): Promise<SpeakerResult> {
     recorded.push(...segments);
     samplesSpoken += utterance.samples.length;
   }
-  // The last sentence was heard to its end, for its mean, though only its first segments are needed.
+  // The last sentence was spoken to its end, for its mean, though only its first segments are needed.
   recorded.length = task.segments;
   return {
     frames: concatenate(

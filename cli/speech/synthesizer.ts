@@ -27,7 +27,7 @@ const variantDirectory = '/usr/share/espeak-ng-data/voices/!v';
 
 let packageData: ArrayBuffer | undefined;
 
-/** A module with nothing spoken yet. The 24 MB of language data are read once a thread and never written. */
+/** A module that has not spoken yet. The 24 MB of language data are read once per thread and never written. */
 async function freshModule(): Promise<EspeakModule> {
   if (packageData === undefined) {
     const path = createRequire(import.meta.url).resolve('@echogarden/espeak-ng-emscripten/espeak-ng.data');
@@ -37,7 +37,7 @@ async function freshModule(): Promise<EspeakModule> {
   return await createEspeak({ getPreloadedPackage: () => data });
 }
 
-/** The noise in breathy voices is seeded from the time of the start, so the clock stands still meanwhile. */
+/** The noise in breathy voices is seeded from the time of the start, so the clock is stopped meanwhile. */
 function startWithoutClock(module: EspeakModule): EspeakWorker {
   const now = Date.now;
   Date.now = () => 0;
@@ -83,7 +83,7 @@ export class Synthesizer {
    */
   static async forVariant(variant: string): Promise<Synthesizer> {
     const module = await freshModule();
-    // An unknown variant is ignored without a word, so its file must be looked for.
+    // An unknown variant is ignored silently, so its file must be looked for.
     if (variant !== '' && !variantNames(module).includes(variant)) {
       throw new Error(`eSpeak NG has no voice variant "${variant}".`);
     }
@@ -100,8 +100,10 @@ export class Synthesizer {
   }
 
   /**
+   * Speaks a text.
+   *
    * @param text - one English sentence
-   * @param options.rate - words a minute, 80 to 450
+   * @param options.rate - words per minute, 80 to 450
    * @param options.pitch - 0 to 99, 50 is the voice's own
    * @throws RangeError if rate or pitch is outside; Error if the synthesizer stays silent
    */

@@ -86,12 +86,12 @@ export function reasonToLeaveOut(definition: string): string | undefined {
 }
 
 /**
- * Chooses the speakers and who of them is held out, from the variants' names and definitions alone.
+ * Chooses the speakers and which of them are held out, from the variants' names and definitions alone.
  *
- * Variants with the same first five formants are one mouth at another pitch; they form a family and stay in
- * the same part, so that a held-out speaker is really a new one. Families are taken in the order of the
- * SHA-256 of their first name, first for the test, then for validation. One that would overfill the part is
- * passed on, the rest trains.
+ * Variants with the same first five formants are one mouth at another pitch; they form a family and
+ * stay in the same part, so that a held-out speaker is really a new one. Families are taken in the
+ * order of the SHA-256 of their first name, first for the test, then for validation. One that would
+ * overfill a part is passed on to the next; the rest is for training.
  *
  * @param definitions - texts of the variant files by name
  */

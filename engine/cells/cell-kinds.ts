@@ -1,7 +1,7 @@
 import type { CellKind } from './cell.ts';
 import { elmanCell } from './elman-cell.ts';
 
-/** A kind's name, by which threads are told of it: functions do not travel. */
+/** The name by which a kind is sent to threads: functions cannot be. */
 export type CellName = 'elman';
 
 export const cellKinds: Readonly<Record<CellName, CellKind>> = { elman: elmanCell };

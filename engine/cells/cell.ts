@@ -1,46 +1,52 @@
 import { type Dtype, type Kernels, type Nonlinearity, type Panels, panelsFor } from '../kernels/kernels.ts';
 
 /**
- * What the engine knows of a recurrent cell. Every step makes z_t, `gates` times [H], of a frame and of the states before, and
- * `states` times [H] of z_t. The parameters follow from the number of gates, as in PyTorch's RNN, GRU and LSTM:
+ * What the engine knows of a recurrent cell. Each step computes the pre-activations z_t, `gates`
+ * vectors [H], from a frame and the previous states, and the new states, `states` vectors [H], from
+ * z_t. The shapes of the parameters follow from the number of gates, as in PyTorch's RNN, GRU and LSTM:
  *
  *     W_ih [gates · H, I]     W_hh [gates · H, H]     b_ih, b_hh [gates · H]
  *
- * What is made for each gate is a matrix of its own: dz, and the packed weights.
+ * What is computed for each gate, dz and the packed weights, is a matrix of its own.
  */
 
 /**
- * A kind of cell, over all time steps of one block of rows. Of what it writes, columns past H are zero, like those of what it
- * reads: matmuls go over whole panels. A row keeps its states at steps where it has no frame, and its dz is zero there.
+ * A kind of cell. Its methods process all time steps of one block of rows. In everything they read,
+ * columns past H are zero, and must be in everything they write: matmuls go over whole panels. At steps
+ * where a row has no frame it keeps its states, and its dz is zero.
  */
 export interface CellKind {
   readonly gates: number;
-  /** States [H] that go from step to step: the first is h, which the layer above and the output layer read. */
+  /**
+   * State vectors [H] that are carried from step to step. The first is h, which the layer above and the
+   * output layer read.
+   */
   readonly states: number;
-  /** Further arrays [steps · rows, H] it keeps from the way forward for the way back. */
+  /** Further arrays [steps · rows, H] that `forward` keeps for `backward`. */
   readonly saved: number;
-  /** Packed rows of biases [H]. */
+  /** Number of packed rows of biases [H]. */
   readonly biasRows: number;
-  /** Whether its forward takes blocks of one row, too, where there are RowKernels. */
+  /** Whether `forward` also takes blocks of a single row, where the kernels have RowKernels. */
   readonly takesRows: boolean;
   packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
-  /** Fills the states from the initial ones; `fromRest` says that these are zeros. */
+  /** Computes the states from the initial ones, which are zero where `fromRest`. */
   forward(run: CellRun, fromRest: boolean): void;
   /**
-   * In: d = ∂L/∂h_t from above, every step [steps · rows, H], 0 where a row has no frame. Out: of each gate the dz that W_ih and
-   * b_ih are multiplied with [steps · rows, H]. The dz of a single gate lies where d does.
+   * In: d = ∂L/∂h_t from above, for every step [steps · rows, H], 0 where a row has no frame. Out: for each gate
+   * the dz that W_ih and b_ih are multiplied with [steps · rows, H]. The dz of a single gate takes the place of d.
    */
   backward(run: CellRun, d: Panels, dz: readonly Panels[]): void;
   /**
-   * Sums of the gradients over all rows and steps, to their arrays, or onto them where `add`. `outerProduct` may only promise its
-   * result here: one product for each part of an array, whose operands stay as they are.
+   * Writes the gradients, summed over all rows and steps, to their arrays; adds them where `add`. Here
+   * `outerProduct` may defer its result (see shared-products.ts): so each part of an array is a single
+   * product, whose operands must stay unchanged.
    */
   weightGradients(run: CellRun, dz: readonly Panels[], gradients: CellArrays, target: SumTarget): void;
-  /** dx_t = dz_t W_ih for all steps, one part of it; onto dx where `add`. */
+  /** dx_t = dz_t W_ih of one part of the input, for all steps; added to dx where `add`. */
   inputGradient(run: CellRun, dz: readonly Panels[], part: number, dx: Panels, add: boolean): void;
   /**
-   * Gradients of the initial states, one array [rows, H] a state, from what backward was given and has made; `dzFirst` is room for
-   * the dz of each row's first step.
+   * Computes the gradients of the initial states, one array [rows, H] for each, from what `backward`
+   * was given and has computed; `dzFirst` is room for the dz of each row's first step.
    */
   initialGradients(
     run: CellRun,
@@ -54,11 +60,11 @@ export interface CellKind {
 /** How sums are written. */
 export interface SumTarget {
   readonly add: boolean;
-  /** Whether all initial states are zeros: their step adds nothing to dW_hh. */
+  /** Whether all initial states are zero: the first step then adds nothing to dW_hh. */
   readonly fromRest: boolean;
 }
 
-/** Sizes of one cell, and what it computes. Its input comes in parts: the states of each direction of the layer below. */
+/** Sizes and variant of one cell. Its input comes in parts: one for each direction of the layer below. */
 export interface CellSizes {
   readonly parts: number;
   /** Width of one part. */
@@ -98,10 +104,10 @@ export interface CellArrays {
 
 /** Addresses of one gate's weights as the matmuls read them. */
 export interface PackedGate {
-  /** W_ihᵀ, part by part, and W_hhᵀ, for the way forward. */
+  /** W_ihᵀ, part by part, and W_hhᵀ, for the forward pass. */
   readonly W_ihT: readonly number[];
   readonly W_hhT: number;
-  /** W_ih and W_hh, for the way back. */
+  /** W_ih, part by part, and W_hh, for the backward pass. */
   readonly W_ih: readonly number[];
   readonly W_hh: number;
 }
@@ -113,7 +119,7 @@ export interface PackedCell {
   readonly biases: readonly number[];
 }
 
-/** One block of rows on its way through a cell. Step t's rows begin t · rows rows into `x` and `d`. */
+/** The arrays of one block of rows in a cell. The rows of step t begin at row t · rows of `x` and of gradients. */
 export interface CellBlock {
   /** Rows, in whole tiles of 4; or one, see RowKernels. */
   readonly rows: number;
@@ -121,13 +127,16 @@ export interface CellBlock {
   readonly reverse: boolean;
   /** [steps · rows, part] for each part. */
   readonly x: readonly Panels[];
-  /** h first, each [(steps + 1) · rows, H]: the initial state, then one a step; in reverse the initial state comes last. */
+  /**
+   * The states, h first, each [(steps + 1) · rows, H]: the initial state, then one for each step; in
+   * reverse the initial state comes last.
+   */
   readonly states: readonly Panels[];
-  /** What the kind keeps besides, each [steps · rows, H]. */
+  /** Further arrays that the kind keeps, each [steps · rows, H]. */
   readonly saved: readonly Panels[];
 }
 
-/** A cell at work on a block of rows, longest rows first. */
+/** What a cell needs to process a block of rows, the longest first. */
 export interface CellRun {
   readonly kernels: Kernels;
   readonly sizes: CellSizes;
@@ -137,12 +146,12 @@ export interface CellRun {
   readonly scratch: Scratch;
 }
 
-/** Frames of each row of a block, the longest first; rows behind them only fill the last tile up. */
+/** Number of frames of each row of a block, the longest first. Rows past the last one only fill up its tile. */
 export type Lengths = Int32Array;
 
 export const EDGE_BYTES = 128;
 
-/** Where sums over rows go that stick out of their array, and what a matmul without a bias starts from. */
+/** Memory for results that reach past the end of their array, and what a matmul without a bias starts from. */
 export interface Scratch {
   /** EDGE_BYTES of this thread's own. */
   readonly edge: number;
@@ -156,26 +165,27 @@ export const fromRow = ({ at, stride, pitch }: Panels, row: number): Panels => (
   pitch,
 });
 
-/** The states that the frames make, from frame 0 on. */
+/** The state after each frame, from frame 0 on. */
 export function madeStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
   return reverse ? states[state] : fromRow(states[state], rows);
 }
 
-/** The states that the frames find, from frame 0 on. */
+/** The state before each frame, from frame 0 on. */
 export function foundStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
   return reverse ? fromRow(states[state], rows) : states[state];
 }
 
-/** The state each row begins with, and the one it ends with [rows, H]. */
+/** The state that each row begins with [rows, H]. */
 export function initialStates({ states, reverse, rows, steps }: CellBlock, state = 0): Panels {
   return reverse ? fromRow(states[state], steps * rows) : states[state];
 }
 
+/** The state that each row ends with [rows, H]. */
 export function finalStates({ states, reverse, rows, steps }: CellBlock, state = 0): Panels {
   return reverse ? states[state] : fromRow(states[state], steps * rows);
 }
 
-/** Rows that have a frame at step t: the first so many. */
+/** Number of rows that have a frame at step t; they are the first ones. */
 export function rowsAt(lengths: Lengths, t: number): number {
   let rows = lengths.length;
   while (rows > 0 && lengths[rows - 1] <= t) rows--;

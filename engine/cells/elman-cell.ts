@@ -13,24 +13,25 @@ import {
 
 /**
  * The Elman cell (J. L. Elman, "Finding Structure in Time", 1990; the equations of
- * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html) over all time steps of one block of rows, φ being
- * tanh or relu:
+ * https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html) over all time steps of one block of
+ * rows, φ being tanh or relu:
  *
  *     h_t = φ(x_t W_ihᵀ + b_ih + h_{t−1} W_hhᵀ + b_hh)
  *     dz_t = dh_t ∘ φ′(z_t)             dh_{t−1} += dz_t W_hh          dx_t = dz_t W_ih
  *     dW_ih += Σ_t dz_tᵀ x_t            dW_hh += Σ_t dz_tᵀ h_{t−1}     db_ih = db_hh += Σ_t Σ_rows dz_t
  *
- * φ′ is 1 − h_t² for tanh; for relu 1 where h_t > 0, else 0. Everything that does not depend on the step before is one
- * matmul over all steps. A cell that reads in reverse starts at each row's own last frame: t − 1 above is t + 1 then.
- * A row keeps its state at steps where it has no frame.
+ * φ′ is 1 − h_t² for tanh; for relu 1 where h_t > 0, else 0. Everything that does not depend on the
+ * previous step is one matmul over all steps. A reverse cell starts at each row's own last frame; for
+ * it, read t + 1 for t − 1. A row keeps its state at steps where it has no frame.
  */
 
 /** Bytes from one step's rows to the next one's. */
 const stepBytes = ({ rows, states: [h] }: CellBlock): number => rows * h.pitch;
 
 /**
- * A nonlinearity's kernels: of the step that starts from zeros or ends the sequence, and of every other one. Whole names: to
- * join them would make strings in every lane.
+ * The kernels of each nonlinearity: first that of a step without a recurrent term (forward, the first
+ * step from a state of zeros; backward, the last step), then that of every other step. Names are
+ * spelled out: composing them would allocate strings in every lane.
  */
 const STEP_KERNELS = {
   tanh: {
@@ -43,7 +44,7 @@ const STEP_KERNELS = {
   },
 } as const;
 
-/** Fills h from its initial states; `fromRest` says that they are zeros. */
+/** Computes h from its initial states, which are zero where `fromRest`. */
 function forward(run: CellRun, fromRest: boolean): void {
   const row = rowKernelsFor(run.kernels, run.block.rows);
   if (row) forwardRow(run, row);
@@ -99,7 +100,7 @@ function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): voi
   }
 }
 
-/** dz_t = (d_t + dz_{t+1} W_hh) ∘ φ′(z_t), in the place of d. */
+/** dz_t = (d_t + dz_{t+1} W_hh) ∘ φ′(z_t), written over d. */
 function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
@@ -117,7 +118,7 @@ function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Pan
     const h_t = h + t * step;
     if (i === 0) k[first](at, stride, h_t, hStride, rows, hiddenPanels);
     else k[next](at, stride, rows, hiddenPanels, after, stride, hiddenPanels, W_hh, h_t, hStride);
-    // What flows on behind a row's last frame is the gradient of its initial state, no step's.
+    // The gradient past a row's last frame is that of its initial state and belongs to no step.
     if (!reverse) continue;
     const active = rowsAt(lengths, t);
     k.zeroRows(at + active * d.pitch, stride, d.pitch, rows - active, hiddenPanels);

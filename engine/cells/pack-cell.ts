@@ -1,9 +1,9 @@
 import { type Kernels, PANEL_BYTES, panelColumns, realBytes, rowGroups } from '../kernels/kernels.ts';
 import type { CellArrays, CellKind, CellSizes, PackedCell } from './cell.ts';
 
-/** A cell's weights as the matmuls read them: where they lie, and how they get there. */
+/** Packing of a cell's weights: the layout in which the matmuls read them, and the work of bringing them into it. */
 
-/** Lays a cell's packed weights out; `add` gives room for so many bytes. */
+/** Lays out a cell's packed weights; `add` reserves memory and returns its address. */
 export function planPackedCell(
   kind: CellKind,
   { parts, partPanels, hiddenPanels, dtype }: CellSizes,
@@ -25,21 +25,21 @@ export function planPackedCell(
   };
 }
 
-/** Which passes go over the weights, in bits; as a number, what they cost of a forward pass. */
+/** The passes that read the weights, as bits; as a number, their cost in forward passes (a backward pass costs two). */
 export type Passes = 1 | 2 | 3;
 export const FORWARD = 1;
 export const BACKWARD = 2;
 export const BOTH = 3;
 
-/** Packs `count` parameters that lie one behind the other, for the passes that need them; `from` says where they are. */
+/** Packs `count` consecutive parameters for the passes that need them; `from` says where they are. */
 export interface PackPiece<From> {
   readonly count: number;
   readonly pack: (kernels: Kernels, from: From, passes: Passes) => void;
 }
 
 /**
- * Packing a cell's parameters, in pieces that any thread may do in any order. The pieces come in the order of `CellArrays`,
- * which is that of memory: rows of W_ih, rows of W_hh, the biases.
+ * The work of packing a cell's parameters, in pieces that any thread may do, in any order. They are
+ * listed in the order of `CellArrays`, which is that of memory: rows of W_ih, rows of W_hh, the biases.
  */
 export function packCellPieces(
   kind: CellKind,

@@ -32,16 +32,17 @@ import {
 import { type CellName, cellKinds } from './cell-kinds.ts';
 
 /**
- * A second kind of cell, which needs what a GRU and an LSTM need and the Elman cell does not: two gates, two states, biases
- * that must not be added up beforehand, a dz that differs for W_ih and W_hh, and values kept for the way back.
+ * A second kind of cell, which needs what a GRU and an LSTM need and the Elman cell does not: two
+ * gates, two states, biases that must not be summed beforehand, a dz that differs for W_ih and W_hh,
+ * and values kept for the backward pass.
  *
  *     f = σ(W_if x + b_if + W_hf h + b_hf)        p = W_hu h + b_hu        u = tanh(W_iu x + b_iu + f ∘ p)
  *     c_t = f ∘ c_{t−1} + (1 − f) ∘ u             h_t = tanh(c_t)
  *
- * It stands here, and nowhere else, to show that the rest of the engine takes it as it is.
+ * It exists only here, to show that the rest of the engine takes it without changes.
  */
 
-/** The numbers of the memory that a model lies in; a cell of the library's would have kernels instead. */
+/** A model's memory as numbers; a cell of the library would use kernels instead. */
 let numbers: () => Float64Array = () => new Float64Array();
 
 const DTYPE = 'float64';
@@ -52,16 +53,19 @@ const COLUMNS = panelColumns(DTYPE);
 const unitAt = ({ at, stride, pitch }: Panels, row: number, j: number): number =>
   (at + Math.floor(j / COLUMNS) * stride + row * pitch) / REAL_BYTES + (j % COLUMNS);
 
-/** What the cell keeps of each step: f, u, p (on the way back dp takes its place), and dc for the step before. */
+/** What the cell keeps of each step: f, u, p (in the backward pass replaced by dp), and dc for the step before. */
 const kept = ({ saved: [f, u, p, dc] }: CellBlock) => ({ f, u, p, dc });
 
-/** The steps in the order they are made, or the reverse. */
+/** The steps in the order of the forward pass, or of the backward pass. */
 function stepsOf({ steps, reverse }: CellBlock, back = false): number[] {
   const order = Array.from({ length: steps }, (_, t) => t);
   return reverse === back ? order : order.reverse();
 }
 
-/** Calls `visit` with every row of step t and every column, those past H as well; a unit has a frame in a row that has one. */
+/**
+ * Calls `visit` with every row of step t and every column, those past H as well; `hasFrame` is false
+ * for these, and in rows without a frame.
+ */
 function everyUnit(
   { sizes: { hiddenSize, hiddenPanels }, block: { rows }, lengths }: CellRun,
   t: number,
@@ -152,7 +156,7 @@ const secondCell: CellKind = {
       everyUnit(run, t, (i, j, hasFrame) => {
         const [F, U, P] = [n[unitAt(f, i, j)], n[unitAt(u, i, j)], n[unitAt(p, i, j)]];
         const H = n[unitAt(h, i, j)];
-        // What flows on behind a row's last frame is the gradient of its initial state, no step's.
+        // The gradient past a row's last frame is that of its initial state and belongs to no step.
         const fromNext = next === null ? 0 : n[unitAt(dc, i + (next - t) * rows, j)];
         const dC = hasFrame ? fromNext + n[unitAt(d, i, j)] * (1 - H * H) : 0;
         const dv = dC * (1 - F) * (1 - U * U);
@@ -223,7 +227,10 @@ const secondCell: CellKind = {
 
 const SECOND = 'second' as CellName;
 
-/** The same network, row by row in plain numbers, from the parameters in the order of their block: the mean loss, and the last states. */
+/**
+ * The same network, row by row in plain numbers, from the parameters in the order of their block: the
+ * mean loss, and the last states.
+ */
 function inPlainNumbers(
   { inputSize, hiddenSize: H, outputSize, numLayers, bidirectional }: Required<NetworkShape>,
   parameters: Float64Array,
@@ -292,7 +299,7 @@ const SHAPE = { inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 };
 function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) {
   const network = new Network(shape, DTYPE, threads, { maker }, null, SECOND);
   numbers = () => new Float64Array(network.thread.buffer);
-  // Nothing may be read before it is written: a call's memory is what others have left.
+  // Nothing may be read before it is written: a call's memory holds whatever earlier calls have left.
   const { reserve } = network;
   network.reserve = (spec) => {
     const plan = reserve.call(network, spec);
@@ -429,7 +436,10 @@ describe('a second kind of cell, of two gates and two states', () => {
   });
 });
 
-/** A job on several threads that take turns on this one: each goes on to its next pause, the last to a barrier opens it. */
+/**
+ * Runs a job on several threads that take turns on this one: each goes on to its next pause, and the
+ * last one at a barrier opens it.
+ */
 function runTogether(network: Network, job: Job, parties: number): void {
   Atomics.store(network.control.words, Word.packed, 0);
   const programs: Program[] = Array.from({ length: parties }, (_, index) =>

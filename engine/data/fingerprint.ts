@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { framesOf, type Sequences } from './sequences.ts';
 
-/** The event loop has its turn after so many bytes: some ten milliseconds. */
+/** The event loop gets a turn after hashing this many bytes: some ten milliseconds. */
 const BREATH_BYTES = 2 ** 23;
 
-/** SHA-256 of lengths, labels and frames, in whatever form they came: padding is no part of it. */
+/** SHA-256 of lengths, labels and frames. It does not depend on the form they were given in: padding is left out. */
 export async function fingerprint(data: Sequences, inputSize: number): Promise<string> {
   const { lengths, labels, counted } = data;
   const hash = createHash('sha256').update(lengths).update(labels).update(counted);

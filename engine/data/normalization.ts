@@ -4,7 +4,7 @@ import { checkInteger, checkKeys } from '../validation.ts';
 import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
 import { firstNotFinite } from './sequences.ts';
 
-/** How frames are normalized: x ← (x − mean) / std, value by value of a frame. */
+/** How frames are normalized: x ← (x − mean) / std, for each value of a frame. */
 export interface Normalization {
   /** [I] */
   mean: ArrayLike<number>;
@@ -12,13 +12,13 @@ export interface Normalization {
   std: ArrayLike<number>;
 }
 
-/** A normalization, checked. */
+/** A checked normalization. */
 export interface NormalizationSpec {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
 
-/** Throws BAD_ARGUMENT. */
+/** Checks a normalization. Throws BAD_ARGUMENT. */
 export function normalizationSpec(given: unknown, inputSize: number): NormalizationSpec {
   checkKeys('normalization', given, ['mean', 'std']);
   const { mean, std } = given as Normalization;
@@ -34,8 +34,8 @@ export function normalizationSpec(given: unknown, inputSize: number): Normalizat
 }
 
 /**
- * Puts a normalization where a kernel reads it, from the indices `mean` and `std` on. A frame's columns that only fill
- * its last panel up are divided as well, `columns` in all: by 1.
+ * Writes a normalization where a kernel reads it, from the indices `at.mean` and `at.std` on. The
+ * kernel divides all `columns` of a frame's panels: the padding by 1.
  */
 export function writeNormalization(
   reals: RealArray,
@@ -49,9 +49,10 @@ export function writeNormalization(
 }
 
 /**
- * Mean and standard deviation of each value of a frame, over all frames of all sequences, padding left out. A value
- * that is always the same gets the deviation 1.
+ * Measures mean and standard deviation of each value of a frame, over all frames of all sequences,
+ * without padding. A value that never varies gets the deviation 1.
  * @param x [B, T, I], an array of [Tᵢ, I], or `{ data, shape: [B, T, I], lengths }`
+ * @param inputSize values per frame (I)
  * @throws BAD_ARGUMENT
  */
 export function measureNormalization(x: SequencesLike, inputSize: number): Normalization {
@@ -70,13 +71,13 @@ export function measureNormalization(x: SequencesLike, inputSize: number): Norma
     );
   const mean = averages(values, inputSize, (value) => value);
   const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
-  // By the values themselves: the mean of equal numbers is rounded, and their deviation from it then is not zero.
+  // Compares the values themselves: the mean of equal numbers is rounded, so that their variance may not be zero.
   const varies = (i: number): boolean =>
     values.some((value, at) => at % inputSize === i && value !== values[i]);
   return { mean, std: variance.map((square, i) => (square > 0 && varies(i) ? Math.sqrt(square) : 1)) };
 }
 
-/** The mean over frames of what `of` makes of each value. */
+/** The mean of `of(value)` over all frames, for each value of a frame. */
 function averages(
   values: Float64Array,
   inputSize: number,

@@ -2,19 +2,22 @@ import { badArgument, lengthOf, plain } from '../errors.ts';
 import { isShapedData, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
-/** Classes from 0: of each row one [B], or, of a model with logits at every step, one of each frame [B, T] or [Tᵢ] each. */
+/**
+ * Classes, from 0: one for each sequence [B] or, with output 'steps', one for each frame, [B, T] or an array of [Tᵢ].
+ */
 export type LabelsLike = ArrayLike<number> | TensorLike | readonly ArrayLike<number>[];
 
 /** Labels as the engine reads them. */
 export interface Labels {
-  /** Row after row; −1 does not count. */
+  /** Row after row; −1 marks a label that does not count. */
   readonly labels: Int32Array;
+  /** Index of each row's first label. */
   readonly labelStarts: Uint32Array;
-  /** Labels of each row that count. */
+  /** Number of labels of each row that count. */
   readonly counted: Int32Array;
 }
 
-/** What labels are expected. */
+/** Which labels are valid. */
 export interface LabelRule {
   readonly classes: number;
   readonly perStep: boolean;
@@ -22,7 +25,7 @@ export interface LabelRule {
   readonly ignored: number | null;
 }
 
-/** Throws BAD_ARGUMENT naming the label and what was expected. */
+/** Reads labels. Throws BAD_ARGUMENT, naming the label and what was expected. */
 export function readLabels(name: string, value: unknown, input: SequenceInput, rule: LabelRule): Labels {
   const { rows, lengths } = input;
   const perRow = rule.perStep ? stepLabels(name, value, input) : rowLabels(name, value, rows);
@@ -47,7 +50,7 @@ export function readLabels(name: string, value: unknown, input: SequenceInput, r
   return { labels, labelStarts, counted };
 }
 
-/** A label as the engine reads it; null where it is none. */
+/** A label as the engine reads it; null where it is not valid. */
 function classOf(label: unknown, { classes, ignored }: LabelRule): number | null {
   if (ignored !== null && label === ignored) return -1;
   const isClass = typeof label === 'number' && Number.isInteger(label) && label >= 0 && label < classes;

@@ -14,15 +14,15 @@ import type { Labels } from './read-labels.ts';
 import type { Sequences } from './sequences.ts';
 
 /**
- * The three forms sequences may come in: [batch, time, input]; an array of [time, input], each of its own length;
- * or padded, with the length of each row.
+ * Sequences in one of three forms: [batch, time, input]; an array of [time, input], each of its own
+ * length; or padded [batch, time, input], with the length of each row.
  */
 export type SequencesLike =
   | TensorLike
   | readonly TensorLike[]
   | (ShapedData & { readonly lengths: ArrayLike<number> });
 
-/** Sequences as they were given, checked; nothing is copied yet. */
+/** Checked sequences, in the form they were given: nothing is copied yet. */
 export interface SequenceInput {
   readonly rows: number;
   /** Steps of the longest sequence. */
@@ -30,19 +30,19 @@ export interface SequenceInput {
   /** Steps a row has, padding included. */
   readonly time: number;
   readonly lengths: Int32Array;
-  /** Frames that are copied: the sequences' own, padding not among them. */
+  /** Number of frames to be copied: those of all sequences, without padding. */
   readonly frames: number;
-  /** Copies the frames of the rows `from` to below `to`, one sequence after the other. */
+  /** Copies the frames of rows `from` to `to` − 1, one sequence after the other. */
   copyTo(values: RealArray, from: number, to: number): void;
-  /** The given array and the first frame of each row in it, where it lies in shared memory already. */
+  /** The given array and each row's first frame in it, where it already lies in shared memory. */
   readonly shared: { readonly values: RealArray; readonly starts: Uint32Array } | null;
 }
 
-/** Reads sequences in any of the three forms. Throws BAD_ARGUMENT naming the argument and what came. */
+/** Reads sequences in any of the three forms. Throws BAD_ARGUMENT, naming the argument and what was given. */
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
   const shaped: (ShapedData & { readonly lengths?: unknown }) | null = isShapedData(x) ? x : null;
-  // A misspelt `lengths` would have padding read for frames.
+  // With a misspelt `lengths`, padding would be read as frames.
   if (shaped && Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
   return readPadded(name, readTensor(name, x, ['batch', 'time', inputSize], dtype), shaped?.lengths);
 }
@@ -98,7 +98,7 @@ function copyRows(
   }
 }
 
-/** Some rows of an input, as an input of their own. */
+/** Rows `from` to `to` − 1 of an input, as an input of their own. */
 export function sliceRows(input: SequenceInput, from: number, to: number): SequenceInput {
   const lengths = input.lengths.subarray(from, to);
   const { shared } = input;
@@ -113,7 +113,7 @@ export function sliceRows(input: SequenceInput, from: number, to: number): Seque
   };
 }
 
-/** The rows of several inputs, as one input, for who copies all of them. */
+/** The rows of several inputs as one input, which can only be copied as a whole. */
 export function joinRows(inputs: readonly SequenceInput[]): SequenceInput {
   const lengths = Int32Array.from(inputs.flatMap((input) => Array.from(input.lengths)));
   const frames = total(lengths);
@@ -151,7 +151,7 @@ function readLengths(name: string, given: unknown, rows: number, time: number): 
 }
 
 function readList(name: string, x: readonly unknown[], inputSize: number, dtype: Dtype): SequenceInput {
-  // Not map, which leaves holes out.
+  // Not map, which skips holes.
   const sequences = Array.from(x, (row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
   const lengths = Int32Array.from(sequences, (sequence) => sequence.shape[0]);
   const steps = longest(lengths);
@@ -170,7 +170,7 @@ function readList(name: string, x: readonly unknown[], inputSize: number, dtype:
   };
 }
 
-/** First frames of sequences that lie one after the other. */
+/** Writes the index of each sequence's first frame, where sequences lie one after the other. */
 export function consecutiveStarts(lengths: Int32Array, into: Uint32Array): void {
   let at = 0;
   for (let i = 0; i < lengths.length; i++) {
@@ -179,7 +179,7 @@ export function consecutiveStarts(lengths: Int32Array, into: Uint32Array): void 
   }
 }
 
-/** Sequences in shared memory, for calls that visit them many times: held once, however many threads there are. */
+/** Puts sequences into shared memory, for calls that visit them many times: one copy serves all threads. */
 export function shareSequences(
   input: SequenceInput,
   { labels, labelStarts, counted }: Labels,

@@ -1,17 +1,21 @@
 import type { RealArray } from '../tensor.ts';
 
 /**
- * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] + lengths[i] − 1,
- * each of `inputSize` values; what lies between two rows is nobody's.
+ * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] +
+ * lengths[i] − 1, each of `inputSize` values; whatever lies between two rows is not read.
  */
 export interface Sequences {
   readonly values: RealArray;
   readonly starts: Uint32Array;
   readonly lengths: Int32Array;
-  /** Classes, of each row one, or one of each of its frames; −1 does not count. Empty where there are none. */
+  /**
+   * Classes, one for each row or one for each of its frames; −1 marks one that does not count. Empty
+   * where there are none.
+   */
   readonly labels: Int32Array;
-  /** The first label of each row, and how many of its labels count. */
+  /** Index of each row's first label. */
   readonly labelStarts: Uint32Array;
+  /** Number of labels of each row that count. */
   readonly counted: Int32Array;
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Makes a folder, unless it is there, and sees whether files can be written into it. */
+/** Makes a folder unless it exists, and checks that files can be written into it. */
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true });
   const probe = join(path, `${randomUUID()}.tmp`);
@@ -11,8 +11,8 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes a file so that whatever happens there is either the old one or the new one, whole: beside it first, flushed
- * to the disk, then renamed.
+ * Writes a file atomically: whatever happens, either the old file or the new one is there, whole. It is
+ * written beside its place, flushed to the disk, then renamed.
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
   const beside = `${path}.${randomUUID()}.tmp`;

@@ -18,7 +18,7 @@ export interface ModelProto {
 
 export interface GraphProto {
   readonly name: string;
-  /** In an order in which they can be computed. */
+  /** In topological order. */
   readonly node: readonly NodeProto[];
   readonly initializer: readonly TensorProto[];
   readonly input: readonly ValueInfoProto[];

@@ -15,7 +15,7 @@ ort.env.wasm.numThreads = 1;
 
 const u = unitRoundoff('float32');
 
-// ---- The same computation in float64, by plain loops, with a bound on the error of float32 ---------------------------
+// ---- The same computation in float64, by plain loops, with a bound on the error of float32 --------------------------
 
 type OnnxOptions = Pick<
   OnnxSource,
@@ -108,7 +108,10 @@ function featuresOf(source: OnnxSource, row: readonly number[][]): Bounded[][] {
   return [mean];
 }
 
-/** e^(zᵢ − max z) / Σ: errors of z go in relatively, twice; the others are those of exp, the sum and the division. */
+/**
+ * e^(zᵢ − max z) / Σ: an error of z becomes a relative error, twice; the others are those of exp, the
+ * sum and the division.
+ */
 function softmax(z: readonly Bounded[]): Bounded[] {
   const top = Math.max(...z.map(({ value }) => value));
   const range = top - Math.min(...z.map(({ value }) => value));
@@ -124,7 +127,7 @@ interface Expected {
   readonly probabilities: readonly Bounded[];
 }
 
-/** Of all rows, one after the other: [B, O], or [B, T, O] with zeros past a row's end. */
+/** Logits and probabilities of all rows, one after the other: [B, O], or [B, T, O] with zeros past a row's end. */
 function expectedOf(source: OnnxSource, rows: readonly number[][][]): Expected {
   const W = rowsOf(source.parameters['output.weight']);
   const b = source.parameters['output.bias'].data;
@@ -138,7 +141,7 @@ function expectedOf(source: OnnxSource, rows: readonly number[][][]): Expected {
   return { logits: places.flatMap(({ z }) => z), probabilities: places.flatMap(({ p }) => p) };
 }
 
-// ---- Models and batches ----------------------------------------------------------------------------------------------
+// ---- Models and batches ---------------------------------------------------------------------------------------------
 
 const SIZES = { inputSize: 3, hiddenSize: 5, outputSize: 4 };
 const LENGTHS = [6, 1, 4, 6, 3];
@@ -150,7 +153,8 @@ function randomSource(options: OnnxOptions, numLayers: number, seed: number, siz
   const parameters: Record<string, Tensor> = {};
   const draw = (name: string, ...shape: number[]) => {
     const size = shape.reduce((a, b) => a * b, 1);
-    // The weights of a unit's inputs are at most 1 together: relu cannot explode, and errors fade from step to step.
+    // The weights of a unit's inputs sum to at most 1 in magnitude: relu cannot explode, and errors
+    // fade from step to step.
     const scale = 1 / (shape[1] ?? 1);
     const data = Float32Array.from({ length: size }, () => scale * (2 * random.uniform() - 1));
     parameters[name] = new Tensor(data, shape);
@@ -176,7 +180,7 @@ function randomRows(lengths: readonly number[], inputSize: number, seed: number)
   return lengths.map((length) => Array.from({ length }, frame));
 }
 
-/** One block [B, T, I], with NaN past each row's end: whatever reads it shows. */
+/** One block [B, T, I], with NaN past each row's end, so that whatever reads it shows. */
 function padded(rows: readonly number[][][]) {
   const time = Math.max(...rows.map((row) => row.length));
   const inputSize = rows[0][0].length;
@@ -187,7 +191,7 @@ function padded(rows: readonly number[][][]) {
   return { data, shape: [rows.length, time, inputSize], lengths: rows.map((row) => row.length) };
 }
 
-/** What onnxruntime makes of a file. */
+/** The outputs that onnxruntime computes from a file. */
 async function run(bytes: Uint8Array, { data, shape, lengths }: ReturnType<typeof padded>) {
   const session = await ort.InferenceSession.create(bytes);
   try {
@@ -204,7 +208,7 @@ async function run(bytes: Uint8Array, { data, shape, lengths }: ReturnType<typeo
 
 function expectWithin(name: string, actual: Tensor, expected: readonly Bounded[], shape: readonly number[]) {
   const of = (key: keyof Bounded) => ({ data: expected.map((bounded) => bounded[key]), shape });
-  // A bound that is too large to tell right from wrong would let anything through.
+  // A bound too large to tell right from wrong would let anything pass.
   expect(Math.max(...expected.map(({ error }) => error))).toBeLessThan(1e-5);
   expectClose(name, actual, of('value'), { atol: of('error') });
 }

@@ -3,9 +3,9 @@
  *
  *     x [batch, time, I], lengths [batch] → logits, probabilities [batch, O], or [batch, time, O] for each step
  *
- * One RNN operator (https://onnx.ai/onnx/operators/onnx__RNN.html) a layer, h_t = f(X_t Wᵀ + h_{t−1} Rᵀ + Wb + Rb),
- * over [time, batch, I], since onnxruntime knows no other layout. It takes the lengths, starts a reverse direction at
- * each row's own last step, and gives states of zero past a row's end. Dropout is no part of inference.
+ * Each layer is one RNN operator (https://onnx.ai/onnx/operators/onnx__RNN.html), h_t = f(X_t Wᵀ + h_{t−1} Rᵀ + Wb +
+ * Rb), over [time, batch, I], since onnxruntime knows no other layout. It takes the lengths, starts a reverse
+ * direction at each row's own last step, and gives states of zero past a row's end. Dropout is no part of inference.
  *
  * In shapes D is the number of directions, 1 or 2.
  *
@@ -48,10 +48,7 @@ export interface OnnxSource {
 const OPSET = 14;
 const IR_VERSION = 7;
 
-/**
- * The bytes of an .onnx file. Metadata are what `metadata` says, and `classes`, as JSON.
- * @throws NOT_EXPORTABLE for a float64 model
- */
+/** The bytes of an .onnx file. Its metadata are `metadata` and, as JSON, `classes`. */
 export function encodeOnnx(source: OnnxSource): Uint8Array {
   if (source.dtype === 'float64') {
     throw notExportable(
@@ -93,12 +90,12 @@ function metadataOf({ classes, metadata }: OnnxSource): [string, string][] {
   return Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Nodes and constants of a graph, in the order in which they were added. Values go by their names. */
+/** Nodes and constants of a graph, in the order in which they were added. Values are referred to by name. */
 class Graph {
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
 
-  /** Adds an operator with one output, and gives that output's name. */
+  /** Adds an operator with one output, and returns that output's name. */
   add(op_type: string, input: readonly string[], output: string, attribute: Attributes = {}): string {
     this.nodes.push({ op_type, input, output: [output], attribute });
     return output;
@@ -113,7 +110,7 @@ class Graph {
     return this.constant(name, Float32Array.from(data), shape);
   }
 
-  /** Parameters of equal shapes [n, …]: for each direction k of them, one below the other, make up [D, k·n, …]. */
+  /** Stacks parameters of equal shapes [n, …], k for each direction, into [D, k·n, …]. */
   stacked(name: string, directions: readonly (readonly Tensor[])[]): string {
     const parts = directions.flat();
     const [n, ...others] = parts[0].shape;
@@ -124,7 +121,7 @@ class Graph {
     return this.constant(name, data, [directions.length, directions[0].length * n, ...others]);
   }
 
-  /** Integers that say how an operator does its work: axes, shapes. */
+  /** Integers that control an operator: axes, shapes. */
   integers(name: string, ...values: number[]): string {
     return this.constant(name, BigInt64Array.from(values, BigInt));
   }
@@ -180,7 +177,7 @@ function addLayer(graph: Graph, source: OnnxSource, layer: number, X: string): S
   return states;
 }
 
-/** Brings the axes into an order that ends with direction and unit, and makes one axis, [forward, reverse], of the two. */
+/** Permutes the axes so that direction and unit come last, and merges these two into one, [forward, reverse]. */
 function joinDirections(
   graph: Graph,
   { hiddenSize, bidirectional }: OnnxSource,

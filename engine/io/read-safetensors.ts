@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { ElmanError } from '../errors.ts';
 import { decodeSafetensors } from './safetensors.ts';
 
-/** How the files of torch.save begin: a zip archive, before 1.6 a pickle. */
+/** The first bytes of torch.save's files: a zip archive, before PyTorch 1.6 a pickle. */
 const TORCH_SAVE = ['PK', '\x80\x02'];
 
 /** A safetensors file that has been read: what errors call it, and what is in it. */
@@ -10,7 +10,7 @@ type SafetensorsFile = { readonly name: string } & ReturnType<typeof decodeSafet
 
 /**
  * Reads a safetensors file, given by its path or as its bytes.
- * @param kind what it should be, for the error
+ * @param kind what the file should be, for the error
  * @throws BAD_FILE_…; the file system's errors
  */
 export async function readSafetensors(source: string | Uint8Array, kind: string): Promise<SafetensorsFile> {

@@ -52,10 +52,10 @@ type Format = (typeof FORMATS)[number];
 // ---- Writing -------------------------------------------------------------------------------------------------------
 
 /**
- * The bytes of a safetensors file with these tensors, in an order of its own (see above), and metadata.
+ * The bytes of a safetensors file with these tensors, in the order described above, and metadata.
  *
- * @throws BAD_ARGUMENT for a name or text that is not well-formed Unicode, the name "__metadata__", a dtype or shape
- * that does not fit the data
+ * @throws BAD_ARGUMENT for a name or text that is not well-formed Unicode, the name "__metadata__", a
+ * dtype or shape that does not fit the data
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>,
@@ -121,7 +121,7 @@ function encodeObject(texts: readonly (readonly [string, string])[]): string {
   return `{${texts.map(([key, text]) => `${JSON.stringify(key)}:${JSON.stringify(text)}`).join(',')}}`;
 }
 
-/** Half a surrogate pair has no UTF-8: other readers would refuse the file. */
+/** A lone surrogate has no UTF-8: other readers would refuse the file. */
 function checkText(argument: string, text: unknown): void {
   if (typeof text !== 'string' || /\p{Surrogate}/u.test(text)) {
     throw badArgument(argument, 'a string of well-formed Unicode', text);
@@ -193,7 +193,7 @@ function parseHeader(bytes: Uint8Array): Map<string, unknown> {
   return new Map(Object.entries(header as Record<string, unknown>));
 }
 
-/** JSON.parse keeps the last of two equal keys; a reader of another make may keep the first. `json` is valid JSON. */
+/** JSON.parse keeps the last of two equal keys; another reader may keep the first. `json` is valid JSON. */
 function checkUniqueKeys(json: string): void {
   const open: Set<string>[] = []; // the keys of each object or array around the current place
   for (let at = 0; at < json.length; at++) {
@@ -212,7 +212,7 @@ function checkUniqueKeys(json: string): void {
   }
 }
 
-/** Where the string that begins with the quote at `start` has its closing quote. */
+/** Index of the closing quote of the string that begins with the quote at `start`. */
 function endOfString(json: string, start: number): number {
   let at = start + 1;
   while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
@@ -251,7 +251,7 @@ function checkedEntry(name: string, entry: unknown): Placed {
   return { name, format, shape, begin, end };
 }
 
-/** That the ranges, sorted, cover the data from its first byte to its last without gap or overlap. */
+/** Checks that the ranges, sorted, cover the data from its first byte to its last without gap or overlap. */
 function checkTiling(placed: readonly Placed[], fileBytes: number, dataBytes: number): void {
   let covered = 0;
   for (const { name, begin, end } of placed) {
@@ -271,7 +271,7 @@ function copyTensor({ format, shape, begin, end }: Placed, data: Uint8Array): St
 
 // ---- Both ----------------------------------------------------------------------------------------------------------
 
-/** How many numbers a shape holds: NaN if an entry is no size, unsafe if there are too many to count. */
+/** Number of elements of a shape: NaN if an entry is not a size, an unsafe integer if there are too many to count. */
 function countOf(shape: readonly number[]): number {
   if (!isSizes(shape)) return NaN;
   // A zero makes the product 0 however large the others are, but these must not overflow on the way.

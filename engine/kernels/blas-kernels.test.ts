@@ -6,7 +6,7 @@ describe('BLAS kernels', () => {
     const missing = withModel({ threads: 0, kernels: { blas: '/nowhere/libblas.so' } }, async () => {});
     await expect(missing).rejects.toMatchObject({
       code: 'BLAS_MISSING',
-      // Or that koffi is missing, which is optional.
+      // Or koffi is missing, which is optional.
       message: expect.stringMatching(/no library found under \/nowhere\/libblas\.so|koffi/),
     });
   });
@@ -23,7 +23,7 @@ describe.runIf(hasBlas())('BLAS kernels, with a BLAS', () => {
   const data = labelled(70, 9);
 
   for (const dtype of ['float32', 'float64'] as const) {
-    // The larger layer's products are asked for some columns at a time.
+    // The larger layer's products are computed for some columns at a time.
     it.each([
       { hiddenSize: 37, rows: 70, steps: 9 },
       { hiddenSize: 410, rows: 16, steps: 2 },

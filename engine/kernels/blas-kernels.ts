@@ -14,9 +14,10 @@ import {
 import { wasmExports } from './wasm-kernels.ts';
 
 /**
- * OpenBLAS multiplies where the matrices lie up to a million multiply-adds; above, it first copies them into an order
- * of its own, at every call. For the few rows of a step that takes as long as the product: it is asked for some columns
- * at a time instead. (interface/gemm.c and kernel/x86_64/sgemm_small_kernel_permit_skylakex.c of OpenBLAS.)
+ * Up to a million multiply-adds OpenBLAS multiplies matrices where they lie; above, every call first
+ * copies them into an order of its own. For the few rows of a step that takes as long as the product:
+ * such products are computed in several calls, for some columns each. (interface/gemm.c and
+ * kernel/x86_64/sgemm_small_kernel_permit_skylakex.c of OpenBLAS.)
  */
 const UNCOPIED = 1e6;
 const FEW_ROWS = 16;
@@ -29,9 +30,9 @@ function columnsAtOnce(rows: number, n: number, k: number): number {
 }
 
 /**
- * Kernels whose matmuls are a BLAS's, on the same memory: rows of whole panels, so that the leading dimension of a
- * matrix is its padded width. Everything else is WebAssembly's. The shapes handed over depend on the lane only, never
- * on the number of threads: the results are the same bits for any, on one machine.
+ * Kernels with the matmuls of a BLAS and everything else in WebAssembly, on the same memory. Matrices consist of
+ * rows of whole panels, so that their leading dimension is the padded width. The shapes passed to the BLAS depend
+ * on the lane only, never on the number of threads: on one machine, any number of threads gives the same bits.
  */
 export function blasKernels(
   module: WebAssembly.Module,
@@ -66,7 +67,7 @@ export function blasKernels(
     }
   };
 
-  /** The kernels around a nonlinearity. To those for panels, rows of whole panels one after the other are one long panel. */
+  /** The kernels of a nonlinearity. To those for panels, consecutive rows of whole panels are one long panel. */
   const stepping = (forward: ForwardKernel, backward: BackwardKernel) => {
     const onward: ForwardKernel = (c, _cStride, rows, nPanels) => forward(c, 0, rows * nPanels, 1);
     const back: BackwardKernel = (d, _dStride, h, _hStride, rows, nPanels) =>

@@ -27,7 +27,7 @@ export const RowMajor = 101;
 export const NoTrans = 111;
 export const Trans = 112;
 
-/** Where a BLAS is looked for, by the names distributions give it. */
+/** The names under which distributions install a BLAS. */
 const LIBRARIES: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   linux: ['libopenblas.so.0', 'libopenblas.so', 'libmkl_rt.so.2', 'libmkl_rt.so', 'libblas.so.3'],
   darwin: [
@@ -38,7 +38,10 @@ const LIBRARIES: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   win32: ['libopenblas.dll', 'openblas.dll', 'mkl_rt.2.dll'],
 };
 
-/** One thread in the library: the engine's own threads share the work. Whichever of these the library has is called. */
+/**
+ * Functions that restrict a BLAS to one thread, since the engine's own threads share the work. The
+ * first one that the library has is called.
+ */
 const SINGLE_THREADED = [
   'void openblas_set_num_threads(int n)',
   'void MKL_Set_Num_Threads(int n)',
@@ -79,8 +82,8 @@ const calledOnce = (library: Library, prototype: string): boolean => {
 };
 
 /**
- * An OpenBLAS older than the processor takes it for a Pentium 4 and runs several times slower than it could: worth a
- * warning, since nothing else shows it.
+ * Warns of an OpenBLAS that is older than the processor: it takes it for a Pentium 4 and runs several
+ * times slower than it could, which nothing else shows.
  */
 function warnOfSlowKernels(library: Library): void {
   if (!isMainThread || process.platform !== 'linux') return;
@@ -97,7 +100,7 @@ function warnOfSlowKernels(library: Library): void {
   }
 }
 
-/** A BLAS in this process. */
+/** A BLAS loaded into this process. */
 export interface Blas {
   readonly gemm: Gemm;
   /** The address of a memory's first byte. */

@@ -1,8 +1,11 @@
-/** The arithmetic of the engine: what a lane is computed with. Addresses are bytes in the model's memory. */
+/**
+ * The arithmetic of the engine: the kernels that lanes are computed with. Addresses are bytes in the model's memory.
+ */
 
+/** Data type of a model or a tensor. */
 export type Dtype = 'float32' | 'float64';
 
-/** What a cell makes of its sums. */
+/** Activation function of a cell. */
 export type Nonlinearity = 'tanh' | 'relu';
 
 /** Bytes of one row of a panel, in either data type. */
@@ -22,12 +25,12 @@ export const panelsFor = (width: number, dtype: Dtype): number => Math.ceil(widt
 export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) * TILE_ROWS;
 
 /**
- * Who makes the kernels: WebAssembly, the same bits everywhere; WebAssembly with relaxed SIMD, which fuses multiplication
- * and addition where the machine can; or a BLAS of the system's.
+ * Who makes the kernels: WebAssembly, with the same bits everywhere; WebAssembly with relaxed SIMD,
+ * which fuses multiplication and addition where the machine can; or the system's BLAS.
  */
 export type KernelMaker = 'wasm' | 'wasm-relaxed' | 'blas';
 
-/** Which kernels a model wants. */
+/** Which kernels a model uses. */
 export interface KernelOptions {
   readonly maker: KernelMaker;
   /** The BLAS library's path; by default it is looked for under the usual names. */
@@ -46,16 +49,16 @@ export interface Panels {
   readonly pitch: number;
 }
 
-/** Rows one behind the other, the values of each consecutive. */
+/** The layout of consecutive rows, the values of each consecutive. */
 export function rowLayout(rows: number, panels: number): Omit<Panels, 'at'> & { bytes: number } {
   const pitch = panels * PANEL_BYTES;
   return { stride: PANEL_BYTES, pitch, bytes: rows * pitch };
 }
 
 /**
- * How a maker wants its matrices. The WebAssembly kernels read one panel after the other, rows packed together, an
- * odd number of tiles from panel to panel, so that the panels of one row do not all fall into the same few sets of
- * the cache. A BLAS wants rows.
+ * The layout that a maker's kernels need. Those of WebAssembly read panel by panel: the rows of a panel
+ * are consecutive, and from panel to panel there is an odd number of tiles, so that the panels of one
+ * row do not all fall into the same few sets of the cache. A BLAS needs rows.
  */
 export function layoutOf(
   maker: KernelMaker,
@@ -67,14 +70,17 @@ export function layoutOf(
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
 
-/** Rows of a weight matrix that are packed together: a panel's width of them, and what is left at the end. */
+/** The groups of rows of a weight matrix that are packed together: a panel's width each, the last one what is left. */
 export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: number }[] =>
   Array.from({ length: panelsFor(rows, dtype) }, (_, group) => ({
     group,
     rows: Math.min(panelColumns(dtype), rows - group * panelColumns(dtype)),
   }));
 
-/** A row by itself, its values consecutive, without the three rows a tile would compute for nothing: the same bits. */
+/**
+ * Kernels for a single row of consecutive values. They give the same bits as those for tiles, without
+ * computing the three unused rows of one.
+ */
 export interface RowKernels {
   /** c = bias + a B */
   projectRow(c: number, nPanels: number, a: number, kPanels: number, b: number, bias: number): void;
@@ -86,7 +92,7 @@ export interface RowKernels {
   reluStepRow(c: number, nPanels: number, a: number, kPanels: number, b: number): void;
 }
 
-/** The kernels for a block of one row; null for one of more, in tiles. */
+/** The kernels for a block of a single row; null for other blocks, which are computed in tiles. */
 export const rowKernelsFor = ({ row }: Kernels, rows: number): RowKernels | null => (rows === 1 ? row : null);
 
 export type StepKernel = (
@@ -125,8 +131,8 @@ export type BackwardKernel = (
 ) => void;
 
 /**
- * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel's width of their rows at a time.
- * The AssemblyScript sources in wasm/assembly say what each function computes, argument by argument.
+ * What a maker provides. Row counts are multiples of 4. Weights are packed before use, a panel's width of their rows
+ * at a time. The AssemblyScript sources in wasm/assembly say what each function computes, argument by argument.
  */
 export interface Kernels {
   // Between row-major arrays and panels.
@@ -189,11 +195,11 @@ export interface Kernels {
 
   // Weights.
   /**
-   * A panel's width of the rows of W [n, k], which lie `width` elements apart: panel `panel` of B = Wᵀ; b is the address of
-   * the packed whole.
+   * Packs a panel's width of the rows of W [n, k], which lie `width` elements apart, as panel `panel`
+   * of B = Wᵀ; b is the address of all of B.
    */
   packTransposed(b: number, W: number, n: number, k: number, width: number, panel: number): void;
-  /** The same rows, of W [k, n], into B = W: rows of all its panels. */
+  /** Packs the same rows of W [k, n] into B = W, where they are rows of every panel. */
   packPlain(b: number, W: number, k: number, n: number, width: number, panel: number): void;
   packBias(sum: number, a: number, b: number, n: number): void;
 

@@ -14,7 +14,7 @@ import {
 const modules = new Map<string, WebAssembly.Module>();
 
 /**
- * The compiled kernels of a data type; compiled once a process, shared with the workers by message.
+ * The compiled kernels of a data type; compiled once per process, then sent to the workers by message.
  * @throws RELAXED_SIMD_MISSING
  */
 export function wasmModule(dtype: Dtype, maker: KernelMaker = 'wasm'): WebAssembly.Module {
@@ -29,7 +29,9 @@ export function wasmModule(dtype: Dtype, maker: KernelMaker = 'wasm'): WebAssemb
   return module;
 }
 
-/** What the module exports, beyond what serves as it is: packing for any layout, whole arrays, rows. */
+/**
+ * What the module exports: most of `Kernels` as it is, packing for any layout, and functions for whole arrays and rows.
+ */
 export interface WasmExports extends Omit<Kernels, 'packTransposed' | 'packPlain' | 'row'>, RowKernels {
   packTransposed(
     b: number,
@@ -60,7 +62,7 @@ export function wasmExports(module: WebAssembly.Module, memory: WebAssembly.Memo
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as WasmExports;
 }
 
-/** The WebAssembly kernels at work on a memory. Packed weights lie panel after panel. */
+/** The WebAssembly kernels on a memory. Packed weights lie panel after panel. */
 export function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, dtype: Dtype): Kernels {
   const wasm = wasmExports(module, memory);
   const columns = panelColumns(dtype);

@@ -4,17 +4,20 @@ import { blocksPerLane, laneCount, largestBlock, smallestLane } from '../paralle
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
 
-/** What a call needs memory for. Plain numbers: it travels to the workers, which plan the same memory from it. */
+/** What a call needs memory for. Plain numbers: it is sent to the workers, which derive the same plan from it. */
 export interface BatchSpec {
   /** Where its memory begins. */
   readonly start: number;
   readonly rows: number;
   /** Steps of the longest sequence. */
   readonly steps: number;
-  /** Steps a row of the caller's x has, padding included: dx comes back in the same shape. */
+  /** Steps per row of the caller's x, padding included: dx is returned in the same shape. */
   readonly time: number;
   readonly threads: number;
-  /** Whether every block keeps its activations for a later backward, or each thread has one place for all its blocks. */
+  /**
+   * Whether every block keeps its activations for a later backward; else each thread has one workspace
+   * for all its blocks.
+   */
   readonly keep: boolean;
   /** Whether the lanes have gradient buffers. */
   readonly gradients: boolean;
@@ -22,7 +25,7 @@ export interface BatchSpec {
   readonly inputFrames: number;
   /** Labels the caller copies in. */
   readonly labels: number;
-  /** Whether there is a place for results of a call: logits, dh0, the caller's delta and h0. */
+  /** Whether there is room for what a call is given and returns by row: lengths, labels, h0, delta, logits, dh0. */
   readonly results: boolean;
   readonly inputGradient: boolean;
   readonly finalStates: boolean;
@@ -30,13 +33,13 @@ export interface BatchSpec {
   readonly dropout: boolean;
 }
 
-/** What every call has to say, and what it may. */
+/** What every call specifies; a BatchKind is what it may specify besides. */
 type BatchSizes = Pick<BatchSpec, 'start' | 'rows' | 'steps' | 'time' | 'threads' | 'inputFrames'>;
 export type BatchKind = Partial<Omit<BatchSpec, keyof BatchSizes>>;
 
 /**
- * The spec of a call that only computes logits, but for what is said otherwise. Written out, as each call needs one: spread
- * from two objects it takes V8 4 µs, and several times that where matmuls have emptied the caches.
+ * The spec of a call; by default of one that only computes logits. Written out, since every call makes
+ * one: spreading two objects takes V8 4 µs, and several times that where matmuls have emptied the caches.
  */
 export function batchSpec(sizes: BatchSizes, kind: BatchKind = {}): BatchSpec {
   const { keep = false, gradients = false, labels = 0, results = true } = kind;
@@ -80,8 +83,8 @@ export interface BatchMemory {
   readonly dropout: boolean;
   readonly lanes: number;
   readonly blocksPerLane: number;
-  // What the caller gives: [frames, I] reals; first frame and length of each row; labels, the first of each row, and how
-  // many of a row count; h0 [L · D, B, H]; delta [B, O] or [B, T, O].
+  // What the caller gives: [frames, I] reals; first frame and length of each row; labels, the first of
+  // each row, and how many of a row count; h0 [L · D, B, H]; delta [B, O] or [B, T, O].
   readonly values: number;
   readonly starts: number;
   readonly lengths: number;
@@ -90,7 +93,7 @@ export interface BatchMemory {
   readonly counted: number;
   readonly h0: number;
   readonly delta: number;
-  // What it gets: logits as delta, dh0 and the final states as h0, dx [B, T, I].
+  // What it gets: logits in the shape of delta, dh0 and the final states in that of h0, dx [B, T, I].
   readonly logits: number;
   readonly dh0: number;
   readonly finalStates: number;
@@ -100,7 +103,7 @@ export interface BatchMemory {
   /** A gradient block for each lane. */
   readonly laneGradients: number;
   readonly gradientBytes: number;
-  /** Workspaces, one a block (keep) or one a thread. */
+  /** Workspaces, one for each block (keep) or each thread. */
   readonly workspaces: number;
   readonly workspaceBytes: number;
   readonly regions: readonly Region[];
@@ -108,8 +111,8 @@ export interface BatchMemory {
 }
 
 /**
- * Lanes of a batch: fewer where their gradient buffers would take too much memory. A forward that is kept is cut like the
- * backward that is to follow it.
+ * Number of lanes of a batch, limited by the memory that their gradient buffers take. A forward whose
+ * activations are kept is cut like the backward that is to follow it.
  */
 export function lanesOf(
   g: Geometry,
@@ -172,29 +175,29 @@ export interface BlockWorkspace extends BlockShape {
   readonly layers: readonly (readonly CellBlock[])[];
   /** The same, one after the other. */
   readonly cells: readonly CellBlock[];
-  /** The gradients of h of two layers by turns, [layer % 2][direction]. */
+  /** ∂L/∂h of two layers by turns, [layer % 2][direction]. */
   readonly d: readonly (readonly Panels[])[];
-  /** Those of z, of each gate besides, [layer % 2][direction][gate]; of a single one in the place of d. */
+  /** ∂L/∂z of each gate, [layer % 2][direction][gate]; that of a single gate takes the place of d. */
   readonly dz: readonly (readonly (readonly Panels[])[])[];
   /** dx of the input [steps · rows, I]. */
   readonly dx: Panels;
-  /** What the output layer reads, of each direction [outputSteps · rows, H], and their gradient [rows, H]. */
+  /** What the output layer reads, [outputSteps · rows, H] for each direction, and the gradients of that [rows, H]. */
   readonly features: readonly Panels[];
   readonly dFeatures: readonly Panels[];
-  /** Of each gate. */
+  /** dz of each row's first step, for each gate [rows, H]. */
   readonly dzFirst: readonly Panels[];
-  /** Of one cell's initial states. */
+  /** Gradients of one cell's initial states [rows, H]. */
   readonly dStates: readonly Panels[];
   /** [outputSteps · rows, O] */
   readonly logits: Panels;
-  /** One sequence as the caller has it [steps, I], with a register of slack. */
+  /** One sequence as the caller has it [steps, I], with a panel's row of slack. */
   readonly staging: number;
-  /** Two f64. */
+  /** Two f64 that `softmaxRow` returns. */
   readonly sums: number;
   readonly end: number;
 }
 
-/** Lays a block's activations out from an address on. */
+/** Lays out a block's activations, from an address on. */
 export function blockWorkspace(g: Geometry, at: number, block: BlockShape): BlockWorkspace {
   const { rows, steps, dropout } = block;
   const map = new MemoryMap(at);
@@ -226,7 +229,7 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
   };
 }
 
-/** Layer l + 1 reads what layer l's frames have made, in place, or a copy of it where units are dropped. */
+/** Layer l + 1 reads the states of layer l's frames in place, or a copy of them where units are dropped. */
 function planLayers(
   g: Geometry,
   { rows, steps, dropout }: BlockShape,

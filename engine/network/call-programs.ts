@@ -99,7 +99,7 @@ export function* backward(
   yield* accumulate(thread, memory, spec.rows, place);
 }
 
-/** The averaged gradient onto the accumulated one. */
+/** Adds the averaged gradient to the accumulated one. */
 function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, place: Place): Program {
   const { model, kernels } = thread;
   for (const run of runsOf(thread.g, place)) {

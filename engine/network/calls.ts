@@ -14,7 +14,7 @@ import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
 import { runAndTakeOver } from './take-over.ts';
 
-/** What a call of `gradients` is about, checked. */
+/** The checked arguments of `gradients`. */
 export interface GradientRequest {
   readonly input: SequenceInput;
   readonly states: Tensor | null;
@@ -34,12 +34,12 @@ interface Kept {
   hiddens: Tensor[] | null;
 }
 
-/** Rows of one call of predict or evaluate; more are computed one such call after the other. */
+/** Rows that `predict` and `evaluate` compute in one call; more are computed in several. */
 export const ROWS_PER_CALL = 1_024;
 
 /**
- * The calls of a model on its memory and threads, one at a time: plans a batch, copies what it needs in, runs it, and
- * copies the results out. Keeps what forward leaves for backward.
+ * Runs the calls of a model on its memory and threads, one at a time: plans the batch, copies the input
+ * in, runs the job, and copies the results out. Keeps what forward leaves for backward.
  */
 export class Calls {
   readonly #network: Network;
@@ -49,12 +49,12 @@ export class Calls {
     this.#network = network;
   }
 
-  /** Where the memory of a call may begin that is to leave alone what forward has kept. */
+  /** Where a call's memory may begin if it is to leave what forward has kept. */
   get scratchStart(): number {
     return this.#kept?.plan.end ?? this.#network.model.end;
   }
 
-  /** The states of the last forward, T + 1 times [L, B, H]; copied out on first access. Throws NO_FORWARD. */
+  /** The states of the last forward, T + 1 times [L · D, B, H]; copied out on first access. Throws NO_FORWARD. */
   get hiddens(): readonly Tensor[] {
     if (!this.#kept) throw noForward('hiddens');
     this.#kept.hiddens ??= readHiddens(this.#network, this.#kept);
@@ -126,7 +126,8 @@ export class Calls {
   }
 
   /**
-   * `between` is waited for before each part of the rows: others may use the threads and the memory.
+   * Scores sequences, in parts. `between` is awaited before each part: meanwhile others may use the
+   * threads and the memory.
    * @param name what the caller calls the data
    * @throws NOT_FINITE where the loss is not
    */
@@ -213,7 +214,7 @@ export function logitsShape({ g }: Network, { rows, time }: { rows: number; time
 
 type CallKind = BatchKind & { readonly passes: Passes };
 
-/** The memory and the threads for a call. */
+/** Plans the memory and the threads for a call. */
 function planCall(
   network: Network,
   input: { rows: number; steps: number; time: number; frames: number; shared: unknown },

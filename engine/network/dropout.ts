@@ -1,12 +1,12 @@
 import { mix } from '../numeric/random.ts';
 
 /**
- * Dropout masks (N. Srivastava et al., JMLR 15, 2014) by a counter. Whether a unit is kept is a function of
+ * Counter-based dropout masks (N. Srivastava et al., JMLR 15, 2014). Whether a unit is kept is a function of
  *
  *     seed, step, row in the whole batch, layer, time, unit
  *
- * alone: 32-bit words, folded one after the other with the finalizer of MurmurHash3. Time and unit are folded in by the
- * kernel (kernels/wasm/assembly/dropout.ts). docs/mathematics.md writes the whole function down.
+ * alone: 32-bit words, folded one after the other with the finalizer of MurmurHash3. Time and unit are folded
+ * in by the kernel (kernels/wasm/assembly/dropout.ts). docs/mathematics.md writes the whole function down.
  */
 
 const START = 0x2545f491;
@@ -14,7 +14,7 @@ const GOLDEN = 0x9e3779b1;
 
 const fold = (hash: number, word: number): number => mix(hash ^ Math.imul(word + 1, GOLDEN));
 
-/** The key of a whole batch: of the seed, a safe integer, and the number of the step. */
+/** The key of a whole batch, from the seed (a safe integer) and the number of the step. */
 export function batchKey(seed: number, step: number): number {
   return fold(fold(fold(START, seed >>> 0), Math.floor(seed / 2 ** 32)), step);
 }

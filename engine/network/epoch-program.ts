@@ -23,7 +23,7 @@ import type { ModelThread } from './thread.ts';
 import { globalNorm, readCounts, runCount, storeNorm, writeCounts } from './update-program.ts';
 import { updateRun } from './update-run.ts';
 
-/** A whole epoch: the threads do not come back between steps. */
+/** Runs an epoch, or part of one; between steps the threads do not return to the main thread. */
 export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const { control, g, model, kernels } = thread;
   const { words, reals } = control;
@@ -56,7 +56,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
       const scale = job.clipNorm === null ? 1 : clipScale(norm, job.clipNorm);
       const next = { spec: job.optimizer, learningRate, counts, scale, gradient: model.gradients[1], parity };
       updateRun(kernels, model, own.range, next);
-      // While this thread's caches hold them. Where the step is lost after all, the next call packs anew.
+      // Now, while this thread's caches hold them. If the step is lost after all, the next call packs anew.
       own.pack(1 - parity, BOTH);
     }
     const taken = { step, norm, score, finite, learningRate, counts, counted: batch.counted, parity };
@@ -66,7 +66,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   }
 }
 
-/** A step's rows, and the memory for them: the last batch may be smaller, and is cut into lanes of its own. */
+/** Gives a step's rows and the memory for them. The last batch may be smaller, with lanes of its own. */
 function batchesOf(
   thread: ModelThread,
   job: Epoch,
@@ -89,7 +89,7 @@ function learningRateAt(job: Epoch, step: number): number {
   return job.learningRate * scheduleFactor(job.schedule, place);
 }
 
-/** What a step has come to: every thread finds the same. */
+/** The outcome of a step; every thread computes the same. */
 interface StepTaken {
   readonly step: number;
   readonly norm: number;
@@ -101,7 +101,7 @@ interface StepTaken {
   readonly parity: number;
 }
 
-/** Written down by one thread while the others wait. */
+/** Records the outcome of a step; for one thread to do while the others wait. */
 function commit(thread: ModelThread, job: Epoch, taken: StepTaken): void {
   const { words, reals } = thread.control;
   const { step, norm, score, finite, learningRate, counts, counted, parity } = taken;
@@ -115,7 +115,7 @@ function commit(thread: ModelThread, job: Epoch, taken: StepTaken): void {
     reals[Real.largestNorm] = Math.max(reals[Real.largestNorm], norm);
     words[Word.correct] += score.correct;
     words[Word.seen] += counted;
-    // The step happens here, as a whole: one store makes the other copy the current one.
+    // The step takes effect here, as a whole: one store makes the other copy the current one.
     Atomics.store(words, Word.parity, 1 - parity);
     Atomics.store(words, Word.step, step + 1);
   } else if (job.skipNotFinite) {
@@ -128,7 +128,7 @@ function commit(thread: ModelThread, job: Epoch, taken: StepTaken): void {
   openLanes(thread);
 }
 
-/** What comes after a step or a prediction; decided by one thread so that all do the same. */
+/** Decides what comes after a step or a prediction; for one thread to do, so that all do the same. */
 function decide(words: Int32Array, goesOn: boolean): void {
   if (!goesOn) words[Word.command] = Command.notFinite;
   else if (Atomics.load(words, Word.stopRequest)) words[Word.command] = Command.stop;

@@ -9,10 +9,10 @@ import {
   realBytes,
 } from '../kernels/kernels.ts';
 
-/** Of what the output layer makes logits: each sequence's last state, the mean of its states, or every state. */
+/** What the output layer reads: each sequence's last state, the mean of its states, or every state. */
 export type OutputMode = 'last' | 'mean' | 'steps';
 
-/** What a classifier computes: its sizes, and how its cells are made up. */
+/** What a classifier computes: its sizes and the variant of its cells. */
 export interface NetworkShape {
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -28,7 +28,7 @@ export interface NetworkShape {
   readonly dropout?: number;
   /** Default last. */
   readonly output?: OutputMode;
-  /** Whether frames are normalized; with what stands in the model's memory. */
+  /** Whether frames are normalized; mean and deviation lie in the model's memory. */
   readonly normalized?: boolean;
 }
 

@@ -34,7 +34,7 @@ export function readHiddens(
 }
 
 function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
-  // In reverse, too, states lie between the frames they come from and go to: the one after the last frame is the initial.
+  // In reverse, too, state t lies between frames t − 1 and t; the one after the last frame is the initial state.
   const { rows, cells } = block.workspace;
   const all = cells.flatMap((cell) => cell.states);
   all.forEach((h, number) => {

@@ -4,12 +4,13 @@ import { uniformWeights } from '../numeric/uniform-weights.ts';
 import type { RealArray } from '../tensor.ts';
 import type { Geometry, Parameter } from './geometry.ts';
 
-/** How W_hh begins. */
+/** Initial values of W_hh: uniform, or a random orthogonal matrix. */
 export type RecurrentInit = 'uniform' | 'orthogonal';
 
 /**
- * A network's first parameters: everything uniform from ±1/√H, the output layer's from ±1/√(its inputs); with 'orthogonal', every gate's W_hh a random orthogonal
- * matrix (A. Saxe et al., https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
+ * Draws a network's initial parameters: everything uniformly from ±1/√H, the output layer from ±1/√(its
+ * inputs). With 'orthogonal', every gate's W_hh is a random orthogonal matrix (A. Saxe et al.,
+ * https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
  */
 export function initialiseNetwork(
   network: { readonly g: Geometry; parameterView(parameter: Parameter): RealArray },

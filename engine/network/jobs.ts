@@ -5,7 +5,7 @@ import type { RealArray } from '../tensor.ts';
 import type { BatchSpec } from './batch-memory.ts';
 import type { LossSpec } from './loss.ts';
 
-/** What the threads of a model are asked for: plain data, since it travels to them as a message. */
+/** What the threads of a model are to do: plain data, since it is sent to them as a message. */
 export type Job =
   | ({ kind: 'forward' } & ForwardCall)
   | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; h0: boolean; inputGradient: boolean }
@@ -13,7 +13,7 @@ export type Job =
   | ({ kind: 'update' } & Update)
   | ({ kind: 'epoch' } & Epoch);
 
-/** Rows of a data set that a call is about. */
+/** The rows of a data set that a call is to compute. */
 export interface Rows {
   readonly first: number;
   /** The data set, or null where the caller has put the rows into the batch's own memory. */
@@ -38,7 +38,7 @@ export interface GradientsCall {
   readonly h0: boolean;
   readonly inputGradient: boolean;
   readonly loss: LossSpec;
-  /** Of the masks of this call (see dropout.ts); null where no unit is dropped. */
+  /** Key of the masks of this call (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;
 }
 
@@ -58,7 +58,7 @@ export interface Epoch {
   readonly optimizer: OptimizerSpec;
   readonly learningRate: number;
   readonly schedule: ScheduleSpec;
-  /** The steps of the epoch that are to be done: from one to below the other. */
+  /** The steps of the epoch to be done: `firstStep` to `endStep` − 1. */
   readonly firstStep: number;
   readonly endStep: number;
   /** Steps before this epoch and in all epochs, for the schedule. */
@@ -66,10 +66,10 @@ export interface Epoch {
   readonly stepsInAll: number;
   readonly clipNorm: number | null;
   readonly loss: LossSpec;
-  /** Of the dropout masks. */
+  /** Seed of the dropout masks. */
   readonly seed: number;
   /** Whether a step that is not finite is left out, instead of ending the training. */
   readonly skipNotFinite: boolean;
-  /** What each step of the epoch came to (see step-log.ts), in shared memory. */
+  /** The outcome of each step of the epoch (see step-log.ts), in shared memory. */
   readonly log: Float64Array;
 }

@@ -15,9 +15,9 @@ import {
 } from './lane.ts';
 import { cellArrays } from './model-memory.ts';
 
-/** The way back through a block of rows. */
+/** The backward pass through a block of rows. */
 
-/** The caller's delta, [B, O] or [B, T, O], into the logits' place. */
+/** Copies the caller's delta, [B, O] or [B, T, O], over the logits. */
 export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
   const { logits } = block.workspace;
@@ -34,16 +34,19 @@ export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): 
 export interface GradientTarget {
   /** The lane's block of sums. */
   readonly block: number;
-  /** Onto what it holds, from the lane's second block of rows on. */
+  /** Whether to add to what it holds: from the lane's second block of rows on. */
   add: boolean;
   /** Where the gradients of the caller's own arrays go, in a call that returns them. */
   readonly results: BatchMemory | null;
   readonly inputGradient: boolean;
-  /** What averages are over: rows of the whole batch, or its steps that count. */
+  /** What averages are divided by: the number of rows of the whole batch, or of its labels that count. */
   readonly divisor: number;
 }
 
-/** The classifier backward on one block, from delta in the logits' place: sums over the block's rows, unscaled. */
+/**
+ * The classifier's backward pass on one block, from delta in the logits' place. Gradients are sums over
+ * the block's rows, not yet averaged.
+ */
 export function backwardBlock(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { g } = tools;
   const { layers, d } = block.workspace;
@@ -53,7 +56,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     layers[l].forEach((_, direction) => {
       stateGradients(tools, block, l, direction);
     });
-    // What was put off reads the d of the layer above, into which this layer's input gradient goes.
+    // The deferred products still read the d of the layer above, into which this layer's input gradient goes.
     tools.products.finish();
     layers[l].forEach((_, direction) => {
       cellGradients(tools, block, l, direction, target);
@@ -64,17 +67,17 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     layerInputGradient(tools, block, 0, [block.workspace.dx]);
     writeInputGradient(tools, block, target.results);
   }
-  // The next block takes this workspace.
+  // The next block reuses this workspace.
   tools.products.finish();
 }
 
-/** The gradient buffer's end, where no parameter is: it counts in the global norm like the rest. */
+/** Clears the padding at the gradient buffer's end: it counts in the global norm like the rest. */
 function clearPadding({ g, reals }: LaneTools, gradients: number): void {
   const first = gradients / g.realBytes;
   reals.fill(0, first + g.parameterCount, first + g.blockSize);
 }
 
-/** The output layer backward; leaves the gradients of the top layer's states in its d. */
+/** The backward pass of the output layer; leaves the gradients of the top layer's states in its d. */
 function outputBackward(tools: LaneTools, block: Block, target: GradientTarget): void {
   const { kernels: k, g, model, scratch } = tools;
   const { outerProduct } = tools.products.kernels;
@@ -98,7 +101,7 @@ function outputBackward(tools: LaneTools, block: Block, target: GradientTarget):
   k.sumRows(db, db, outputSize, delta.at, delta.stride, delta.pitch, rows, edge, add);
 }
 
-/** The gradient of a row's last state, or of the mean of all, into that of every state that it has. */
+/** Passes the gradient of each row's last state, or of the mean of its states, on to that of every state it has. */
 function spreadGradient(tools: LaneTools, block: Block, direction: number, from: Panels, to: Panels): void {
   const { kernels: k, g } = tools;
   const { rows, steps, layers } = block.workspace;
@@ -118,14 +121,14 @@ function spreadGradient(tools: LaneTools, block: Block, direction: number, from:
   }
 }
 
-/** One cell back through time, from its d to its dz. */
+/** Backward pass through time of one cell, from its d to its dz. */
 function stateGradients(tools: LaneTools, block: Block, l: number, direction: number): void {
   const { d, dz } = block.workspace;
   const run = cellRun(tools, block, l, direction);
   tools.g.kind.backward(run, d[l % 2][direction], dz[l % 2][direction]);
 }
 
-/** What follows from a cell's dz: sums over its rows, to the target. */
+/** The gradients that follow from a cell's dz, summed over its rows, to the target. */
 function cellGradients(
   tools: LaneTools,
   block: Block,
@@ -142,7 +145,7 @@ function cellGradients(
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);
 }
 
-/** What all cells of a layer pass down, into dx: part by part, the directions added up. */
+/** The gradient that a layer passes down, to dx: part by part, summed over the directions. */
 function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: readonly Panels[]): void {
   const { layers, dz } = block.workspace;
   const { kind } = tools.g;
@@ -154,7 +157,10 @@ function layerInputGradient(tools: LaneTools, block: Block, l: number, dx: reado
   });
 }
 
-/** dh0 of a cell to its place in the caller's, divided like a weight's gradient: initial states count as parameters. */
+/**
+ * Writes a cell's dh0 to its place in the caller's, divided like a weight's gradient: initial states
+ * count as parameters.
+ */
 function writeInitialGradient(
   tools: LaneTools,
   block: Block,
@@ -176,7 +182,7 @@ function writeInitialGradient(
   });
 }
 
-/** dx into the caller's [B, T, I], not averaged; zero past a row's last step. */
+/** Writes dx to the caller's [B, T, I], not averaged; zero past a row's last step. */
 function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g, model, reals } = tools;
   const { dx } = block.workspace;

@@ -17,8 +17,8 @@ export function softmaxBlock(tools: LaneTools, block: Block): void {
 }
 
 /**
- * Softmax cross-entropy (see loss.ts) and its gradient, which takes the logits' place in the workspace. Adds the block's
- * losses and correct rows to `score`. A label below 0 counts for nothing.
+ * Softmax cross-entropy (see loss.ts) and its gradient, which takes the logits' place in the workspace.
+ * Adds the block's losses and correct rows to `score`. A label below 0 counts for nothing.
  */
 export function lossAndDelta(
   tools: LaneTools,

@@ -13,7 +13,7 @@ import type { ModelThread } from './thread.ts';
 
 /** What the programs that compute lanes have in common. */
 
-/** Runs `visit` on every lane this thread gets, claiming them; ends with everybody at the barrier. */
+/** Runs `visit` on every lane that this thread claims; ends with all threads at a barrier. */
 export function* everyLane(
   thread: ModelThread,
   memory: BatchMemory,
@@ -24,7 +24,7 @@ export function* everyLane(
   yield leader;
 }
 
-/** The same where lanes have weight gradients: with them those without a lane can help. */
+/** Like `everyLane`, for lanes with weight gradients: threads without a lane help to compute these. */
 export function* everyGradientLane(
   thread: ModelThread,
   { products }: LaneTools,
@@ -45,15 +45,15 @@ function* ownLanes(thread: ModelThread, memory: BatchMemory, visit: (lane: numbe
   }
 }
 
-/** For one thread to do at a barrier, or before a call: the lanes that come may be claimed from the first on. */
+/** Opens the next lanes for claiming, from the first on; for one thread to do at a barrier, or before a call. */
 export const openLanes = ({ control: { words } }: ModelThread): void => {
   Atomics.store(words, Word.nextLane, 0);
   Atomics.store(words, Word.withoutLane, 0);
 };
 
 /**
- * Packs the weights and opens the lanes for claiming, unless both is done: by the calling thread before it sent for the
- * others, or by the step before where an epoch serves a prediction.
+ * Packs the weights and opens the lanes for claiming, unless both has been done: by the calling thread
+ * before it called the others in or, where an epoch serves a prediction, by the step before.
  */
 export function* packWeights(thread: ModelThread, parity: number, place: Place, passes: Passes): Program {
   const { words } = thread.control;
@@ -72,7 +72,7 @@ export interface GradientBatch {
   readonly data: Sequences;
   readonly loss: LossSpec;
   readonly dropoutKey: number | null;
-  /** Where it is a call's own and returns more than sums. */
+  /** Set for a call of `gradients`, which returns more than sums; null in an epoch. */
   readonly call: { readonly h0: boolean; readonly inputGradient: boolean } | null;
   readonly finalStates: boolean;
 }
@@ -106,7 +106,7 @@ export function laneGradient(
   storeScore(tools, memory, lane, score);
 }
 
-/** What the gradients of a loss are averaged over: the labels that count. Without any they are zero. */
+/** What the gradients of a loss are averaged over: the labels that count. Without any, the gradients are zero. */
 export const divisorOf = (batch: SortedBatch): number => Math.max(1, batch.counted);
 
 export function storeScore(tools: LaneTools, memory: BatchMemory, lane: number, score: Score): void {

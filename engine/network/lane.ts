@@ -21,7 +21,7 @@ export interface LaneTools {
   readonly doubles: Float64Array;
 }
 
-/** A run of ranks of a batch that is computed together. */
+/** Rows of a batch with consecutive ranks, which are computed together. */
 export interface Block {
   readonly batch: SortedBatch;
   readonly firstRank: number;
@@ -29,7 +29,7 @@ export interface Block {
   /** Frames of each of its rows. */
   readonly lengths: Int32Array;
   readonly workspace: BlockWorkspace;
-  /** Of the masks of this step (see dropout.ts); null where no unit is dropped. */
+  /** Key of the masks of this step (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;
   /** Whether all initial states are zeros. */
   readonly fromRest: boolean;
@@ -43,7 +43,7 @@ export const stepOf = (block: Block, { pitch }: Panels): number => block.workspa
 /** The address of row i. */
 export const rowAt = ({ at, pitch }: Panels, i: number): number => at + i * pitch;
 
-/** A layer's cell of one direction, at work on a block. Property by property: a spread would take V8 two microseconds. */
+/** The run of a layer's cell of one direction on a block. Written out: a spread would take V8 two microseconds. */
 export function cellRun(
   tools: LaneTools,
   { workspace, lengths }: Block,
@@ -62,7 +62,7 @@ export function cellRun(
   };
 }
 
-/** The classifier forward on one block: states of every layer, then logits. */
+/** The classifier's forward pass on one block: the states of every layer, then the logits. */
 export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, memory: BatchMemory): void {
   gatherInput(tools, block, data);
   gatherInitialStates(tools, block, memory);
@@ -79,7 +79,7 @@ export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, me
   outputForward(tools, block);
 }
 
-/** Each row's frames, then zeros: what stands in the caller's padding is never read, since NaN · 0 is NaN. */
+/** Gathers each row's frames, followed by zeros. The caller's padding is never read, since NaN · 0 is NaN. */
 function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
   const { kernels: k, g, model, reals } = tools;
   const { layers, staging, rows, steps } = block.workspace;
@@ -92,7 +92,8 @@ function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
       length = block.lengths[i];
       const first = data.starts[block.batch.dataRows[block.firstRank + i]] * g.inputSize;
       const frames = data.values.subarray(first, first + length * g.inputSize);
-      // As far off a multiple of 8 bytes as the source: V8 copies shared memory byte by byte otherwise, four times as slowly.
+      // With the source's offset from a multiple of 8 bytes: otherwise V8 copies shared memory byte by
+      // byte, four times as slowly.
       const staged = staging + (frames.byteOffset % 8);
       reals.set(frames, staged / g.realBytes);
       k.gatherRows(at, x.stride, step, staged, length, g.inputSize);
@@ -103,7 +104,7 @@ function gatherInput(tools: LaneTools, block: Block, data: Sequences): void {
   }
 }
 
-/** Place of a row's state in [L · D, B, H], or, where cells have several, [L · D · states, B, H]. */
+/** Byte offset of a row's state in [L · D, B, H], or, where cells have several, in [L · D · states, B, H]. */
 export function stateOffset({ g }: LaneTools, block: Block, number: number, i: number): number {
   return (number * block.batch.rows + positionOf(block, i)) * g.hiddenSize * g.realBytes;
 }
@@ -120,7 +121,10 @@ function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory
   });
 }
 
-/** Calls `visit` with every state of every cell [rows, H], the one that `which` picks, and its number. */
+/**
+ * Calls `visit` with every state of every cell [rows, H] (the initial or the final one, as `which`
+ * says) and its number.
+ */
 function everyState(
   { g: { kind } }: LaneTools,
   { workspace: { cells } }: Block,
@@ -132,7 +136,7 @@ function everyState(
   });
 }
 
-/** Each row's final states into the caller's [L · D, B, H]. */
+/** Writes each row's final states to the caller's [L · D, B, H]. */
 export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
   everyState(tools, block, finalStates, (h, number) => {
@@ -143,7 +147,10 @@ export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMe
   });
 }
 
-/** to ← from ∘ mask / (1 − p), for the outputs of a layer on the way forward, their gradients on the way back. */
+/**
+ * to ← from ∘ mask / (1 − p), for the outputs of a layer in the forward pass, and for their gradients
+ * in the backward pass.
+ */
 export function dropUnits(
   tools: LaneTools,
   block: Block,
@@ -183,7 +190,7 @@ function averageStates(tools: LaneTools, block: Block): void {
   const { layers, features, dFeatures, rows } = block.workspace;
   layers[g.numLayers - 1].forEach((cell, direction) => {
     const states = madeStates(cell);
-    // The gradient's place is free on the way forward.
+    // The gradients' memory is free during the forward pass.
     const sums = dFeatures[direction];
     const means = features[direction];
     for (const { at, stride, pitch } of [sums, means]) k.zeroRows(at, stride, pitch, rows, g.hiddenPanels);
@@ -228,17 +235,17 @@ function outputForwardRow({ g, model }: LaneTools, workspace: BlockWorkspace, ke
   }
 }
 
-/** Steps of row i that have logits; none where the row only fills a tile up. */
+/** Number of steps of row i that have logits; 0 where the row only fills up a tile. */
 export function outputsOf({ g }: LaneTools, block: Block, i: number): number {
   if (i >= block.count) return 0;
   return g.output === 'steps' ? block.lengths[i] : 1;
 }
 
-/** Values of a row in the caller's [B, O] or [B, T, O]. */
+/** Number of values per row in the caller's [B, O] or [B, T, O]. */
 export const outputRowSize = (g: Geometry, time: number): number =>
   (g.output === 'steps' ? time : 1) * g.outputSize;
 
-/** The block's logits into the caller's [B, O] or [B, T, O], zero past a row's end. */
+/** Writes the block's logits to the caller's [B, O] or [B, T, O], zero past a row's end. */
 export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g, reals } = tools;
   const { logits } = block.workspace;
@@ -252,7 +259,9 @@ export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory)
   }
 }
 
-/** Calls `visit` with every row of logits that is a row's own: the row, its step, the address in the panels. */
+/**
+ * Calls `visit` for each step with logits of each row: with the row, the step, and the logits' address in the panels.
+ */
 export function everyLogits(
   tools: LaneTools,
   block: Block,
@@ -267,7 +276,7 @@ export function everyLogits(
   }
 }
 
-/** Zeros where the panels of logits hold none: their gradient there is zero. */
+/** Clears the panels of logits where they hold none, so that their gradient is zero there. */
 export function clearNoLogits(tools: LaneTools, block: Block): void {
   const { kernels: k, g } = tools;
   const { logits, rows, outputSteps } = block.workspace;

@@ -46,7 +46,7 @@ describe('class weights and label smoothing', () => {
 
   it('hold for every label that counts where there is one a step', async () => {
     await withModel({ threads: 0, dtype: 'float64', output: 'steps' }, async (model) => {
-      // Every row's class at its last step, nothing at the others.
+      // Every row's class at its last step, ignored labels at the others.
       const last = Array.from(data.labels, (label) => [-100, -100, -100, -100, -100, -100, label]);
       const { loss, logits } = await model.gradients(data.x, last, options);
       const ends = Array.from({ length: 21 }, (_, row) => [

@@ -2,15 +2,18 @@ import { badArgument, lengthOf, plain } from '../errors.ts';
 import { log } from '../numeric/elementary.ts';
 import type { RealArray } from '../tensor.ts';
 
-/** How the cross-entropy of a row is taken. */
+/** Options of the softmax cross-entropy. */
 export interface LossOptions {
-  /** What the rows of each class count; their losses are multiplied by it before the mean over all rows. Default 1. */
+  /**
+   * Weight of each class [O]: the losses of its rows are multiplied by it before the mean over all rows
+   * is taken. Default 1.
+   */
   classWeights?: ArrayLike<number> | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot (https://arxiv.org/abs/1512.00567). Default 0. */
   labelSmoothing?: number | undefined;
 }
 
-/** Options, checked. */
+/** Checked options. */
 export interface LossSpec {
   readonly weights: readonly number[] | null;
   readonly smoothing: number;
@@ -18,7 +21,7 @@ export interface LossSpec {
 
 export const plainLoss: LossSpec = { weights: null, smoothing: 0 };
 
-/** Throws BAD_ARGUMENT. */
+/** Checks the options. Throws BAD_ARGUMENT. */
 export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, classes: number): LossSpec {
   if (typeof labelSmoothing !== 'number' || !(labelSmoothing >= 0 && labelSmoothing < 1)) {
     throw badArgument('labelSmoothing', 'a number from 0 to below 1', labelSmoothing);

@@ -9,14 +9,14 @@ import { OFFER_BYTES } from './shared-products.ts';
 /** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */
 export const BLOCK_PARAMETERS = 4_096;
 
-/** Two copies of an array of parameters' size: the parity word says which is current. */
+/** Addresses of the two copies of an array of the parameters' size: the parity word says which is current. */
 export type Copies = readonly [number, number];
 
 /** Addresses that stay the same as long as the model lives. */
 export interface ModelMemory {
   readonly control: number;
   readonly parameters: Copies;
-  /** [0] holds the accumulated gradients, [1] what a call is about to make of them. */
+  /** [0] holds the accumulated gradients, [1] those that a call is computing. */
   readonly gradients: Copies;
   /** The optimizer's moments. */
   readonly first: Copies;
@@ -53,14 +53,14 @@ export interface Normalization {
   readonly zeros: number;
 }
 
-/** What an optimizer's step makes anew. */
+/** What an optimizer's step changes. */
 export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly Copies[] => [
   parameters,
   first,
   second,
 ];
 
-/** Lays a model out; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
+/** Lays out a model's memory; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
 export function planModel(g: Geometry, threads: number): ModelMemory {
   const map = new MemoryMap(0);
   const blockBytes = g.blockSize * g.realBytes;

@@ -22,20 +22,22 @@ import { programOf } from './programs.ts';
 import { offersIn, withdrawOffers } from './shared-products.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
-/** A batch is worth one thread for every so many floating-point operations: with less for each, barriers cost more than it brings. */
+/**
+ * Floating-point operations of a batch for each thread it engages: with fewer, barriers cost more than a thread gains.
+ */
 const FLOPS_PER_THREAD = 1e6;
-/** Inside fit, where threads are sent for once an epoch, less is enough for those that have a core each … */
+/** In fit, where threads are called in once an epoch, less is enough for those that have a core each … */
 const FLOPS_PER_THREAD_IN_EPOCH = 4e5;
-/** … in epochs of so many: to wake one more takes some half a millisecond. */
+/** … in epochs of at least this many operations: waking one more thread takes some half a millisecond. */
 const FLOPS_OF_LONG_EPOCH = 1e8;
-/** A call that is worth fewer threads is computed here: sending for others takes as long as they would save. */
+/** A call that is worth fewer threads is computed here: calling others in takes as long as they would save. */
 const THREADS_WORTH_A_MESSAGE = 4;
 /**
- * The calling thread is one of those that compute a call of less than that: one or two milliseconds, of which the way to a
- * thread and back would be a tenth. The event loop waits no longer for it than for many other things.
+ * The calling thread takes part in calls of fewer operations: one or two milliseconds, of which the way to
+ * another thread and back would be a tenth. The event loop waits no longer for that than for many other things.
  */
 const FLOPS_HERE = 1e8;
-/** And of no more parameters than that: it packs them alone. */
+/** And of fewer parameters, since it packs them alone. */
 const PARAMETERS_HERE = 1e6;
 /** An optimizer's step engages one thread for every so many parameters. */
 const PARAMETERS_PER_THREAD = 1e5;
@@ -45,7 +47,7 @@ const HERE: Engagement = { parties: 1, here: true };
 const passesOf = ({ kind }: Job): Passes =>
   kind === 'forward' ? FORWARD : kind === 'backward' ? BACKWARD : BOTH;
 
-/** A classifier's memory and threads: calls in, numbers out. It knows no queue; one call at a time is the caller's duty. */
+/** A classifier's memory and threads. It has no queue: the caller must make one call at a time. */
 export class Network {
   readonly g: Geometry;
   readonly model: ModelMemory;
@@ -60,7 +62,7 @@ export class Network {
   flopsPerThread = FLOPS_PER_THREAD;
   /** Work in which the calling thread takes part; tests set it, so that small calls are made in either way. */
   flopsHere = FLOPS_HERE;
-  /** The main thread's own hold on the model. */
+  /** The main thread's own access to the model. */
   readonly thread: ModelThread;
   readonly #memory: WebAssembly.Memory;
 
@@ -112,7 +114,7 @@ export class Network {
     return new Int32Array(this.#memory.buffer, at, size);
   }
 
-  /** A parameter, or its gradient, as the public views show it. */
+  /** A view of a parameter, as the public cells and layers show it. */
   parameterView({ offset, size }: Parameter): RealArray {
     return this.reals(this.model.parameters[0] + offset * this.g.realBytes, size);
   }
@@ -121,7 +123,7 @@ export class Network {
     return this.reals(this.model.gradients[0] + offset * this.g.realBytes, size);
   }
 
-  /** A whole block of parameters' size. */
+  /** A view of a whole block of the parameters' size. */
   block(at: number): RealArray {
     return this.reals(at, this.g.blockSize);
   }
@@ -135,8 +137,8 @@ export class Network {
   }
 
   /**
-   * Puts a call's sequences into its batch's memory; frames that lie in shared memory already stay where they are.
-   * Returns the rows as the threads are to read them.
+   * Copies a call's sequences into its batch's memory; frames that already lie in shared memory stay
+   * where they are. Returns the rows as the threads are to read them.
    */
   writeInput(plan: BatchMemory, input: SequenceInput): Rows {
     this.integers(plan.lengths, input.rows).set(input.lengths);
@@ -156,7 +158,10 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /** Threads that share each batch of an epoch of so many steps: never more than there are lanes, fewer for little work. */
+  /**
+   * Number of threads that share each batch of an epoch of `steps` steps: at most as many as lanes,
+   * fewer for little work.
+   */
   sharing(rows: number, frames: number, lanes: number, steps: number): number {
     const flops = 3 * this.#flops(rows, frames);
     const parties = this.#parties(flops, lanes);
@@ -168,7 +173,7 @@ export class Network {
     return Math.max(1, Math.min(this.threads, lanes, Math.floor(flops / flopsPerThread)));
   }
 
-  /** Who computes a call on a batch. */
+  /** Which threads compute a call on a batch. */
   engaged(rows: number, frames: number, lanes: number, passes: Passes): Engagement {
     const flops = this.#flops(rows, frames) * passes;
     if (this.threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
@@ -177,7 +182,7 @@ export class Network {
     return { parties, here: parties > 1 && small };
   }
 
-  /** Who computes an optimizer's step. */
+  /** Which threads compute an optimizer's step. */
   engagedInStep(): Engagement {
     const parties = Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
     return parties < 2 ? HERE : { parties, here: false };
@@ -190,11 +195,11 @@ export class Network {
     return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
   }
 
-  /** With `snapshot` the call computes with the parameters of this moment, even if somebody writes to them before it ends. */
+  /** Runs a job. With `snapshot` it uses the parameters of this moment, even if they are written to before it ends. */
   run(job: Job, engagement: Engagement, snapshot = false): Promise<void> {
     const { parties, here } = engagement;
     const { words } = this.control;
-    // Where this thread takes part it can be at its first lane while the others wake up.
+    // Packing here lets this thread start on its first lane while the others wake up.
     const packsHere = snapshot || (here && parties > 1);
     if (packsHere) this.thread.weights(ALONE).pack(0, passesOf(job));
     Atomics.store(words, Word.packed, packsHere ? 1 : 0);
@@ -210,17 +215,17 @@ export class Network {
     for (const [home, second] of arrays) this.block(home).set(this.block(second));
   }
 
-  /** A copy of all parameters, of a whole step even while threads make one after the other. */
+  /** A copy of all parameters, all of the same step even while threads compute the next ones. */
   parametersNow(): RealArray {
     const { words } = this.control;
-    // Once: fresh memory is slower to write to than it is to copy.
+    // Allocated once: writing to fresh memory takes longer than the copying.
     const parameters = newReals(this.g.dtype, this.g.blockSize);
     for (;;) {
       const step = Atomics.load(words, Word.step);
       const parity = Atomics.load(words, Word.parity);
       parameters.set(this.block(this.model.parameters[parity]));
-      // Before anybody writes to the copy that was current, a step's end makes the other current and counts on. Not a
-      // load: an Arm processor might do that before the copying.
+      // Before anybody writes to the copy that was current, the end of a step makes the other one
+      // current and advances the count. Not a load: an Arm processor might do that before the copying.
       if (Atomics.or(words, Word.step, 0) === step) return parameters;
     }
   }
@@ -233,7 +238,7 @@ export class Network {
 
   async close(): Promise<void> {
     await this.team?.close();
-    // When whoever waits for this has let go of the network.
+    // Deferred until whoever awaits this has let go of the network.
     setImmediate(countAsGarbage, this.#memory.buffer.byteLength).unref();
   }
 }

@@ -5,7 +5,7 @@ import type { Geometry } from './geometry.ts';
 import { cellArrays, type ModelMemory } from './model-memory.ts';
 import type { ByteRange } from './reduce.ts';
 
-/** Whole rows of a weight matrix, or biases, of a block of parameters at an address. */
+/** A piece of the packing: whole rows of a weight matrix, or biases, of the block of parameters at an address. */
 export interface ModelPackPiece extends PackPiece<number> {
   /** Parameters before it in the block. */
   readonly first: number;
@@ -54,7 +54,7 @@ function packOutputPieces(g: Geometry, { packedOutput }: ModelMemory): PackPiece
   return [...weights, bias];
 }
 
-/** What the optimizers' kernels compute at once. */
+/** What the optimizers' kernels process at a time. */
 const REGISTER_BYTES = 16;
 
 /** The pieces that fall to a thread: a run of them, with about its share of the parameters. */
@@ -68,13 +68,13 @@ export const ownPieces = (
 };
 
 /**
- * The bytes of the block in which the parameters of consecutive pieces lie, in whole registers. What two threads' pieces
- * share of a register at their border, both may compute: they compute the same.
+ * The bytes of the block that hold the parameters of consecutive pieces, in whole registers. A register
+ * at the border of two threads' pieces is computed by both, with the same result.
  */
 export function bytesOfPieces(g: Geometry, pieces: readonly ModelPackPiece[]): ByteRange {
   const [start] = pieces;
   const end = pieces.at(-1);
-  // More threads than pieces: one has none.
+  // With more threads than pieces, some have none.
   if (!start || !end) return { offset: 0, bytes: 0 };
   const offset = REGISTER_BYTES * Math.floor((start.first * g.realBytes) / REGISTER_BYTES);
   const behind = REGISTER_BYTES * Math.ceil(((end.first + end.count) * g.realBytes) / REGISTER_BYTES);

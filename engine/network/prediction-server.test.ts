@@ -11,7 +11,7 @@ const data = labelled(50, 6);
 /** Too small a rate to change a float32: every prediction is that of the untrained model. */
 const standstill = { type: 'sgd', learningRate: 1e-40 } as const;
 
-/** At a row a step, an epoch that lasts for thousands of predictions: no machine is too busy for a few. */
+/** At one row per step, an epoch that lasts for thousands of predictions: even a busy machine makes a few in it. */
 const long = labelled(100_000, 6);
 
 /** Runs `body` in the middle of an epoch, then ends training. Rejects if the epoch ended first. */
@@ -51,7 +51,7 @@ describe('a prediction while training runs', () => {
       await withModel({ threads, hiddenSize: 96 }, async (model) => {
         const { data: before } = await model.predict(data.x);
         await whileTraining(model, {}, async () => {
-          // Two that follow each other may well be answered between the same two steps.
+          // Two in a row may well be answered between the same two steps.
           const seen = new Set([String(before)]);
           while (seen.size < 4) {
             const { data: probabilities } = await model.predict(data.x);
@@ -82,7 +82,7 @@ describe('a prediction while training runs', () => {
             await model.predict(asked[0]);
             const turns = vi.spyOn(networkOf(model) as Network, 'reserve');
             expect(await Promise.all(asked.map((each) => model.predict(each)))).toEqual(expected);
-            // The first one may have had one before the others came.
+            // The first one may have had a turn before the others came.
             expect(turns.mock.calls.length).toBeLessThanOrEqual(2);
           };
           await whileTraining(model, { optimizer: standstill }, body, training);

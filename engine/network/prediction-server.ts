@@ -8,16 +8,16 @@ import { outputRowSize } from './lane.ts';
 import type { Network } from './network.ts';
 import { writeServeSpec } from './serve-program.ts';
 
-/** A prediction that has been handed to the threads is looked for this often. */
+/** How often to check whether the threads have computed a prediction. */
 const LOOK_MS = 1;
-/** So many frames, padding included, are handed over together: training waits for all of them. */
+/** Most frames, padding included, to hand over together: training waits for all of them. */
 const FRAMES_TOGETHER = 65_536;
 
-/** A prediction on its way, many rows a part at a time. */
+/** A prediction in progress; many rows are computed in parts. */
 interface Prediction {
   readonly input: SequenceInput;
   readonly signal: AbortSignal | undefined;
-  /** Whether the parameters may be written to while it is computed: by a callback of fit, which is not to tear it. */
+  /** Whether a callback of fit may write to the parameters meanwhile, so that each part needs a snapshot of them. */
   readonly snapshot: boolean;
   /** [rows, O], the first `done` rows of which are there. */
   readonly probabilities: RealArray;
@@ -29,7 +29,7 @@ interface Request extends Prediction {
   reject(error: unknown): void;
 }
 
-/** What has been handed to the threads: parts of several requests, as one input of so many steps a row. */
+/** What has been handed to the threads: parts of several requests, as one input with `time` steps per row. */
 interface Served {
   readonly parts: readonly Part[];
   readonly time: number;
@@ -41,13 +41,13 @@ interface Part {
   readonly input: SequenceInput;
 }
 
-/** Predictions: computed by a call of their own, or between two steps while training runs. */
+/** Computes predictions: in calls of its own or, while training runs, between two steps. */
 export class PredictionServer {
   readonly #network: Network;
   readonly #waiting: Request[] = [];
-  /** Whose next parts have been handed to the threads. */
+  /** The parts that have been handed to the threads. */
   #served: Served | null = null;
-  /** Where predictions may lie in memory while an epoch runs; null when none does. */
+  /** Where the memory of predictions may begin while an epoch runs; null when none does. */
   #attending: number | null = null;
   #timer: NodeJS.Timeout | null = null;
   #wake = (): void => {};
@@ -56,7 +56,10 @@ export class PredictionServer {
     this.#network = network;
   }
 
-  /** Probabilities of some rows [rows, O], as soon as training lets them in. A signal ends it before its next part, with the signal's reason. */
+  /**
+   * Probabilities of some rows [rows, O], as soon as training lets them in. A signal ends the
+   * prediction before its next part, with the signal's reason.
+   */
   ask(input: SequenceInput, signal: AbortSignal | undefined): Promise<RealArray> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...this.#begin(input, signal, true), resolve, reject });
@@ -71,20 +74,23 @@ export class PredictionServer {
     this.#look();
   }
 
-  /** The epoch has ended: what it has served is taken before its memory is used for something else. */
+  /** Called when the epoch has ended: what it has served is collected before that memory is used for something else. */
   leave(): void {
     this.#attending = null;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     const { words } = this.#network.control;
     if (Atomics.load(words, Word.serve) === 2) this.#takeServed();
-    // Handed to the threads too late: waits on.
+    // Handed to the threads too late: these keep waiting.
     if (this.#served) this.#waiting.unshift(...this.#served.parts.map(({ request }) => request));
     this.#served = null;
     Atomics.store(words, Word.serve, 0);
   }
 
-  /** Looks after what waits, again and again until nothing does: an idle timer would cost the threads their cores. */
+  /**
+   * Exchanges results and requests with the threads, again and again until nothing waits: an idle timer
+   * would cost the threads their cores.
+   */
   #look(): void {
     if (this.#attending === null || this.#timer) return;
     this.#exchange(this.#attending);
@@ -95,14 +101,14 @@ export class PredictionServer {
     }, LOOK_MS);
   }
 
-  /** Takes a result that is there, and hands the threads the next parts. */
+  /** Collects a result if there is one, and hands the threads the next parts. */
   #exchange(start: number): void {
     const { words } = this.#network.control;
     if (this.#served && Atomics.load(words, Word.serve) === 2) this.#takeServed();
     const parts = this.#served ? [] : this.#nextParts();
     if (parts.length === 0) return;
     try {
-      // All are copied: there is no message in which a reference to shared frames could travel.
+      // All frames are copied: no message is sent in which a reference to shared ones could travel.
       const input = joinRows(parts.map(({ input }) => input));
       const spec = this.#spec(input, start, 0);
       const plan = this.#network.reserve(spec);
@@ -115,11 +121,11 @@ export class PredictionServer {
     }
   }
 
-  /** Parts of as many waiting requests as go together: there is a turn only once a step. */
+  /** Parts of as many waiting requests as fit together: they get a turn only once per step. */
   #nextParts(): Part[] {
     const parts: Part[] = [];
     let [rows, time] = [0, 0];
-    // What a BLAS makes of a row depends on the rows beside it: there, each request has a turn of its own.
+    // A BLAS's result for a row depends on the rows beside it: with one, each request has a turn of its own.
     const most = this.#network.g.maker === 'blas' ? 1 : Number.POSITIVE_INFINITY;
     while (parts.length < most && this.#waiting.length > 0) {
       const [request] = this.#waiting;
@@ -137,7 +143,7 @@ export class PredictionServer {
     return parts;
   }
 
-  /** What the threads have served; a request that is not done yet lets the others go first. */
+  /** Collects what the threads have served; a request that is not complete yet lets the others go first. */
   #takeServed(): void {
     if (!this.#served) return;
     const { parts, time, plan } = this.#served;
@@ -152,23 +158,26 @@ export class PredictionServer {
     Atomics.store(this.#network.control.words, Word.serve, 0);
   }
 
-  /** When no epoch runs: answers everything that waits now; who keeps asking does not keep the call from going on. */
+  /**
+   * While no epoch runs: answers everything that waits now. What is asked for meanwhile waits for the
+   * next time, so that it cannot hold up the call.
+   */
   async between(start: number): Promise<void> {
     for (const request of this.#waiting.splice(0)) {
       await this.#finish(request, start).then(request.resolve, request.reject);
     }
   }
 
-  /** Answers requests while something else is waited for that uses no threads: a callback, a disk. */
+  /** Answers requests while awaiting something that uses no threads: a callback, a disk. */
   async during<T>(start: number, work: Promise<T>): Promise<T> {
     let isDone = false;
     const done = work.finally(() => {
       isDone = true;
     });
-    // Whoever awaits `work` hears of its failure; this copy of it is only a clock.
+    // Its failure is for whoever awaits `work`; this copy only tells when it has ended.
     done.catch(() => {});
     while (!isDone) {
-      // Before anything is awaited: whoever is answered may ask again at once.
+      // Before anything is awaited: whoever gets an answer may ask again at once.
       const asked = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -179,7 +188,10 @@ export class PredictionServer {
     return work;
   }
 
-  /** Probabilities [rows, O] by calls of their own, between which it answers others. Rejects with the signal's reason. */
+  /**
+   * Computes probabilities [rows, O] in calls of their own, between which it answers others. Rejects
+   * with the signal's reason.
+   */
   compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {
     return this.#finish(this.#begin(input, signal, false), start, () => this.between(start));
   }
@@ -208,7 +220,7 @@ export class PredictionServer {
     this.#keep(prediction, part, plan);
   }
 
-  /** Copies what has become of a part out: the rows from `first` on of a batch with `time` steps a row. */
+  /** Copies out the results of a part: the rows from `first` on of a batch with `time` steps per row. */
   #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory, first = 0, time = part.time): void {
     const { g } = this.#network;
     const [size, computed] = [part.time, time].map((steps) => outputRowSize(g, steps));
@@ -229,7 +241,7 @@ export class PredictionServer {
     return sizeOf(logitsShape(this.#network, input));
   }
 
-  /** `threads` 0 stands for those that train. */
+  /** `threads` 0 stands for those that train, at most all of the model's. */
   #spec(input: SequenceInput, start: number, threads: number): BatchSpec {
     const { rows, steps, time, frames, shared } = input;
     return batchSpec({

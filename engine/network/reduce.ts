@@ -10,12 +10,12 @@ export interface ByteRange {
   readonly bytes: number;
 }
 
-/** A run of the parameter block, and which one it is. */
+/** A run of the parameter block, with its number. */
 export interface ParameterRun extends ByteRange {
   readonly number: number;
 }
 
-/** The runs that fall to a thread. They are the same for any number of threads: only who has which differs. */
+/** The runs that fall to a thread. The runs are the same for any number of threads: only who has which differs. */
 export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
   const { from, to } = share(Math.ceil(g.blockSize / BLOCK_PARAMETERS), place);
   for (let number = from; number < to; number++) {
@@ -26,8 +26,8 @@ export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
 }
 
 /**
- * The averaged gradient of a run: the lanes' sums added along the tree, then divided by the whole batch, the last
- * operation of all; onto `old` where there is one. Written to the second copy of the gradients; returns its squared norm.
+ * Computes the averaged gradient of a run: the lanes' sums, added along the tree, are divided by `divisor` as a whole,
+ * then added to `old` where that is not 0. Written to the second copy of the gradients; returns its squared norm.
  */
 export function reduceRun(
   k: Kernels,
@@ -42,7 +42,7 @@ export function reduceRun(
   return k.reduceLanes(first, batch.gradientBytes, batch.lanes, bytes, out, old && old + offset, divisor);
 }
 
-/** Σ values[first + i·stride] along the tree the lanes' gradients are added along. */
+/** Σ values[first + i·stride], along the same tree as the lanes' gradients. */
 export function treeSum(values: Float64Array, first: number, stride: number, count: number): number {
   if (count === 1) return values[first];
   let left = 1;

@@ -1,4 +1,4 @@
-/** Values made before, by what they were made for. All are forgotten when there are too many. */
+/** Caches values by key. All are forgotten when there are too many. */
 export class Remembered<V> {
   readonly #values = new Map<string, V>();
   readonly #limit: number;
@@ -7,7 +7,7 @@ export class Remembered<V> {
     this.#limit = limit;
   }
 
-  /** The value of a key; made where there is none. */
+  /** The value of a key; made if it is not cached. */
   get(key: string, make: () => V): V {
     let value = this.#values.get(key);
     if (value === undefined) {

@@ -6,8 +6,8 @@ import { openLanes } from './lane-programs.ts';
 import type { ModelThread } from './thread.ts';
 
 /**
- * Predictions asked for while training runs, computed between two steps by all threads. `decide` says, after each of them,
- * what comes next.
+ * Computes predictions that are asked for during training, between two steps, with all its threads.
+ * After each of them `decide` says what comes next.
  */
 export function* servePredictions(
   thread: ModelThread,
@@ -35,7 +35,7 @@ export function* servePredictions(
 
 const SERVE_UNIT_BYTES = 64;
 
-/** A prediction's memory, in the control block's words. */
+/** Writes what a prediction needs memory for into the control block's words. */
 export function writeServeSpec(words: Int32Array, spec: BatchSpec): void {
   const { start, rows, steps, time, inputFrames } = spec;
   words.set([start / SERVE_UNIT_BYTES, rows, steps, time, inputFrames], Word.serveSpec);

@@ -42,7 +42,7 @@ function exchange(dtype: Dtype, { whole = false, maySleep = true } = {}) {
   };
 }
 
-/** Says that no lane is left, and that so many threads have none. */
+/** Sets the counters as if no lane were left, and `without` threads had none. */
 function lanesGone({ threads, words }: ReturnType<typeof exchange>, without = 0): void {
   for (const thread of threads) thread.begin(3);
   words[Word.nextLane] = 3;
@@ -123,7 +123,7 @@ describe('offers', () => {
     const here = exchange('float32');
     lanesGone(here);
     while (here.offers[0][0] < 62) here.put();
-    // All but the first piece are done: whoever has claimed that one may not have read it yet.
+    // All but the first piece are done: the thread that has claimed that one may not have read it yet.
     here.offers[0].set([here.offers[0][0]], 16);
     here.offers[0].set([here.offers[0][0] - 1], 32);
     const offered = here.offers[0][0];
@@ -135,7 +135,7 @@ describe('offers', () => {
     const here = exchange('float32');
     lanesGone(here);
     here.put();
-    // Claimed by a thread that is no more.
+    // Claimed by a thread that has died.
     here.offers[0][16]++;
     here.words[Word.abort] = 1;
     here.threads[0].finish();

@@ -4,24 +4,24 @@ import type { Place, Program } from '../parallel/program.ts';
 import { spin, spinsBeforeSleep } from '../parallel/spin.ts';
 
 /**
- * A thread that has no lane left helps those at their last ones: of these the sums dzᵀ x, a third of a lane's work that nothing in
- * the lane waits for, are put off and offered in pieces that anybody may compute. Each element of a weight gradient is
- * the same sum whoever computes it, so no bit changes.
+ * A thread that has no lane left helps those at their last ones. In these the sums dzᵀ x, a third of a
+ * lane's work for which nothing in the lane waits, are deferred and offered in pieces that any thread
+ * may compute. Each element of a weight gradient is the same sum whoever computes it, so no bit changes.
  *
- * What a thread offers is a ring of pieces with three counters that only grow (and wrap around): pieces offered, claimed,
+ * A thread's offers are a ring of pieces with three counters that only grow (and wrap around): pieces offered, claimed,
  * done. A piece's words are written before it is offered, and again only when all that was offered before is done.
  *
- * The calling thread helps, and offers nothing: while it waited for a piece, it could not hear that the thread which has claimed
- * it is dead.
+ * The calling thread helps, but offers nothing: while it waited for a piece, it could not hear that the
+ * thread that had claimed it was dead.
  */
 
-/** Pieces of one product, at most, and their rows of the weight gradient, at least: whole panels of dz. */
+/** The most pieces of one product, and the fewest rows of the weight gradient in a piece: whole panels of dz. */
 const PIECES = 8;
 const PIECE_ROWS = 16;
 /** Pieces on offer at a time, a power of two; a product for which there is no room is computed at once. */
 const CAPACITY = 64;
 
-/** Places in a thread's offers, in words: the counters, each in a cache line of its own, then the pieces. */
+/** Offsets in a thread's offers, in words: the counters, each in a cache line of its own, then the pieces. */
 const OFFERED = 0;
 const CLAIMED = 16;
 const DONE = 32;
@@ -42,7 +42,7 @@ export function offersIn(buffer: ArrayBufferLike, at: number, threads: number): 
   return Array.from({ length: threads }, (_, i) => new Int32Array(buffer, at + i * OFFER_BYTES, OFFER_WORDS));
 }
 
-/** Before a call: what a call that was given up has left is nobody's work. */
+/** Clears the offers before a call: nobody is to compute what a call that was given up has left. */
 export function withdrawOffers(offers: readonly Int32Array[]): void {
   for (const own of offers) own.fill(0, 0, FIRST_PIECE);
 }
@@ -51,22 +51,24 @@ export interface SharedProductsSetup {
   readonly kernels: Kernels;
   /** The control block's words. */
   readonly words: Int32Array;
-  /** Of every thread that takes part. */
+  /** The offers of every thread that takes part. */
   readonly offers: readonly Int32Array[];
   readonly place: Place;
-  /** Whether it may sleep: not the calling thread. */
+  /** Whether this thread may sleep: the calling thread may not. */
   readonly maySleep: boolean;
   /** 128 bytes of this thread's own. */
   readonly edge: number;
-  /** Columns of a panel of dz; null where a product must stay whole: a BLAS may round one of another shape differently. */
+  /**
+   * Columns of a panel of dz; null where a product must stay whole: a BLAS may round one of another shape differently.
+   */
   readonly panelColumns: number | null;
 }
 
 type Product = Parameters<Kernels['outerProduct']>;
 
-/** One thread's part in it. */
+/** One thread's part in shared products. */
 export class SharedProducts {
-  /** The thread's kernels; `outerProduct` may only promise its result, until `finish`. */
+  /** The thread's kernels; `outerProduct` may defer its result until `finish`. */
   readonly kernels: Kernels;
   readonly #setup: SharedProductsSetup;
   readonly #own: Int32Array;
@@ -86,7 +88,7 @@ export class SharedProducts {
     this.kernels = maySleep && place.parties > 1 ? { ...kernels, outerProduct } : kernels;
   }
 
-  /** Before a batch's first lane: says how many there are. */
+  /** Called before a batch's first lane, with the number of lanes. */
   begin(lanes: number): void {
     this.#lanes = lanes;
     this.#settled = this.#own[OFFERED];
@@ -123,14 +125,17 @@ export class SharedProducts {
     const [c, a, b] = [offers[i], offers[i + 1], offers[i + 2]];
     const [cRow, aStride, bStride] = [offers[i + 3], offers[i + 4], offers[i + 5]];
     const [m, n, depth, add] = [offers[i + 6], offers[i + 7], offers[i + 8], offers[i + 9]];
-    // Addresses from 2 GiB on are negative as words.
+    // Addresses from 2 GiB on are negative as signed words.
     kernels.outerProduct(c >>> 0, cRow, m, n, a >>> 0, aStride, b >>> 0, bStride, depth, edge, add);
     const done = Atomics.add(offers, DONE, 1) + 1;
     if ((done | 0) === Atomics.load(offers, OFFERED)) Atomics.notify(offers, DONE);
     return true;
   }
 
-  /** Returns when all that this thread has put off is done, or the call has been given up: the next barrier throws then. */
+  /**
+   * Returns when all that this thread has deferred is done, or the call has been given up: then the
+   * next barrier throws.
+   */
   finish(): void {
     const own = this.#own;
     while (this.#compute(own));
@@ -142,7 +147,7 @@ export class SharedProducts {
     this.#settled = own[OFFERED];
   }
 
-  /** For a thread that has no lane left: computes what others offer, until none has one. */
+  /** For a thread that has no lane left: computes what others offer, until no thread has a lane. */
   *help(): Program {
     const { words, offers, place, maySleep } = this.#setup;
     Atomics.add(words, Word.withoutLane, 1);

@@ -13,7 +13,7 @@ export class SortedBatch {
   readonly positions: Int32Array;
   /** Steps, by rank. */
   readonly lengths: Int32Array;
-  /** Labels of all rows that count. */
+  /** Number of labels of all rows that count. */
   counted = 0;
   readonly #unsorted: Int32Array;
 

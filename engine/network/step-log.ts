@@ -1,4 +1,4 @@
-/** What the threads write down of each step of an epoch: four numbers in shared memory, read by the main thread. */
+/** What the threads record of each step of an epoch: four numbers in shared memory, read by the main thread. */
 export interface StepEntry {
   /** Sum of the step's losses, NaN where it was left out. */
   readonly lossSum: number;

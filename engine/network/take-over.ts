@@ -8,13 +8,13 @@ import { runsOf } from './reduce.ts';
 import type { ModelThread } from './thread.ts';
 
 /**
- * A call that changes the model makes second copies of what it changes, and these become the first ones at its end, so
- * that a thread that dies leaves all as it was, or all as it was to be.
+ * A call that changes the model writes second copies of what it changes, which replace the first ones
+ * at its end: a thread that dies leaves either everything as it was or everything as it was to be.
  */
 
 /**
- * The end of such a program. From its first barrier on the call counts as done; then each thread copies what it has
- * made itself, which its caches still hold.
+ * The end of such a call's program. From its first barrier on the call counts as done; then each thread
+ * copies what it has computed itself, which its caches still hold.
  */
 export function* takeOver(
   thread: ModelThread,
@@ -37,7 +37,10 @@ export function* takeOver(
   yield nothing;
 }
 
-/** Runs a job whose program ends so; where a thread is lost while the copies are taken over, they are whole all the same. */
+/**
+ * Runs a job whose program ends with `takeOver`. If a thread is lost while the copies are taken over,
+ * they are complete all the same, and are taken over here.
+ */
 export async function runAndTakeOver(
   network: Network,
   job: Job,

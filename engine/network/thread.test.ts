@@ -10,7 +10,7 @@ import { ModelThread, type ThreadSetup } from './thread.ts';
 
 const place = { index: 0, parties: 1 };
 
-/** A memory that grows at every look, as it may while the main thread prepares a larger batch. */
+/** A memory that grows at every access, as it may while the main thread prepares a larger batch. */
 function growingMemory(): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({ initial: 8, maximum: 1_024, shared: true });
   const grown = Object.getOwnPropertyDescriptor(WebAssembly.Memory.prototype, 'buffer')?.get;
@@ -36,7 +36,7 @@ describe("a thread's views of a memory that grows meanwhile", () => {
     const memory = new WebAssembly.Memory({ initial: 8, maximum: 1_024, shared: true });
     const thread = new ModelThread({ ...setup, memory });
     const { buffer } = memory;
-    // As another thread may still see it.
+    // The memory's old size, as another thread may still see it.
     Object.defineProperty(memory, 'buffer', { get: () => buffer });
     const grow = vi.spyOn(memory, 'grow');
     thread.seeGrowth();

@@ -34,7 +34,7 @@ export interface ThreadSetup {
   readonly cell: CellName;
   readonly dtype: Dtype;
   readonly kernels: KernelOptions;
-  /** Threads of the model, for the plan of its memory. */
+  /** Number of threads of the model, for the plan of its memory. */
   readonly threads: number;
 }
 
@@ -42,19 +42,19 @@ export interface ThreadSetup {
 const PLANS_KEPT = 64;
 const WORKSPACES_KEPT = 512;
 
-/** How a lane's blocks are gone through. */
+/** How a lane's blocks are computed. */
 export interface Pass {
-  /** Whether each block has a place of its own, for a later backward. */
+  /** Whether each block has a workspace of its own, for a later backward. */
   readonly keep: boolean;
-  /** Of the masks of this step; null where no unit is dropped. */
+  /** Key of the masks of this step; null where no unit is dropped. */
   readonly dropoutKey: number | null;
   /** Whether all initial states are zeros. */
   readonly fromRest: boolean;
-  /** Whether a block of one row may be computed as such: there is no way back through it. */
+  /** Whether a block of one row may be computed by the row kernels: there is no backward pass through it. */
   readonly rowAlone: boolean;
 }
 
-/** One thread's hold on a model. */
+/** One thread's access to a model. */
 export class ModelThread {
   readonly g: Geometry;
   readonly model: ModelMemory;
@@ -62,7 +62,7 @@ export class ModelThread {
   readonly control: Control;
   readonly #memory: WebAssembly.Memory;
   readonly #maySleep: boolean;
-  /** Whether it has a way to compute a row by itself. */
+  /** Whether a single row can be computed by row kernels. */
   readonly #hasRows: boolean;
   readonly #packPieces: readonly ModelPackPiece[];
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
@@ -92,18 +92,18 @@ export class ModelThread {
   }
 
   /**
-   * Sees the memory as large as the main thread has made it. V8 tells other threads of a shared memory's growth by an
-   * interrupt, which may come later than a word in that memory; growing by nothing asks at once. But that interrupts all
-   * threads in their turn, and takes 50 to 100 µs.
+   * Makes this thread see the memory as large as the main thread has made it. V8 tells other threads of a
+   * shared memory's growth by an interrupt, which may come later than a word written to that memory;
+   * growing by nothing asks at once. But that interrupts all threads in their turn, and takes 50 to 100 µs.
    */
   seeGrowth(): void {
     const bytes = Atomics.load(this.control.words, Word.pages) * PAGE_BYTES;
     if (this.buffer.byteLength < bytes) this.#memory.grow(0);
   }
 
-  /** The memory as numbers; looked at afresh, since the main thread may have made it larger. */
+  /** What this thread computes lanes with. Its views are renewed if the main thread has made the memory larger. */
   tools(place: Place): LaneTools {
-    // Read once: the memory may grow between two looks, and the two views must not differ.
+    // Read once: the memory may grow between two reads, and the two views must not differ.
     const { buffer } = this.#memory;
     if (buffer.byteLength !== this.#reals.byteLength) {
       this.#reals = this.#viewReals(buffer);
@@ -162,14 +162,14 @@ export class ModelThread {
 
   /** The memory of a batch. Throws MEMORY_TOO_LARGE. */
   plan(spec: BatchSpec): BatchMemory {
-    // Most calls are like the one before, and to write a key takes 20 µs where matmuls have emptied the caches.
+    // Most calls are like the one before, and making a key takes 20 µs where matmuls have emptied the caches.
     if (this.#lastPlan && isSameBatch(spec, this.#lastPlan.spec)) return this.#lastPlan.memory;
     const memory = this.#plans.get(JSON.stringify(spec), () => planBatch(this.g, spec));
     this.#lastPlan = { spec, memory };
     return memory;
   }
 
-  /** Most blocks are laid out like the one before, and even to write a key takes longer than a row's loss. */
+  /** Most blocks are laid out like the one before, and even making a key takes longer than a row's loss. */
   #workspace(at: number, rows: number, steps: number, dropout: boolean): BlockWorkspace {
     const last = this.#lastWorkspace;
     if (last?.at === at && last.rows === rows && last.steps === steps && last.dropout === dropout)
@@ -184,7 +184,7 @@ export class ModelThread {
     return this.#workspaces.get(`${at} ${rows} ${steps} ${dropout}`, make);
   }
 
-  /** The blocks of a lane in order, with their places in memory. */
+  /** The blocks of a lane in order, with their workspaces. */
   *blocksOf(
     lane: number,
     batch: SortedBatch,

@@ -20,7 +20,7 @@ export function writeCounts(reals: Float64Array, parity: number, counts: Optimiz
   reals.set([counts.steps, counts.beta1Power, counts.beta2Power], at);
 }
 
-/** Each run's squared norm to its slot; the runs are few enough for every thread to add all slots up in order. */
+/** Stores a run's squared norm in its slot. There are so few runs that every thread adds up all slots, in order. */
 export function storeNorm(
   { model }: ModelThread,
   { doubles }: LaneTools,
@@ -39,7 +39,10 @@ export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number):
 
 export const runCount = (thread: ModelThread): number => [...runsOf(thread.g, ALONE)].length;
 
-/** One optimizer step from the accumulated gradients, unless their norm is not finite; the counts stay in the second copy. */
+/**
+ * One optimizer step from the accumulated gradients, unless their norm is not finite. The counts stay
+ * in the second copy.
+ */
 export function* update(thread: ModelThread, job: Update, place: Place): Program {
   const { model, kernels, control, g } = thread;
   const tools = thread.tools(place);

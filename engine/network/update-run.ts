@@ -7,9 +7,9 @@ import type { ByteRange } from './reduce.ts';
 export interface Update {
   readonly spec: OptimizerSpec;
   readonly learningRate: number;
-  /** Counts with this step counted. */
+  /** The counts, this step included. */
   readonly counts: OptimizerCounts;
-  /** What the gradient is multiplied with on the way in. */
+  /** What the gradient is multiplied by as it is read. */
   readonly scale: number;
   /** Address of the gradient block. */
   readonly gradient: number;

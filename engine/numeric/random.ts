@@ -28,7 +28,7 @@ export class Random {
     if (this.#state.every((word) => word === 0)) this.#state[0] = 1;
   }
 
-  /** The generator that was asked for `state`. @throws BAD_ARGUMENT for what cannot be a state. */
+  /** Restores the generator that returned `state`. @throws BAD_ARGUMENT where it cannot be a state */
   static fromState(state: ArrayLike<number>): Random {
     const words = Uint32Array.from(state);
     const isState = words.length === STATE_WORDS && words.every((word, i) => word === state[i]);
@@ -40,7 +40,7 @@ export class Random {
     return random;
   }
 
-  /** A copy of the state, 4 words: what `fromState` goes on from. */
+  /** A copy of the state, 4 words, from which `fromState` continues. */
   state(): Uint32Array {
     return this.#state.slice();
   }
@@ -77,15 +77,16 @@ export class Random {
   }
 
   /**
-   * A draw from the normal distribution with mean 0 and variance 1 (G. E. P. Box, M. E. Muller, 1958). Of the pair
-   * that their method gives only one is used: so every draw takes two uniforms and the state is the generator's.
+   * A draw from the normal distribution with mean 0 and variance 1 (G. E. P. Box, M. E. Muller, 1958).
+   * Their method gives a pair, of which only one is used: so every draw takes two uniforms, and there
+   * is no state besides the generator's.
    */
   normal(): number {
     const radius = Math.sqrt(-2 * log(1 - this.uniform()));
     return radius * cosPi(2 * this.uniform());
   }
 
-  /** Puts the elements into a random order, in place (R. A. Fisher, F. Yates). Returns its argument. */
+  /** Shuffles the elements in place (R. A. Fisher, F. Yates). Returns its argument. */
   shuffle<T extends Int32Array | Uint32Array>(items: T): T {
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);

@@ -14,7 +14,9 @@ export interface Sgd {
   weightDecay?: number | undefined;
 }
 
-/** Adam (https://arxiv.org/abs/1412.6980) and AdamW (https://arxiv.org/abs/1711.05101), as torch.optim's. */
+/**
+ * Adam (https://arxiv.org/abs/1412.6980) and AdamW (https://arxiv.org/abs/1711.05101), as torch.optim.Adam and AdamW.
+ */
 export interface Adam {
   type: 'adam' | 'adamw';
   /** Default 0.001. */
@@ -25,7 +27,10 @@ export interface Adam {
   beta2?: number | undefined;
   /** Default 1e-8. */
   epsilon?: number | undefined;
-  /** adam: an L2 penalty added to the gradient, default 0; adamw: decoupled from it, default 0.01. */
+  /**
+   * adam: factor of an L2 penalty that is added to the gradient, default 0; adamw: decoupled weight
+   * decay, default 0.01.
+   */
   weightDecay?: number | undefined;
 }
 
@@ -47,7 +52,7 @@ export interface RmsProp {
 export type OptimizerOptions = Sgd | Adam | RmsProp;
 export type OptimizerType = OptimizerOptions['type'];
 
-/** Options with every default filled in; the type says which of the numbers count. */
+/** Options with every default filled in; which of the numbers apply depends on the type. */
 export interface OptimizerSpec {
   readonly type: OptimizerType;
   readonly learningRate: number;
@@ -103,14 +108,14 @@ function checkOption(name: string, value: unknown): void {
   }
 }
 
-/** What an optimizer has counted: steps, and β₁ and β₂ to that power, multiplied up so that every machine agrees. */
+/** An optimizer's step count, and β₁ and β₂ to that power, multiplied up so that every machine agrees. */
 export interface OptimizerCounts {
   readonly steps: number;
   readonly beta1Power: number;
   readonly beta2Power: number;
 }
 
-/** For what comes from a file. */
+/** Whether a value from a file is such counts. */
 export function isCounts(value: unknown): value is OptimizerCounts {
   const counts = Object.keys(freshCounts) as (keyof OptimizerCounts)[];
   return counts.every((name) => Number.isFinite((value as OptimizerCounts | null)?.[name]));
@@ -127,6 +132,6 @@ export const countStep = (spec: OptimizerSpec, counts: OptimizerCounts): Optimiz
 /** PyTorch adds this to the norm before it divides (torch.nn.utils.clip_grad_norm_), and so do we. */
 const CLIP_EPSILON = 1e-6;
 
-/** What scales a gradient of this norm down to at most `clipNorm`. */
+/** The factor that scales a gradient of this norm down to at most `clipNorm`. */
 export const clipScale = (norm: number, clipNorm: number): number =>
   Math.min(1, clipNorm / (norm + CLIP_EPSILON));

@@ -37,7 +37,7 @@ describe('schedules', () => {
       state = afterEpoch(spec, state, loss);
       return state.factor;
     });
-    // The best is 4; the first epoch without a better one is put up with, the second lowers the rate.
+    // The best is 4; the first epoch without a better one is tolerated, the second lowers the rate.
     expect(rates).toEqual([1, 1, 1, 0.5, 0.5, 0.25, 0.25]);
   });
 

@@ -2,20 +2,22 @@ import { badArgument } from '../errors.ts';
 import { cosPi } from '../numeric/elementary.ts';
 import { checkInteger, checkKeys, checkNotNegative, checkPositive } from '../validation.ts';
 
-/** The learning rate stays as it is. */
+/** Keeps the learning rate as it is. */
 export interface ConstantSchedule {
   type: 'constant';
-  /** Steps in which the rate first rises, in a straight line; default 0. So in every schedule. */
+  /** Steps in which the rate first rises linearly, as in every schedule; default 0. */
   warmup?: number | undefined;
 }
 
-/** From the optimizer's rate down to almost 0 along half a cosine (https://arxiv.org/abs/1608.03983, no restarts). */
+/**
+ * Lowers the rate from the optimizer's to almost 0 along half a cosine (https://arxiv.org/abs/1608.03983, no restarts).
+ */
 export interface CosineSchedule {
   type: 'cosine';
   warmup?: number | undefined;
 }
 
-/** The rate is multiplied by `factor` after every so many epochs, as torch.optim.lr_scheduler.StepLR. */
+/** Multiplies the rate by `factor` after every `epochs` epochs, as torch.optim.lr_scheduler.StepLR. */
 export interface StepSchedule {
   type: 'step';
   epochs: number;
@@ -25,8 +27,8 @@ export interface StepSchedule {
 }
 
 /**
- * The rate is multiplied by `factor` when the validation loss (without validation data: the training loss) has not
- * been lowered for more than `patience` epochs, as torch.optim.lr_scheduler.ReduceLROnPlateau.
+ * Multiplies the rate by `factor` when the validation loss (without validation data: the training loss)
+ * has not improved for more than `patience` epochs, as torch.optim.lr_scheduler.ReduceLROnPlateau.
  */
 export interface PlateauSchedule {
   type: 'plateau';
@@ -34,17 +36,17 @@ export interface PlateauSchedule {
   factor?: number | undefined;
   /** Default 10. */
   patience?: number | undefined;
-  /** What the loss must be lowered by to count, as a share of it; default 1e-4. */
+  /** Relative decrease of the loss that an improvement must exceed; default 1e-4. */
   threshold?: number | undefined;
   warmup?: number | undefined;
 }
 
 export type ScheduleOptions = ConstantSchedule | CosineSchedule | StepSchedule | PlateauSchedule;
 export type ScheduleType = ScheduleOptions['type'];
-/** A step schedule has no default for its epochs. */
+/** A schedule's options or, with all defaults, its type; a step schedule has no default for its epochs. */
 export type Schedule = Exclude<ScheduleType, 'step'> | ScheduleOptions;
 
-/** A schedule with its defaults; the type says which of the numbers count. */
+/** A schedule with every default filled in; which of the numbers apply depends on the type. */
 export interface ScheduleSpec {
   readonly type: ScheduleType;
   readonly warmup: number;
@@ -81,7 +83,7 @@ export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   };
 }
 
-/** Where a step stands: steps before it, steps of an epoch, steps of all epochs. */
+/** Where a step stands: steps before it, steps per epoch, steps of all epochs. */
 export interface StepPlace {
   readonly step: number;
   readonly perEpoch: number;

@@ -4,7 +4,7 @@ import { spin, spinsBeforeSleep } from './spin.ts';
 /** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 100;
 
-/** Of a call that not all of its threads have done. */
+/** The message about a call that not all of its threads have completed. */
 export const GIVEN_UP = 'the call was given up';
 
 /** Thrown in a thread whose call was given up, because another thread failed or died. */
@@ -13,10 +13,10 @@ export class Aborted extends Error {}
 /**
  * A meeting point of `parties` threads in shared memory. The last to arrive runs `leader` alone, then all go on.
  *
- * Why this is enough: `Atomics.add` on `arrived` orders every thread's writes before the last arrival sees them;
- * the last one's write to `round` orders its own (and so all) writes before anyone who reads the new round. Only
- * the last to arrive touches `arrived` again, before it opens the round, so that nobody of the next round can have
- * counted yet.
+ * Why this suffices: `Atomics.add` on `arrived` makes every thread's writes visible to the last one to
+ * arrive; that one's write to `round` makes its own writes (and so all) visible to whoever reads the
+ * new round. Only the last one to arrive resets `arrived`, and does so before it opens the round: no
+ * thread can have been counted for the next round yet.
  */
 export class Barrier {
   readonly #words: Int32Array;
@@ -38,7 +38,10 @@ export class Barrier {
     this.#check();
   }
 
-  /** The same where the event loop must not sleep: it gets its turns while the others are on their way. */
+  /**
+   * Like `wait`, for a thread that must not block its event loop, which keeps running while the others
+   * are on their way.
+   */
   async waitAwake(leader: () => void): Promise<void> {
     const round = Atomics.load(this.#words, Word.round);
     if (!this.#arrive(leader) && !spin(this.#words, Word.round, round, this.#spins)) {
@@ -67,7 +70,7 @@ export class Barrier {
   }
 }
 
-/** Makes every thread leave its barrier. */
+/** Makes every thread leave its barrier, with Aborted. */
 export function giveUp(words: Int32Array): void {
   Atomics.store(words, Word.abort, 1);
   Atomics.notify(words, Word.round);

@@ -27,7 +27,7 @@ export class CallingThread<Job> {
     }
   }
 
-  /** Lets the event loop have its turn, if it has waited; many short calls count like one long one. */
+  /** Lets the event loop have a turn if its last one is BREATH_MS ago; many short calls count like one long one. */
   async #breathe(): Promise<void> {
     if (performance.now() - this.#breath < BREATH_MS) return;
     await new Promise(setImmediate);

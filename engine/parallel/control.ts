@@ -1,24 +1,28 @@
 /**
- * The words the threads of a model talk through. They lie at the start of the model's memory. While a call runs, each is
- * written by whom its comment says, and nobody else; between two calls the main thread sets what the next one begins with.
+ * The words through which the threads of a model communicate, at the start of the model's memory. While
+ * a call runs, each is written only by those its comment names; between two calls the main thread sets
+ * what the next one begins with.
  */
 
 /** 32-bit words. */
 export const Word = {
   /**
-   * Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the last one, and by the
-   * main thread before a call.
+   * Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the
+   * last one, and by the main thread before a call.
    */
   arrived: 0,
   /** Rounds the barrier has completed; waiting threads sleep on it. Written by the last thread to arrive. */
   round: 1,
   /** Not 0: leave every barrier with an error. Written by the main thread or by a thread that failed. */
   abort: 2,
-  /** The next lane to be claimed. Raised by whoever claims one, reset by the last thread at a barrier. */
+  /** The next lane to be claimed. Incremented by whoever claims one, reset by the last thread at a barrier. */
   nextLane: 3,
   /** Not 0: end `fit` after this step. Written by the main thread. */
   stopRequest: 4,
-  /** 1: a prediction waits to be served between two steps; 2: it has been. Written 1 and 0 by the main thread, 2 by a thread. */
+  /**
+   * 1: a prediction waits to be served between two steps; 2: it has been. Written 1 and 0 by the main
+   * thread, 2 by a thread.
+   */
   serve: 5,
   /** What the threads do after a step (see Command). Written by the last thread at the step's last barrier. */
   command: 6,
@@ -32,25 +36,40 @@ export const Word = {
   seen: 10,
   /** Steps left out since their loss or gradient was not finite. Written as `command` is. */
   skipped: 11,
-  /** Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames. Written by the main thread. */
+  /**
+   * Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames.
+   * Written by the main thread.
+   */
   serveSpec: 12,
-  /** 1: the weights are packed: by the main thread before the call, or by the call. Written by the last thread at a barrier. */
+  /**
+   * 1: the weights are packed, by the main thread before the call or by the call. Written by the last
+   * thread at a barrier.
+   */
   packed: 17,
-  /** 1: the second copies a call makes are whole. Reset by the main thread before it, written by the last thread at a barrier. */
+  /**
+   * 1: the second copies that a call makes are complete. Reset by the main thread before the call,
+   * written by the last thread at a barrier.
+   */
   whole: 18,
-  /** Threads that have no lane left. Raised by each of them, reset where `nextLane` is. */
+  /** Threads that have no lane left. Incremented by each of them, reset where `nextLane` is. */
   withoutLane: 19,
-  /** Changes whenever there is something new for those threads to look at. Raised by whoever brings it. */
+  /** Changes whenever there is something new for those threads to look at. Incremented by whoever brings it. */
   news: 20,
-  /** Threads that are done with a call the calling thread takes no part in. Raised by each of them, reset by the main thread before it. */
+  /**
+   * Threads that are done with a call in which the calling thread takes no part. Incremented by each of
+   * them, reset by the main thread before the call.
+   */
   ended: 21,
-  /** Pages the memory has grown to; 0: it is as it was made. Written by the main thread. */
+  /** Size of the memory in pages, once it has grown; 0 before. Written by the main thread. */
   pages: 22,
 } as const;
 
 /** 64-bit floats, behind the words. */
 export const Real = {
-  /** Σ of the losses of the rows seen in this epoch, or in a call; of a step that is not finite and ends training, its loss. */
+  /**
+   * Σ of the losses of the rows seen in this epoch, or in a call; after a step that is not finite and
+   * ends training, that step's loss.
+   */
   lossSum: 0,
   /** Global norm of the gradient of the last step, before clipping. */
   gradientNorm: 1,

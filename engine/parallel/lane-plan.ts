@@ -1,9 +1,9 @@
 import { type KernelMaker, TILE_ROWS } from '../kernels/kernels.ts';
 
 /**
- * How a batch is cut into lanes. A lane is a run of rows that is computed by one thread, by itself, into gradient
- * buffers of its own; the plan depends on the batch and the model only, never on the number of threads, and that is
- * why the results do not either.
+ * How a batch is cut into lanes. A lane is a run of rows that one thread computes by itself, into a
+ * gradient buffer of its own. The plan depends on the batch and the model only, never on the number of
+ * threads; that is why the results do not either.
  */
 
 /** More lanes than this gain nothing on 64 cores and cost a gradient buffer each. */
@@ -13,13 +13,14 @@ const LANE_GRADIENT_BYTES = 64 * 2 ** 20;
 /** A lane works through its rows in blocks of at most this many, so that a block's activations stay in cache. */
 export const BLOCK_ROWS = 16;
 
-/** Of so few weights a tile's step is less work than calling for it. */
+/** With no more weights than this, the work of a tile's step is less than that of calling its kernels. */
 const FEW_WEIGHTS = 512;
 
 /**
- * Rows of the smallest lanes: a tile, or two where its work is not worth the calls. Those of a BLAS cost more in any case; of few
- * weights it is two where that makes one lane or pairs of them, of which two threads get equal shares.
- * @param weights of the first cell
+ * Rows of the smallest lanes: one tile, or two where the work of one is not worth its kernel calls.
+ * With a BLAS, whose calls cost more, it is always two; with few weights only where that makes a single
+ * lane or an even number of them, which two threads can share equally.
+ * @param weights number of weights of the first cell
  */
 export function smallestLane(maker: KernelMaker, rows: number, weights: number): number {
   const two = 2 * TILE_ROWS;
@@ -28,13 +29,16 @@ export function smallestLane(maker: KernelMaker, rows: number, weights: number):
   return maker === 'blas' || (weights <= FEW_WEIGHTS && isShared) ? two : TILE_ROWS;
 }
 
-/** Lanes of a batch: as many as there are smallest lanes, 64 at most, fewer where their gradient buffers are too large. */
+/**
+ * Number of lanes of a batch: one for every `laneRows` rows, 64 at most, fewer where their gradient
+ * buffers are too large.
+ */
 export function laneCount(rows: number, gradientBytes: number, laneRows: number): number {
   const affordable = Math.max(1, Math.floor(LANE_GRADIENT_BYTES / gradientBytes));
   return Math.min(Math.ceil(rows / laneRows), MAX_LANES, affordable);
 }
 
-/** First row of a lane, in the batch's order of lengths; lane `lanes` begins where the last one ends. */
+/** First row of a lane, with the batch sorted by length; for lane `lanes`, the end of the last one. */
 export function laneStart(lane: number, lanes: number, rows: number): number {
   const tiles = Math.ceil(rows / TILE_ROWS);
   return Math.min(rows, Math.floor((lane * tiles) / lanes) * TILE_ROWS);
@@ -53,8 +57,8 @@ export function blocksPerLane(rows: number, lanes: number): number {
 }
 
 /**
- * The rows of a batch from the longest to the shortest, equal lengths in the caller's order: counting sort,
- * O(rows + longest), for it runs in every step.
+ * Writes to `order` the rows of a batch from the longest to the shortest, equal lengths in the caller's
+ * order. A counting sort, O(rows + longest), since it runs in every step.
  */
 export function orderByLength(lengths: Int32Array, rows: number, longest: number, order: Int32Array): void {
   const first = new Int32Array(longest + 2);

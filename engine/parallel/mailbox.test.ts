@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { mailbox, post, take } from './mailbox.ts';
 
-/** What happens between a look into the port that finds nothing and whatever comes next. */
+/** Called after a look into the port that has found nothing. */
 let meanwhile = (): void => {};
 
 vi.mock('node:worker_threads', async (original) => {

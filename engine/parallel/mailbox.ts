@@ -2,16 +2,19 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { spin } from './spin.ts';
 
 /**
- * How a thread is reached that does not go back to its event loop: messages lie in the port, and a bell in shared memory wakes
- * it up.
+ * A way to reach a thread that does not return to its event loop: messages lie in the port, and a bell
+ * in shared memory wakes the thread.
  */
 export interface Mailbox {
   readonly port: MessagePort;
-  /** One word: messages that have been posted. */
+  /** One word: the number of messages that have been posted. */
   readonly bell: Int32Array;
 }
 
-/** The two ends of a new one: the first posts what the second takes, and hears its answers as events. */
+/**
+ * The two ends of a new mailbox: the first one posts, the second one takes, and its answers arrive at
+ * the first as events.
+ */
 export function mailbox(): [Mailbox, Mailbox] {
   const { port1, port2 } = new MessageChannel();
   const bell = new Int32Array(new SharedArrayBuffer(4));
@@ -21,17 +24,17 @@ export function mailbox(): [Mailbox, Mailbox] {
   ];
 }
 
-/** For the first end. */
+/** Posts a message, at the first end. */
 export function post({ port, bell }: Mailbox, message: unknown): void {
   port.postMessage(message);
   Atomics.add(bell, 0, 1);
   Atomics.notify(bell, 0);
 }
 
-/** For the second end: the next message. Waits for it, looking so often before it sleeps. */
+/** Takes the next message, at the second end. Waits for it: looks `spins` times, then sleeps. */
 export function take({ port, bell }: Mailbox, spins: number): unknown {
   for (;;) {
-    // Read before the port: what is posted after the look into it rings the bell.
+    // Read before the port: a message posted after the look into the port changes the bell.
     const rung = Atomics.load(bell, 0);
     const mail = receiveMessageOnPort(port);
     if (mail) return mail.message;

@@ -1,12 +1,12 @@
 /**
- * What a thread does in a call, as a generator that pauses where threads meet: a function is run by the last thread
- * to arrive, while the others wait; null is a place to draw breath between two lanes. The same program runs in
- * workers, where a pause is a barrier, and on the calling thread, where it is one if others take part, and a chance for the
- * event loop.
+ * What a thread does in a call, as a generator that pauses where threads meet: it yields a function that
+ * the last thread to arrive runs while the others wait, or null for a mere break between two lanes. The
+ * same program runs in workers, where such a function means a barrier, and on the calling thread, where
+ * it does so only if others take part, and where every pause is a chance for the event loop.
  */
 export type Program = Generator<(() => void) | null, void, void>;
 
-/** A pause at which nothing is done but wait for all. */
+/** Yielded where threads only wait for each other. */
 export const nothing = (): void => {};
 
 /** A thread's place in a call. */

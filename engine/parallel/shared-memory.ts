@@ -7,7 +7,10 @@ export function newMemory(bytes: number): WebAssembly.Memory {
   return granted(bytes, () => new WebAssembly.Memory({ initial, maximum, shared: true }));
 }
 
-/** Makes a memory so large, unless it is; returns whether it has grown. Throws MEMORY_TOO_LARGE where the system has no more. */
+/**
+ * Grows a memory to `bytes` bytes, unless it is that large; returns whether it has grown. Throws
+ * MEMORY_TOO_LARGE where the system has no more.
+ */
 export function growTo(memory: WebAssembly.Memory, bytes: number): boolean {
   const missing = Math.ceil((bytes - memory.buffer.byteLength) / PAGE_BYTES);
   if (missing <= 0) return false;
@@ -23,21 +26,23 @@ function granted<T>(bytes: number, ask: () => T): T {
   }
 }
 
-/** V8 looks for garbage when so many bytes of ordinary buffers have been added; the system gives untouched ones of this size no pages. */
+/**
+ * After this many bytes of new ordinary buffers V8 looks for garbage. The system gives buffers of this
+ * size no pages until they are touched.
+ */
 const NOTICED_BYTES = 2 ** 26;
 let unnoticed = 0;
 
 /**
- * Has V8 look for garbage when so much of what newMemory gave is garbage: it does not count shared memory, and
- * would leave any amount of it where it is for as long as little else is allocated. Ordinary buffers do count: these are
- * dropped as soon as they are made.
+ * Tells V8 that `bytes` bytes from newMemory are garbage. V8 does not count shared memory, and would keep any amount of
+ * it for as long as little else is allocated. It does count ordinary buffers: so some are made, and dropped at once.
  */
 export function countAsGarbage(bytes: number): void {
   try {
     for (unnoticed += bytes; unnoticed >= NOTICED_BYTES; unnoticed -= NOTICED_BYTES)
       void new ArrayBuffer(NOTICED_BYTES);
   } catch {
-    // There is no room for it: V8 has looked for garbage already.
+    // There is no room for the buffer: V8 has looked for garbage already.
     unnoticed = 0;
   }
 }

@@ -3,10 +3,10 @@ import type { Piscina } from 'piscina';
 import { type Mailbox, mailbox, post } from './mailbox.ts';
 import type { Place } from './program.ts';
 
-/** What a worker is told; without a job the threads only meet, to show that they are there. */
+/** What a worker is sent. Without a job the threads only meet, to show that they have started. */
 export interface Task<Job> extends Place {
   readonly job: Job | null;
-  /** Whether the calling thread takes part: it knows by itself when the call is complete. */
+  /** Whether the calling thread takes part: then it knows by itself when the call is complete. */
   readonly here: boolean;
 }
 
@@ -15,13 +15,13 @@ export type Reply =
   | { readonly ok: true }
   | { readonly ok: false; readonly aborted: boolean; readonly message: string };
 
-/** What a worker writes: first of all its thread's id, later that a call is complete. */
+/** What a worker sends: first its thread's id, later that a call is complete. */
 export type Letter = { readonly threadId: number } | 'complete';
 
 /**
- * A worker on duty: a piscina task that takes one job after the other, asleep beside its mailbox in between. A task for each
- * job would begin some 150 µs later and be heard of as much later: the code it takes on both sides is in nobody's cache after
- * some milliseconds of matmuls.
+ * A worker on duty: one piscina task that takes job after job, asleep beside its mailbox in between.
+ * With a piscina task for each job, jobs would begin some 150 µs later, and end as much later: after
+ * some milliseconds of matmuls no cache holds the code that this takes on both sides.
  */
 export class Shift<Job> {
   /** Rejects where the thread is lost. */
@@ -41,7 +41,7 @@ export class Shift<Job> {
     this.end = pool.run(theirs, { transferList }).finally(() => port.close());
   }
 
-  /** The thread's id, as soon as it has written; -1 before. */
+  /** The thread's id; −1 until the worker has sent it. */
   get threadId(): number {
     return this.#threadId;
   }
@@ -50,7 +50,7 @@ export class Shift<Job> {
     post(this.#mailbox, task);
   }
 
-  /** Ends the shift after what was sent before. */
+  /** Ends the shift after the tasks sent before. */
   dismiss(): void {
     post(this.#mailbox, null);
   }

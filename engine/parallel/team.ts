@@ -19,26 +19,26 @@ export interface Engagement {
 const placesOf = (parties: number): Place[] =>
   Array.from({ length: parties }, (_, index) => ({ index, parties }));
 
-/** Threads that have not all started by then never will. */
+/** If not all threads have started by then, they never will. */
 const START_LIMIT_MS = 30_000;
 
-/** Workers stay on duty so long after a call, asleep. A process that has nothing else to do ends that much later. */
+/** How long workers stay on duty after a call, asleep. A process that has nothing else to do ends that much later. */
 const DUTY_MS = 50;
 
-/** A call the workers are at. */
+/** A call that workers are computing. */
 interface Call<Job> {
   readonly engaged: readonly Shift<Job>[];
   readonly complete: () => void;
-  /** The shift of one of the engaged has ended: the call cannot be completed. */
+  /** For when the shift of one of the engaged has ended: the call cannot be completed. */
   readonly fail: () => void;
 }
 
 /**
- * Worker threads of one piscina pool, and the calling thread where it takes part. A pool that lost a thread is destroyed;
- * the next call makes a new one. `Job` is plain data, or lies in shared memory.
+ * The worker threads of one piscina pool, and the calling thread where it takes part. A pool that lost
+ * a thread is destroyed; the next call makes a new one. `Job` is plain data, or lies in shared memory.
  */
 export class WorkerTeam<Job> {
-  /** Workers there are: a call engages at most so many threads. */
+  /** Number of workers: a call engages at most that many threads. */
   readonly size: number;
   readonly #here: CallingThread<Job>;
   readonly #workerData: unknown;
@@ -47,9 +47,9 @@ export class WorkerTeam<Job> {
   #ready: Promise<Pool> | null = null;
   /** Whether the pool has lost a thread, even between two calls. */
   #lost = false;
-  /** Resolves when the last pool that was given up has ended. */
+  /** Resolves when the last discarded pool has ended. */
   #ending: Promise<void> = Promise.resolve();
-  /** The workers that wait for jobs, or are at one; the others wait in their event loops to be called in. */
+  /** The workers that wait for a job or compute one; the others are in their event loops until they are called in. */
   #onDuty: Shift<Job>[] = [];
   #call: Call<Job> | null = null;
   #ranOn: readonly Shift<Job>[] = [];
@@ -57,7 +57,7 @@ export class WorkerTeam<Job> {
   /** When the last call ended. */
   #idleSince = 0;
 
-  /** `words` is the control block, which must outlive the team at the same place. */
+  /** `words` is the control block, which must stay in its place for as long as the team lives. */
   constructor(size: number, here: CallingThread<Job>, workerData: unknown, words: Int32Array) {
     this.size = size;
     this.#here = here;
@@ -75,9 +75,9 @@ export class WorkerTeam<Job> {
     return this.#ranOn.map(({ threadId }) => threadId);
   }
 
-  /** Runs a job and returns when it is done; rejects as if it had not been begun. */
+  /** Runs a job; resolves when it is done. If it rejects, none of its threads is at work any more. */
   async run(job: Job, { parties, here }: Engagement): Promise<void> {
-    // piscina puts a new thread in a lost one's place, but if that one dies while it starts, tasks wait for ever.
+    // piscina replaces a lost thread, but if the new one dies while it starts, its tasks wait for ever.
     if (this.#lost) await this.#retire();
     const pool = await this.ready();
     const places = placesOf(parties);
@@ -86,25 +86,25 @@ export class WorkerTeam<Job> {
     else await workers;
   }
 
-  /** Ends with the last barrier: the call is complete then. */
+  /** Takes part in a call, which is complete once this thread is through its last barrier. */
   async #takePart(job: Job, place: Place, workers: Promise<void>): Promise<void> {
-    // It may be rejected while this thread is at its lanes, and nobody waits for it yet.
+    // It may reject while this thread computes its lanes and does not await it yet.
     workers.catch(() => {});
     try {
       await this.#here.run(job, place);
     } catch (error) {
       giveUp(this.#words);
-      // Where the calling thread only followed the others, theirs is the error to be told.
+      // If the calling thread only followed the others in giving up, theirs is the error to be thrown.
       await (error instanceof Aborted ? workers : workers.catch(() => {}));
       throw error;
     }
-    // A thread that is lost from now on is the next call's matter.
+    // A thread that is lost from now on concerns the next call only.
     this.#call?.complete();
     await workers;
   }
 
   /**
-   * Starts the threads, unless they are there, and waits until all have met.
+   * Starts the threads unless they are running, and waits until all have met.
    * @throws WORKER_FAILED where one cannot start
    */
   ready(): Promise<Pool> {
@@ -129,14 +129,15 @@ export class WorkerTeam<Job> {
       await this.#send(pool, null, placesOf(this.size), false);
       return pool;
     } catch (error) {
-      // What kept a thread from starting would do so again: this is no thread lost in a call.
+      // Not WORKER_LOST, after which the next call would start new threads: whatever kept a thread from
+      // starting would do so again.
       throw workerFailed(fault, error instanceof Error ? (error.cause ?? error) : error);
     } finally {
       clearTimeout(limit);
     }
   }
 
-  /** Gives each of the places a worker; resolves when the call is complete. */
+  /** Gives each place a worker; resolves when the call is complete. */
   async #send(pool: Pool, job: Job | null, places: readonly Place[], here: boolean): Promise<void> {
     for (const word of [Word.abort, Word.arrived, Word.ended]) Atomics.store(this.#words, word, 0);
     while (this.#onDuty.length < places.length) this.#onDuty.push(this.#callIn(pool));
@@ -164,22 +165,28 @@ export class WorkerTeam<Job> {
     return shift;
   }
 
-  /** The call that a shift is engaged in: what comes from the last one's threads is not about this one. */
+  /**
+   * The current call, if the shift is engaged in it: what arrives late from an earlier call's workers
+   * must not affect it.
+   */
   #callOf(shift: Shift<Job>): Call<Job> | null {
     return this.#call?.engaged.includes(shift) ? this.#call : null;
   }
 
-  /** Lets the workers go, unless there has been a call meanwhile: one timer for many calls, since to set one takes long. */
+  /**
+   * Ends the workers' shifts, or waits on if there has been a call meanwhile. One timer serves many
+   * calls, since setting a timer is slow.
+   */
   #dismiss(): void {
     this.#dismissal = undefined;
-    // The call's end sets it anew.
+    // The end of the call sets it again.
     if (this.#call) return;
     const left = this.#idleSince + DUTY_MS - performance.now();
     if (left > 0) this.#dismissal = setTimeout(() => this.#dismiss(), left);
     else for (const shift of this.#onDuty.splice(0)) shift.dismiss();
   }
 
-  /** Throws what made a call fail, when none of its threads is at work any more. */
+  /** Throws the error that made a call fail, once none of its threads is at work any more. */
   async #fail(pool: Pool, engaged: readonly Shift<Job>[]): Promise<void> {
     giveUp(this.#words);
     const ends = engaged.map(({ end }) => end);
@@ -187,18 +194,19 @@ export class WorkerTeam<Job> {
     try {
       replies = await Promise.all(ends);
     } catch (cause) {
-      // The other threads may be anywhere in the call: once they are gone, nobody writes into the memory any more.
+      // The other threads may be anywhere in the call: only once they are gone does nobody write into
+      // the memory any more.
       await Promise.all([this.#discard(pool), Promise.allSettled(ends)]);
       throw workerLost(cause);
     }
-    // A thread that failed makes the others give up: what is told is the failure, not its consequences. Where none has failed,
-    // what the call has computed is not whole all the same.
+    // A thread that failed makes the others give up: its failure is reported, not theirs. Even if none
+    // has failed, the call's results are incomplete.
     const failure = replies.find((reply) => !reply.ok && !reply.aborted);
     throw workerFailed(failure && !failure.ok ? failure.message : GIVEN_UP);
   }
 
   #start(): Pool {
-    // Throws where there is none: piscina would leave every task but the first pending for ever.
+    // Throws if the file does not exist: piscina would leave every task but the first pending for ever.
     const filename = workerFile();
     const pool = new Piscina<Mailbox, Reply>({
       filename,
@@ -210,7 +218,7 @@ export class WorkerTeam<Job> {
       recordTiming: false,
       workerData: this.#workerData,
     });
-    // A stray error of a worker ends its shift, which a call hears of by itself.
+    // A stray error of a worker ends its shift, and so fails its call anyway.
     pool.on('error', () => {});
     for (const worker of pool.threads) {
       worker.once('exit', () => {
@@ -230,7 +238,10 @@ export class WorkerTeam<Job> {
     await (this.#pool ? this.#discard(this.#pool) : this.#ending);
   }
 
-  /** Ends a pool, once: destroyed a second time, piscina would take the end of its threads for a loss, and start others. */
+  /**
+   * Ends a pool, only once: if it were destroyed again, piscina would take the end of its threads for a
+   * loss and start others.
+   */
   #discard(pool: Pool): Promise<void> {
     if (pool === this.#pool) {
       this.#pool = null;

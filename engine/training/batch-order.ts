@@ -1,12 +1,15 @@
 import type { Random } from '../numeric/random.ts';
 
-/** Rows are sorted by length within so many batches: enough for batches of like lengths, few enough to stay mixed. */
+/**
+ * Rows are sorted by length within so many batches: enough for lengths in a batch to be alike, few
+ * enough for rows to stay mixed.
+ */
 const BATCHES_SORTED_TOGETHER = 64;
 
 /**
- * Rearranges an epoch's order so that the rows of a batch are of like lengths, and padding is rare: runs of batches are
- * sorted by length, rows of equal length in the order they came in. With `random` the batches are then shuffled as
- * wholes. The rows of the last, smaller batch stay there.
+ * Rearranges an epoch's order so that the rows of a batch have similar lengths and little padding: runs
+ * of batches are sorted by length, rows of equal length stay in order. With `random`, whole batches are
+ * then shuffled. The rows of a smaller last batch stay there.
  */
 export function bucketByLength(
   order: Uint32Array,

@@ -35,7 +35,7 @@ describe('a callback', () => {
   });
 
   it('does not tear a prediction when it writes to the parameters', async () => {
-    // More work than the calling thread takes part in, which would pack the weights itself.
+    // So much work that the calling thread takes no part in it, for which it would pack the weights itself.
     await withModel({ threads: 2, hiddenSize: 128 }, async (model) => {
       const { x } = labelled(1_000, 6);
       const onEpochEnd = async () => {
@@ -198,7 +198,7 @@ describe('a callback', () => {
         };
         await model.fit(data, { epochs: 2, callbacks: { onEpochEnd } });
         expect(predictions).toBe(20);
-        // The refused one has left nothing behind for which predictions would wait.
+        // The refused call has left nothing behind that predictions would wait for.
         expect((await model.predict(data.x)).shape).toEqual([50, 4]);
       });
     }

@@ -1,16 +1,20 @@
 import { badArgument } from '../errors.ts';
 import { checkFlag, checkInteger, checkKeys } from '../validation.ts';
 
-/** Where and how often `fit` saves where it stands. */
+/** Where and how often `fit` saves the state of training. */
 export interface CheckpointOptions {
-  /** A directory of its own for this training; made if need be. */
+  /** A directory for this training only; it is created if need be. */
   dir: string;
-  /** Default 1, unless `everySteps` is given. */
+  /** Epochs between checkpoints; default 1, unless `everySteps` is given. */
   everyEpochs?: number | undefined;
+  /** Steps between checkpoints. */
   everySteps?: number | undefined;
-  /** The newest files that are kept. Default 2: should one be damaged, there is the one before it. */
+  /** How many of the newest files to keep. Default 2: should one be damaged, there is the one before it. */
   keep?: number | undefined;
-  /** Whether to go on from the newest whole file in `dir`; without one, training starts from the beginning. Default false. */
+  /**
+   * Whether to resume from the newest intact file in `dir`; if there is none, training starts from the
+   * beginning. Default false.
+   */
   resume?: boolean | undefined;
 }
 

@@ -31,14 +31,14 @@ describe('checkpoints', () => {
     earlyStopping: { monitor: 'accuracy', patience: 10 },
   } as const satisfies FitOptions & { validation: typeof validation };
 
-  /** Trains to the end, without a break. */
+  /** Trains to the end, without an interruption. */
   const whole = () =>
     withModel({ threads: 0 }, async (model) => {
       const history = await model.fit(data, options);
       return { bits: bitsOf(model), history: timeless(history) };
     });
 
-  /** Trains until `steps` steps are done at least, then is broken off. */
+  /** Trains for `epochs` epochs, then is interrupted. */
   async function brokenOff(checkpoint: FitOptions['checkpoint'], epochs: number): Promise<void> {
     await withModel({ threads: 2 }, async (model) => {
       const controller = new AbortController();
@@ -109,15 +109,15 @@ describe('checkpoints', () => {
       const fit = model.fit(data, { ...options, checkpoint, signal: stop.signal });
       await expect(fit).rejects.toThrow('broken off');
     });
-    // It was told of the signal, which ends it.
+    // It was given the signal, which ends it.
     expect(validating.mock.calls[0][2].signal).toBe(stop.signal);
     validating.mockRestore();
     expect(await stepsSaved()).toEqual([7]);
-    // The rate of the epoch's last step is told by a process that has not taken it.
+    // The process that reports the learning rate of the epoch's last step has not taken that step itself.
     expect(await resumed({ dir })).toEqual(await whole());
   });
 
-  /** A training whose callback of that name aborts the signal, and throws its reason. */
+  /** A training in which the callback of that name aborts the signal and throws its reason. */
   const endedIn = (callback: 'onEpochEnd' | 'onSteps') =>
     withModel({ threads: 2 }, async (model) => {
       const stop = new AbortController();
@@ -163,7 +163,7 @@ describe('checkpoints', () => {
       const onEpochEnd = vi.fn();
       for (const [where, code] of [
         [join(file, 'in it'), 'ENOTDIR'],
-        // There, but nobody can make a file in it: which code says so depends on who tries.
+        // It exists, but no file can be created in it: the error's code depends on the user.
         ['/proc', expect.stringMatching(/^E/)],
       ]) {
         const fit = model.fit(data, { checkpoint: { dir: where }, callbacks: { onEpochEnd } });
@@ -214,7 +214,7 @@ describe('checkpoints', () => {
       return { bits: bitsOf(model), history: timeless(history) };
     });
     expect(first).toEqual(expected);
-    // What was saved at the end is the end: there is nothing left to do.
+    // The checkpoint saved at the end is that of a complete training: nothing is left to do.
     expect(await resumed({ dir: join(dir, 'new') })).toEqual(expected);
   });
 

@@ -11,9 +11,9 @@ import type { OptimizerState } from './optimizer-slot.ts';
 import type { TrainingState } from './training-state.ts';
 
 /**
- * A checkpoint is a safetensors file: the block of parameters, the optimizer's two blocks of moments, where there is
- * one the block of the best parameters so far, and in the metadata what is not an array and a checksum of everything.
- * It is written beside, flushed and renamed: a crash at any byte leaves the file before it whole.
+ * A checkpoint. Its file is in the safetensors format: the block of parameters, the optimizer's two blocks of
+ * moments, if there is one the block of the best parameters so far, and in the metadata what is not an array
+ * and a checksum of everything. It is written atomically: a crash at any byte leaves the file before it whole.
  */
 export interface Checkpoint {
   readonly parameters: RealArray;
@@ -24,13 +24,13 @@ export interface Checkpoint {
   readonly settings: TrainingSettings;
 }
 
-/** What has to be the same for training to go on as if it had not been interrupted. */
+/** What must be the same for training to resume as if it had not been interrupted. */
 export type TrainingSettings = Readonly<Record<string, unknown>>;
 
 const NAME = /^checkpoint-(\d{9})\.safetensors$/;
-/** What a process leaves behind that dies while it writes one (see io/atomic-file.ts). */
+/** What a process leaves behind if it dies while it writes a checkpoint (see io/atomic-file.ts). */
 const UNFINISHED = /^checkpoint-\d{9}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
-/** What tells a checkpoint from other files, in the metadata. */
+/** The entry of the metadata that distinguishes a checkpoint from other files. */
 export const CHECKPOINT_KEY = 'elman.training';
 const CHECKSUM = 'elman.sha256';
 
@@ -50,7 +50,7 @@ export async function saveCheckpoint(
     second: stored(second),
   };
   if (best) tensors.best = stored(best);
-  // Somebody may have removed it meanwhile.
+  // The directory may have been removed meanwhile.
   await mkdir(spec.dir, { recursive: true });
   const text = JSON.stringify({ state, counts, settings }, keepNumber);
   const metadata = { [CHECKPOINT_KEY]: text, [CHECKSUM]: checksum(text, tensors) };
@@ -86,9 +86,9 @@ async function removeUnfinished(dir: string): Promise<void> {
 }
 
 /**
- * Opens a directory for a training: with `resume` returns its newest checkpoint that is whole, or null where there is
- * none. A damaged one is named in a warning, passed over and renamed, since it would pass for newer than those to come;
- * what a process that died has not written to its end is removed.
+ * Opens the directory of a training. With `resume` returns its newest intact checkpoint, or null if
+ * there is none. Damaged ones are named in a warning, skipped and renamed, since they would pass for
+ * newer than those to come; what a process has left unfinished is removed.
  * @throws BAD_ARGUMENT where the checkpoints are of a training with other settings, or there are any without `resume`
  */
 export async function openCheckpoints(
@@ -96,7 +96,7 @@ export async function openCheckpoints(
   settings: TrainingSettings,
   size: number,
 ): Promise<Checkpoint | null> {
-  // Now, not after the first epoch: training for nothing could take hours.
+  // Checked now, not after the first epoch: by then hours of training could be lost.
   await makeFolder(spec.dir);
   const names = await checkpointFiles(spec.dir);
   if (!spec.resume && names.length > 0) {
@@ -147,7 +147,7 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
   };
 }
 
-/** Settings of which there are only fingerprints. */
+/** Settings that are stored as fingerprints only. */
 const PRINTS: readonly string[] = ['data', 'validation'];
 
 function requireSameSettings(settings: TrainingSettings, saved: TrainingSettings): void {
@@ -169,7 +169,7 @@ interface Difference {
   readonly theirs: string | undefined;
 }
 
-/** The first place where two settings differ: the type first, on which the rest depends. */
+/** The first place where two settings differ: `type` comes first, since the rest depends on it. */
 function difference(place: string, ours: unknown, theirs: unknown): Difference | null {
   if (!isRecord(ours) || !isRecord(theirs)) {
     const texts = { ours: JSON.stringify(ours), theirs: JSON.stringify(theirs) };
@@ -185,7 +185,7 @@ function difference(place: string, ours: unknown, theirs: unknown): Difference |
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** JSON knows no NaN and no Infinity: they travel as strings that no other string here is. */
+/** JSON has no NaN and no Infinity: they are stored as strings unlike any other here. */
 const keepNumber = (_: string, value: unknown): unknown =>
   typeof value === 'number' && !Number.isFinite(value) ? `number ${value}` : value;
 const reviveNumber = (_: string, value: unknown): unknown =>

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 
-/** A whole process is killed in the middle of training, more than once. */
+/** A process is killed in the middle of training, more than once. */
 
 const data = labelled(60, 6);
 const options = { epochs: 100, batchSize: 8, seed: 3, optimizer: 'adam' } as const;
 
-/** A process that trains like this test does, from the built package. */
+/** A process that trains as this test does, with the built package. */
 const program = (dir: string) => `
   import { RNNPhonemeClassifier } from ${JSON.stringify(join(import.meta.dirname, '../../dist/engine/index.js'))};
   const data = ${JSON.stringify({ x: { data: [...data.x.data], shape: data.x.shape }, labels: [...data.labels] })};
@@ -38,7 +38,7 @@ it('training goes on after its process was killed, to the same bits as without',
     for (let kill = 0; kill < 3; kill++) {
       const child = spawn(process.execPath, ['--input-type=module', '-e', program(dir)], { stdio: 'ignore' });
       const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-      // Wherever it is when a new checkpoint is there, in the middle of writing the next one as like as not.
+      // Killed wherever it is once there is a new checkpoint, quite possibly while it writes the next one.
       while ((await newest(dir)) <= reached && child.exitCode === null)
         await new Promise((resolve) => setTimeout(resolve, 3));
       child.kill('SIGKILL');

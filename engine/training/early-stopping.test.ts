@@ -9,7 +9,7 @@ import {
 } from './early-stopping.ts';
 import type { EpochLog } from './fit-options.ts';
 
-/** Shows a watcher one figure after the other: epochs it lets happen, and the best figure. */
+/** Passes figures to early stopping one by one; returns the number of epochs before it stops, and the best figure. */
 function watch(options: EarlyStopping, figures: readonly number[]) {
   const spec = earlyStoppingSpec(options);
   let state = freshStopping;

@@ -1,15 +1,15 @@
 import { checkFlag, checkInteger, checkKeys, checkNotNegative, checkOneOf } from '../validation.ts';
 import type { EpochLog } from './fit-options.ts';
 
-/** Ends training when an epoch's figure has not got better for a while. */
+/** Ends training when a figure has not improved for some epochs. */
 export interface EarlyStopping {
-  /** Default validationLoss. */
+  /** The figure to watch; default validationLoss. */
   monitor?: 'loss' | 'accuracy' | 'validationLoss' | 'validationAccuracy' | undefined;
-  /** Epochs without an improvement that are put up with. Default 0. */
+  /** Epochs without an improvement that are tolerated. Default 0. */
   patience?: number | undefined;
-  /** What counts as an improvement: more than this. Default 0. */
+  /** An improvement must be larger than this. Default 0. */
   minDelta?: number | undefined;
-  /** Whether the parameters of the best epoch come back at the end. Default true. */
+  /** Whether to restore the parameters of the best epoch at the end. Default true. */
   restoreBest?: boolean | undefined;
 }
 

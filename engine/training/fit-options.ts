@@ -8,29 +8,33 @@ import { checkFlag, checkInteger, checkKeys, checkOneOf, checkPositive, checkSig
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
 
-/** What an epoch came to. Loss and accuracy are means over the epoch's rows, each taken in the step that saw it. */
+/**
+ * The results of an epoch. Loss and accuracy are means over the epoch's rows, each taken in the step
+ * that trained on it.
+ */
 export interface EpochLog {
-  /** From 0. */
+  /** Counted from 0. */
   readonly epoch: number;
   readonly loss: number;
   readonly accuracy: number;
-  /** Of the epoch's last step. */
+  /** Learning rate of the epoch's last step. */
   readonly learningRate: number;
   /** Largest global gradient norm of the epoch's steps, before clipping. */
   readonly gradientNorm: number;
-  /** Steps left out since their loss or gradient was not finite. */
+  /** Steps left out because their loss or gradient was not finite. */
   readonly skippedSteps: number;
   readonly sequencesPerSecond: number;
   readonly validationLoss?: number;
   readonly validationAccuracy?: number;
 }
 
-/** Where training stands, a few times a second. */
+/** The progress of training, reported a few times a second. */
 export interface Progress {
   readonly epoch: number;
   readonly epochs: number;
-  /** Steps done in this epoch, and steps it has. */
+  /** Steps done in this epoch. */
   readonly step: number;
+  /** Steps of an epoch. */
   readonly steps: number;
   /** Means over the rows of this epoch seen so far; NaN before there are any. */
   readonly loss: number;
@@ -39,69 +43,82 @@ export interface Progress {
   readonly secondsLeft: number;
 }
 
-/** What the last `everySteps` steps came to. */
+/** The results of the last `everySteps` steps. */
 export interface StepsLog {
   readonly epoch: number;
   /** Steps done in this epoch. */
   readonly step: number;
-  /** Mean over the rows of these steps, steps that were left out not among them. */
+  /** Mean over the rows of these steps, without steps that were left out. */
   readonly loss: number;
   /** Largest global norm of these steps, before clipping. */
   readonly gradientNorm: number;
-  /** Of the last of them. */
+  /** Learning rate of the last of these steps. */
   readonly learningRate: number;
 }
 
+/** Callbacks of `fit`. */
 export interface Callbacks {
   /**
-   * Where it throws, or what it promises fails, training ends after the current step, and fit rejects with that. Nobody
-   * waits for a promise: one that fails when fit has resolved is an unhandled rejection.
+   * Called a few times a second. If it throws, or a promise it returns rejects, training ends after the
+   * current step and `fit` rejects with that error. The promise is not awaited: if it rejects after
+   * `fit` has resolved, that is an unhandled rejection.
    */
   onProgress?: ((progress: Progress) => unknown) | undefined;
-  /** Told of every `everySteps` steps of an epoch, soon after they have been done. Throws as above. */
+  /**
+   * Called after every `everySteps` steps of an epoch, soon after they are done. Errors are handled as in `onProgress`.
+   */
   onSteps?: ((log: StepsLog) => unknown) | undefined;
   /**
-   * May return a promise: the next epoch waits for it. It may read and write the model's parameters, save it, and predict;
-   * other calls on the model would wait for this training, and throw BUSY.
+   * Called after each epoch; the next one waits for the promise it may return. It may read and write the model's
+   * parameters, save it, and predict; other calls on the model would wait for this training, and throw BUSY.
    */
   onEpochEnd?: ((epoch: number, log: EpochLog) => void | Promise<void>) | undefined;
 }
 
+/** Options of `fit` and `training`. */
 export interface FitOptions {
-  /** Default 1. */
+  /** Number of epochs. Default 1. */
   epochs?: number | undefined;
-  /** Rows of a step; the last step of an epoch takes what is left. Default 32. */
+  /** Rows per step; the last step of an epoch takes what is left. Default 32. */
   batchSize?: number | undefined;
-  /** Default adam. */
+  /** An optimizer's type or options, or an optimizer of the model. Default adam. */
   optimizer?: OptimizerType | OptimizerOptions | Optimizer | undefined;
-  /** How the learning rate goes from the optimizer's own, step by step, over all epochs. Default constant. */
+  /** How the learning rate changes over all epochs, beginning at the optimizer's own. Default constant. */
   schedule?: Schedule | undefined;
-  /** Scales the gradient of all parameters down to this norm. Default: no clipping. */
+  /** Scales the gradients down to at most this global norm over all parameters. Default: no clipping. */
   clipNorm?: number | undefined;
-  /** What the rows of each class count in loss and gradient; default 1. Losses reported of training are weighted too, those of evaluation never. */
+  /**
+   * Weight of each class [O] in loss and gradient; default 1. The reported losses of training are
+   * weighted too, those of evaluation never.
+   */
   classWeights?: ArrayLike<number> | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
   labelSmoothing?: number | undefined;
-  /** With output 'steps', the label that does not count. Default −100. */
+  /** With output 'steps', the label to ignore. Default −100. */
   ignoreIndex?: number | undefined;
-  /** Whether the rows are shuffled anew every epoch. Default true. */
+  /** Whether to shuffle the rows anew every epoch. Default true. */
   shuffle?: boolean | undefined;
-  /** Whether batches are made of rows of like lengths, so that padding is rare; see batch-order.ts. Default false. */
+  /** Whether to make batches of rows of similar lengths, so that there is little padding. Default false. */
   bucketByLength?: boolean | undefined;
-  /** Of the shuffling and the dropout masks. Default 0. */
+  /** Seed of the shuffling and of the dropout masks. Default 0. */
   seed?: number | undefined;
   /** Data to evaluate after every epoch. */
   validation?: LabelledSequences | undefined;
-  /** Ends training when an epoch's figure has not got better for a while. */
+  /** Ends training when a figure has not improved for some epochs. */
   earlyStopping?: EarlyStopping | undefined;
-  /** A step whose loss or gradient is not finite: stop (default) ends fit with NOT_FINITE, skip leaves it out. */
+  /**
+   * What to do if a step's loss or gradient is not finite: stop (default) ends `fit` with NOT_FINITE,
+   * skip leaves the step out.
+   */
   onNonFinite?: 'stop' | 'skip' | undefined;
-  /** Saves where training stands, now and then, so that it can be gone on with. */
+  /** Saves the state of training at intervals, so that it can be resumed. */
   checkpoint?: CheckpointOptions | undefined;
   callbacks?: Callbacks | undefined;
-  /** How many steps `onSteps` and the events of type 'steps' sum up. */
+  /** Number of steps that each `onSteps` call and each event of type 'steps' summarizes. */
   everySteps?: number | undefined;
-  /** Ends training after the current step, with a checkpoint where there are any; fit rejects with the signal's reason. */
+  /**
+   * Ends training after the current step, with a checkpoint if there are any; `fit` rejects with the signal's reason.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -120,7 +137,7 @@ const OPTIONS = [
   ...['callbacks', 'everySteps', 'signal'],
 ];
 
-/** Fit's options, checked, with defaults. */
+/** Checked options of `fit` with all defaults filled in. */
 export interface FitPlan {
   readonly epochs: number;
   readonly batchSize: number;
@@ -138,7 +155,7 @@ export interface FitPlan {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Throws BAD_ARGUMENT. */
+/** Checks the options and fills in the defaults. Throws BAD_ARGUMENT. */
 export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   checkKeys('options', options, OPTIONS);
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, seed = 0 } = options;
@@ -176,7 +193,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
 
 const CALLBACKS = ['onProgress', 'onSteps', 'onEpochEnd'] as const;
 
-/** Methods of a class will do: called with their object as `this`. */
+/** Checks the callbacks and binds them to their object, so that they may be methods of a class. */
 function readCallbacks(given: Callbacks): Callbacks {
   checkKeys('callbacks', given, CALLBACKS);
   const bound = CALLBACKS.map((name) => {

@@ -15,7 +15,7 @@ describe('early stopping', () => {
         optimizer: { type: 'adam', learningRate: 0.02 },
         earlyStopping: { patience: 3 },
         callbacks: {
-          // Random labels: the validation loss gets worse before long. Every epoch's parameters are noted here.
+          // With random labels, the validation loss soon gets worse. Every epoch's parameters are recorded here.
           onEpochEnd: () => {
             after.push(networkBits(model));
           },
@@ -123,7 +123,7 @@ describe('labels of every frame', () => {
 describe('progress', () => {
   it('says how long the steps that are left will take at the rate so far', async () => {
     await withModel({ threads: 2 }, async (model) => {
-      // However fast the machine is: training goes on until it has told of three.
+      // Independent of the machine's speed: training goes on until it has reported three times.
       const running: Progress[] = [];
       const enough = new AbortController();
       const onProgress = (progress: Progress) => {
@@ -151,7 +151,7 @@ describe('a plateau schedule', () => {
     const schedule = { type: 'plateau', patience: 0, factor: 0.5 } as const;
     for (const given of [{ validation }, {}]) {
       await withModel({ threads: 0, hiddenSize: 24 }, async (model) => {
-        // So high a rate that either loss rises now and then.
+        // A rate so high that both losses rise now and then.
         const optimizer = { type: 'sgd', learningRate: 4 } as const;
         const history = await model.fit(data, { ...given, epochs: 40, batchSize: 10, optimizer, schedule });
         let state = freshPlateau;

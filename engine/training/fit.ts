@@ -22,10 +22,10 @@ import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { Reporter } from './reporter.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
-/** The progress counters are looked at this often. */
+/** How often the progress counters are read. */
 const LOOK_MS = 100;
 
-/** What fit needs of a model; the server looks after predictions that are asked for meanwhile. */
+/** What fit needs of a model; the server answers predictions that are asked for meanwhile. */
 export interface FitModel {
   readonly network: Network;
   readonly calls: Calls;
@@ -73,7 +73,7 @@ export async function train(
   return [...training.history];
 }
 
-/** The whole steps done lie in one copy or the other: afterwards in the one the public views show. */
+/** Copies what the last complete step has left, in one copy or the other, to the one that the public views show. */
 function bringHome(network: Network): void {
   const { words } = network.control;
   if (Atomics.load(words, Word.parity) === 1) takeOverStep(network);
@@ -81,8 +81,8 @@ function bringHome(network: Network): void {
 }
 
 /**
- * Makes room for every batch of an epoch over so many rows, and returns where it ends: the last batch, where it is smaller, is
- * cut into other lanes, and may need more than the whole ones.
+ * Makes room for every batch of an epoch over so many rows, and returns where that room ends. The last batch,
+ * where it is smaller, is cut into other lanes, and may need more than a whole one.
  */
 function reserveEpoch(network: Network, whole: BatchSpec, rows: number): number {
   const { end } = network.reserve(whole);
@@ -90,7 +90,7 @@ function reserveEpoch(network: Network, whole: BatchSpec, rows: number): number 
   return last === 0 ? end : Math.max(end, network.reserve({ ...whole, rows: last }).end);
 }
 
-/** One run of fit on its way. */
+/** One run of fit. */
 class Training {
   readonly #network: Network;
   readonly #slot: OptimizerSlot;
@@ -110,7 +110,7 @@ class Training {
   #state: TrainingState;
   #fingerprints: { readonly data: string; readonly validation: string | null } | null = null;
   #best: RealArray | null = null;
-  /** What need not be saved again. */
+  /** Steps that the last checkpoint contains. */
   #stepsSaved = 0;
 
   constructor(model: FitModel, { training: data, validation }: FitData, slot: OptimizerSlot, plan: FitPlan) {
@@ -165,7 +165,7 @@ class Training {
     return stopped || this.#state.epoch >= epochs;
   }
 
-  /** Moves the optimizer in; with `resume` takes up where the newest checkpoint stands. */
+  /** Moves the optimizer in; with `resume`, restores the newest checkpoint before that. */
   async begin(): Promise<void> {
     const { checkpoint } = this.#plan;
     const { model } = this.#network;
@@ -192,17 +192,17 @@ class Training {
     return openCheckpoints(checkpoint, this.#settings(), blockSize);
   }
 
-  /** Throws the reason of a signal that is aborted, once a checkpoint has what has been done. */
+  /** If the signal is aborted, saves a checkpoint and throws the signal's reason. */
   async endIfAborted(): Promise<void> {
     const { signal } = this.#plan;
     if (!signal?.aborted) return;
     await this.#serveDuring(this.#saveRest());
-    // A callback's, which may be that very reason.
+    // An error of a callback comes first; it may be that very reason.
     this.reporter.throwFault();
     signal.throwIfAborted();
   }
 
-  /** The parameters of the best epoch, where early stopping is to bring them back. */
+  /** Restores the parameters of the best epoch, if early stopping asks for that. */
   restoreBest(): void {
     const { earlyStopping } = this.#plan;
     if (earlyStopping?.restoreBest && this.#best) {
@@ -210,7 +210,7 @@ class Training {
     }
   }
 
-  /** From wherever in the epoch training stands to its end. */
+  /** Runs the epoch from where training stands to its end. */
   async runEpoch(): Promise<void> {
     const random = Random.fromState(this.#state.random);
     for (let i = 0; i < this.#permutation.length; i++) this.#permutation[i] = i;
@@ -231,7 +231,7 @@ class Training {
     await this.#endEpoch(rows / seconds, Array.from(random.state()));
   }
 
-  /** Steps until the threads are to come back: to the next checkpoint, or the epoch's end. */
+  /** The step at which the threads are to come back: that of the next checkpoint, or the epoch's end. */
   #nextStop(): number {
     const every = this.#plan.checkpoint?.everySteps ?? this.#steps;
     const done = this.#stepsDone();
@@ -260,7 +260,7 @@ class Training {
     try {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
-      // However small the step: an epoch of them is no work for the calling thread, if there are others.
+      // However small its steps, an epoch must not occupy the calling thread if there are others.
       const engagement = { parties: this.#parties, here: false };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
@@ -294,7 +294,7 @@ class Training {
     await this.#serveDuring(this.#closeEpoch(epoch, log));
   }
 
-  /** A signal may end it: what the epoch's steps have done is saved first. */
+  /** Evaluates the validation data. If a signal ends that, a checkpoint is saved first. */
   async #validate(): Promise<Evaluation | null> {
     const { signal } = this.#plan;
     const between = () => this.#server.between(this.#start);
@@ -308,12 +308,12 @@ class Training {
     }
   }
 
-  /** For what needs no threads: predictions that are asked for have them meanwhile. */
+  /** Awaits work that needs no threads; meanwhile they serve predictions. */
   #serveDuring<T>(work: Promise<T>): Promise<T> {
     return this.#server.during(this.#start, work);
   }
 
-  /** What needs no threads at an epoch's end. */
+  /** What needs no threads at an epoch's end: callback and checkpoint. */
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
     const { callbacks, checkpoint, signal } = this.#plan;
     try {
@@ -330,7 +330,7 @@ class Training {
     return everySteps !== null && this.#stepsDone() % everySteps === 0;
   }
 
-  /** The state at the beginning of the next epoch. */
+  /** Moves the state on to the beginning of the next epoch. */
   #advance(log: EpochLog, random: number[]): void {
     const { earlyStopping, schedule } = this.#plan;
     const { epoch, history, plateau, stopping } = this.#state;
@@ -366,7 +366,7 @@ class Training {
     });
   }
 
-  /** What makes two trainings the same but for how far they have come. */
+  /** The settings that make two trainings the same, however far they have come. */
   #settings(): TrainingSettings {
     const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
       this.#plan;
@@ -381,7 +381,8 @@ class Training {
       ...this.#fingerprints,
       optimizer: this.#slot.spec,
       ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, earlyStopping, skipNotFinite },
-      // Only a cosine's rates depend on where training is to end: any other may go on for longer.
+      // Only a cosine's rates depend on the number of epochs: with any other schedule training may be
+      // resumed with more.
       epochs: schedule.type === 'cosine' ? epochs : null,
       bucketByLength: this.#plan.bucketByLength,
     };

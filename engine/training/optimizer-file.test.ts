@@ -107,7 +107,7 @@ describe("an optimizer's state in the file of its model", () => {
       expect(other).not.toBe(resident);
       await first.load(at('state'));
       expect(await stateOf(model, first)).toBe(other);
-      // Into one that is at work, too.
+      // Also into one whose state is in the model's memory.
       await takeSteps(model, first, 1);
       await first.load(at('state'));
       expect(await stateOf(model, first)).toBe(other);

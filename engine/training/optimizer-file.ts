@@ -8,8 +8,8 @@ import { newReals, type RealArray } from '../tensor.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
 
 /**
- * An optimizer's state in the file of its model, since neither is of use without the other: both moments of each parameter
- * and, in the metadata, its type, how far it has counted, and a checksum.
+ * An optimizer's state in the file of its model, since neither is of use without the other: both
+ * moments of each parameter and, in the metadata, the optimizer's type, its counts, and a checksum.
  */
 
 type Stored = Readonly<Record<string, StoredTensor>>;
@@ -40,7 +40,7 @@ export function storeOptimizer(
   return { tensors, metadata: { [KEY]: text, [CHECKSUM]: checksum(text, tensors) } };
 }
 
-/** Divides a file's arrays into the optimizer's, if it has one, and the others. */
+/** Divides a file's arrays into those of the optimizer, if it has one, and the others. */
 export function splitOptimizer(
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: Readonly<Record<string, string>>,
@@ -54,8 +54,9 @@ export function splitOptimizer(
 }
 
 /**
- * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or has no optimizer's state; BAD_ARGUMENT where it is of an
- * optimizer of another type, or of a model of other parameters
+ * Reads an optimizer's state from the file of a model.
+ * @throws BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or has no optimizer's state;
+ * BAD_ARGUMENT where it is of an optimizer of another type, or of a model of other parameters
  */
 export async function readOptimizer(
   source: string | Uint8Array,
@@ -86,7 +87,10 @@ export async function readOptimizer(
   return { first: block('first'), second: block('second'), counts: said.counts };
 }
 
-/** The checksum says that nobody has changed it since, not that it is what this version writes. */
+/**
+ * Parses the metadata. The checksum says that nobody has changed them since, not that they are what
+ * this version writes.
+ */
 function parse(text: string): { type: string; counts: OptimizerCounts } | null {
   try {
     const { type, counts } = JSON.parse(text);
@@ -96,7 +100,7 @@ function parse(text: string): { type: string; counts: OptimizerCounts } | null {
   }
 }
 
-/** That the moments are those of just such parameters. */
+/** Checks that the moments match the model's parameters exactly. */
 function checkShapes(file: string, g: Geometry, stored: Stored): void {
   const text = ({ dtype, shape }: Pick<StoredTensor, 'dtype' | 'shape'>) => `${dtype} [${shape.join(', ')}]`;
   const expected = new Map<string, string>();

@@ -7,19 +7,19 @@ import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimi
 import { Real } from '../parallel/control.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 
-/** Moments and counts of an optimizer while another one has its place in the model's memory. */
+/** Moments and counts of an optimizer, outside of the model's memory. */
 export interface OptimizerState {
   readonly first: RealArray;
   readonly second: RealArray;
   readonly counts: OptimizerCounts;
 }
 
-/** The model's memory has room for one optimizer's state: who is in it. */
+/** The slot whose state is in a model's memory, which has room for only one. */
 const residents = new WeakMap<Network, OptimizerSlot>();
 
 /**
- * An optimizer's state, wherever it is: in its model's memory, or put aside. It holds on to no memory but its own, so that
- * whoever keeps an optimizer keeps nothing of a closed model.
+ * An optimizer's state, wherever it is: in its model's memory, or put aside. It refers to no memory but
+ * its own, so that an optimizer keeps nothing of a closed model alive.
  */
 export class OptimizerSlot {
   readonly spec: OptimizerSpec;
@@ -40,7 +40,7 @@ export class OptimizerSlot {
     takeOverCounts(network);
   }
 
-  /** Brings the state into the model's memory; whoever was there is put aside. */
+  /** Brings the state into the model's memory; another one that is there is put aside. */
   moveIn(network: Network): void {
     const resident = residents.get(network);
     if (resident === this) return;
@@ -59,7 +59,7 @@ export class OptimizerSlot {
     residents.delete(network);
   }
 
-  /** Puts a saved state in this one's place. */
+  /** Replaces the state by a saved one. */
   restore(network: Network, state: OptimizerState): void {
     if (residents.get(network) === this) residents.delete(network);
     this.#aside = state;

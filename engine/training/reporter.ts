@@ -7,21 +7,21 @@ import { readSums, type TrainingState } from './training-state.ts';
 /** The steps of one epoch, and where their log is. */
 export interface EpochSteps {
   readonly steps: number;
-  /** Rows of so many steps. */
+  /** Number of rows of the first `steps` steps. */
   rowsOf(steps: number): number;
   readonly log: Float64Array;
 }
 
-/** Tells the callbacks that nobody awaits where training stands, from the counters in the shared memory. */
+/** Calls the callbacks that are not awaited, with figures from the counters in shared memory. */
 export class Reporter {
   readonly #network: Network;
   readonly #plan: FitPlan;
   readonly #epoch: EpochSteps;
   /** What the threads began with, and when; null while they rest. */
   #running: { readonly from: TrainingState; readonly since: number } | null = null;
-  /** Steps of this epoch that onSteps has been told of. */
+  /** Steps of this epoch that onSteps has been called for. */
   #toldSteps = 0;
-  /** Steps of this epoch that have been done when the threads last came back. */
+  /** Steps of this epoch that were done when the threads last came back. */
   #doneSteps = 0;
   /** Promises of callbacks that have not settled yet. */
   #pending = 0;
@@ -34,11 +34,11 @@ export class Reporter {
     this.#epoch = epoch;
   }
 
-  /** The threads begin. */
+  /** Called when the threads begin. */
   begin(from: TrainingState): void {
     const every = this.#plan.everySteps ?? 1;
     if (from.step === 0) this.#toldSteps = 0;
-    // Of steps that an interrupted run has done there is no log.
+    // There is no log of the steps of an interrupted run.
     else if (from.step !== this.#doneSteps) this.#toldSteps = Math.ceil(from.step / every) * every;
     this.#running = { from, since: performance.now() };
   }
@@ -53,32 +53,32 @@ export class Reporter {
     this.#tell(() => onProgress(progress));
   }
 
-  /** The threads have come back. */
+  /** Called when the threads have come back. */
   async end(): Promise<void> {
     if (this.#running) this.#tellSteps(this.#running.from.epoch);
     this.#running = null;
     this.#doneSteps = Atomics.load(this.#network.control.words, Word.step);
-    // One that fails at once has failed after a turn; nobody waits for a slow one.
+    // A promise that rejects at once has done so after a turn of the event loop; slow ones are not awaited.
     if (this.#pending > 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
-  /** Training has succeeded: a promise that fails from now on is everybody's. */
+  /** Called when training has succeeded: a promise that rejects from now on is an unhandled rejection. */
   finish(): void {
     this.throwFault();
     this.#isOver = true;
   }
 
-  /** Throws what a callback has thrown by now. */
+  /** Throws the first error of a callback, if there is one. */
   throwFault(): void {
     if (this.#fault) throw this.#fault.error;
   }
 
-  /** Calls a callback. One that fails ends training after the current step. */
+  /** Calls a callback. If it fails, training ends after the current step. */
   #tell(callback: () => unknown): void {
     const failed = (error: unknown): void => {
       this.#fault ??= { error };
       if (this.#running) Atomics.store(this.#network.control.words, Word.stopRequest, 1);
-      // As an unhandled rejection: fit has resolved, and has nobody else to tell.
+      // Becomes an unhandled rejection: fit has resolved and can no longer report it.
       if (this.#isOver) throw error;
     };
     try {
@@ -92,7 +92,7 @@ export class Reporter {
     }
   }
 
-  /** Tells of every `everySteps` steps that have been done since it was last told. */
+  /** Calls onSteps for every `everySteps` steps that have been done since its last call. */
   #tellSteps(epoch: number): void {
     const { everySteps, callbacks } = this.#plan;
     const { onSteps } = callbacks;
@@ -105,7 +105,7 @@ export class Reporter {
     }
   }
 
-  /** What `count` steps of an epoch came to, up to the step `end`. */
+  /** The results of `count` steps of an epoch, up to but not including step `end`. */
   #stepsLog(epoch: number, count: number, end: number): StepsLog {
     const entries = Array.from({ length: count }, (_, i) => readStep(this.#epoch.log, end - count + i));
     const taken = entries.filter(({ lossSum }) => Number.isFinite(lossSum));

@@ -3,23 +3,26 @@ import type { Callbacks } from './fit-options.ts';
 
 /** An onEpochEnd callback. What it starts may outlive it: timers, servers. */
 interface RunningCallback {
-  /** The model whose fit called it; null once it has ended: what it started must not keep a model that nobody else holds. */
+  /**
+   * The model whose fit called it; null once it has ended, so that what it has started keeps no model
+   * alive that nobody else holds.
+   */
   owner: object | null;
-  /** The callback it was itself called from, of another model's fit. */
+  /** The callback, of another model's fit, that this one was called from. */
   readonly outer: RunningCallback | undefined;
 }
 
-/** The callback that the code which runs was called by, if it was called by one. */
+/** The callback that the running code was called from, if any. */
 const calledBy = new AsyncLocalStorage<RunningCallback>();
 
-/** The innermost callback that has not ended, of those that the code which runs was called by. */
+/** The innermost callback that the running code was called from and that has not ended. */
 function running(): RunningCallback | undefined {
   let callback = calledBy.getStore();
   while (callback?.owner === null) callback = callback.outer;
   return callback;
 }
 
-/** The same callbacks, told apart from other callers by `isInCallbackOf`: what they may ask of the model is not what others may. */
+/** Wraps callbacks so that `isInCallbackOf` tells their calls from others': they may ask other things of the model. */
 export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
   const { onEpochEnd } = callbacks;
   if (!onEpochEnd) return callbacks;
@@ -36,7 +39,7 @@ export function markCallbacks(owner: object, callbacks: Callbacks): Callbacks {
   };
 }
 
-/** Whether the code that runs was called by a marked callback that has not ended. */
+/** Whether the running code was called from a marked callback of this owner that has not ended. */
 export function isInCallbackOf(owner: object): boolean {
   for (let callback = running(); callback; callback = callback.outer) {
     if (callback.owner === owner) return true;

@@ -7,7 +7,7 @@ import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { newReals } from '../tensor.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
 
-/** Steps of so little work that most of them end while somebody copies the parameters. */
+/** Steps of so little work that most of them end while the parameters are being copied. */
 const hasty = { hiddenSize: 64, numLayers: 1, seed: 5 };
 const STEPS = 1_600;
 const EPOCHS = 2;
@@ -15,13 +15,13 @@ const data = labelled(4 * STEPS, 1);
 const optimizer = { type: 'sgd', learningRate: 0.05 } as const;
 const plan = { batchSize: 4, shuffle: false, optimizer, epochs: EPOCHS };
 
-/** What shows the parameters: all of them, and what a stream makes of a frame with them. */
+/** Two ways to see the parameters: all of them, and what a stream computes from a frame with them. */
 const snapshots = [
   (model: RNNPhonemeClassifier) => createHash('sha256').update(bitsOf(model)).digest('base64'),
   (model: RNNPhonemeClassifier) => model.stream().step([1, 2, 3, 4, 5]).join(),
 ];
 
-/** What either shows before the first step of the training, and after each. */
+/** What each of them shows before the first step of training, and after every step. */
 const statesOf = (): Promise<string[][]> =>
   withModel({ ...hasty, threads: 0 }, async (model) => {
     const its = model.optimizer(optimizer);
@@ -85,10 +85,10 @@ describe('stateDict and stream of a model while it is trained', () => {
       const training = model.fit(data, plan).finally(() => {
         isTraining = false;
       });
-      /** The steps they are of, one after the other. */
+      /** The steps that the snapshots are of, in the order in which they were taken. */
       const seen: number[] = [];
       while (isTraining) {
-        // Most often what is read fastest: it is to be torn, if it can be.
+        // Mostly the one that is read fastest, to give it every chance to be torn.
         for (const i of [0, 0, 0, 0, 1]) seen.push(states[i].indexOf(snapshots[i](model)));
         await new Promise(setImmediate);
       }

@@ -7,23 +7,23 @@ import {
   type StepsLog,
 } from './fit-options.ts';
 
-/** What happens in training: where it stands a few times a second, every `everySteps` steps, and every epoch's end. */
+/** An event of training: progress a few times a second, the results of every `everySteps` steps and of every epoch. */
 export type TrainingEvent =
   | ({ readonly type: 'progress' } & Progress)
   | ({ readonly type: 'steps' } & StepsLog)
   | ({ readonly type: 'epoch' } & EpochLog);
 
 /**
- * Runs a `fit` and gives its events as they come; ends with the history. The threads do not wait for who listens, but
- * progress that nobody has taken yet is replaced by newer progress. Leaving the loop early ends training after the
- * current step.
+ * Runs `fit` and yields its events as they come; returns the history. Training does not wait for the
+ * consumer, but progress that has not been taken yet is replaced by newer progress. Leaving the loop
+ * early ends training after the current step.
  */
 export async function* trainingEvents(
   run: (options: FitOptions) => Promise<EpochLog[]>,
   options: FitOptions,
   classes: number,
 ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
-  // Checked before anything of it is replaced.
+  // Checked before any of them is replaced.
   readFitOptions(options, classes);
   const left = new AbortController();
   const waiting: TrainingEvent[] = [];
@@ -55,7 +55,7 @@ export async function* trainingEvents(
     isRunning = false;
     wake();
   });
-  // Awaited at the end; until then a failure is nobody's unhandled rejection.
+  // Awaited at the end; until then a failure must not count as an unhandled rejection.
   history.catch(() => {});
   try {
     while (isRunning || waiting.length > 0) {

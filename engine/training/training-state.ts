@@ -4,14 +4,14 @@ import { Real, Word } from '../parallel/control.ts';
 import { freshStopping, type StoppingState } from './early-stopping.ts';
 import type { EpochLog } from './fit-options.ts';
 
-/** What the steps of an epoch so far come to. */
+/** Sums over the steps of an epoch so far. */
 export interface EpochSums {
   readonly lossSum: number;
   readonly correct: number;
   readonly seen: number;
   readonly largestNorm: number;
   readonly skipped: number;
-  /** Of the last step. */
+  /** Learning rate of the last step. */
   readonly learningRate: number;
 }
 

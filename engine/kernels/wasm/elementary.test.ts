@@ -94,7 +94,7 @@ function errorOfTanh(x: number, actual: number): number {
   return Math.abs(actual - rounded) / unitInLastPlace(rounded, 53, 2 ** -1074);
 }
 
-/** The same for e^x; both sides are divided by 2^k first: a denormal result is held against the unrounded one. */
+/** The same for e^x. Both sides are first divided by 2^k: so a denormal result is compared with the unrounded one. */
 function errorOfExp(x: number, actual: number): number {
   const { k, m } = reducedExpm1(x);
   const [rounded] = add([1, 0], m);
@@ -112,7 +112,7 @@ const COUNT = 1 << 16;
 /** The first page stays free. */
 const AT = 65536;
 
-/** Loads the module for one data type; `tanh` and `exp` answer with a view that the next call overwrites. */
+/** Loads the module for one data type; `tanh` and `exp` return a view that the next call overwrites. */
 function loadKernels(name: 'f32' | 'f64') {
   const memory = new WebAssembly.Memory({ initial: 17 + 16, maximum: 65536, shared: true });
   const bytes = readFileSync(new URL(`../../../dist/kernels/${name}.wasm`, import.meta.url));

@@ -1,9 +1,9 @@
 import { LANES } from './layout';
 
 /**
- * Dropout by a counter: whether a unit is kept is a function of its place alone, so that any thread may compute any
- * part, and the way back finds the same mask again. The mixing is the finalizer of MurmurHash3 (A. Appleby); see
- * network/dropout.ts for the words that come before the time and the unit.
+ * Counter-based dropout: whether a unit is kept is a function of its place alone, so that any thread may
+ * compute any part, and the backward pass finds the same mask again. The mixing is the finalizer of
+ * MurmurHash3 (A. Appleby); see network/dropout.ts for the words that are mixed in before time and unit.
  */
 
 const GOLDEN: u32 = 0x9e3779b1;
@@ -34,7 +34,8 @@ function masked(to: usize, from: usize, kept: v128, scale: v128): void {
 
 /**
  * dst_t ← src_t ∘ mask_t for `count` steps of one row of panels; dst may be src.
- *   key: of seed, step, row and layer     firstUnit: of the first column     threshold: bits below it drop the unit
+ *   key: hash of seed, step, row and layer     firstUnit: number of the first column's unit
+ *   threshold: units whose hash is below it are dropped
  */
 export function dropRows(
   dst: usize, dstStride: usize, dstStep: usize, src: usize, srcStride: usize, srcStep: usize,

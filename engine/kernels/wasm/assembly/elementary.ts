@@ -1,8 +1,8 @@
 /**
- * What tanh and exp of whole vectors of `real` have in common. Both are made of + − × ÷, comparisons and integer shifts
- * only: the same bits on every machine, no table, no branch. Both cut the argument as W. J. Cody and W. Waite do (Software
- * Manual for the Elementary Functions, 1980, chapters 6 and 12), and have a minimax polynomial for what is left, whose
- * coefficients scripts/fit-elementary.py prints.
+ * What tanh and exp of whole vectors of `real` have in common. Both consist of + − × ÷, comparisons and
+ * integer shifts, without tables or branches: the same bits on every machine. Both reduce the argument
+ * as W. J. Cody and W. Waite do (Software Manual for the Elementary Functions, 1980, chapters 6 and 12)
+ * and approximate the rest by a minimax polynomial, whose coefficients scripts/fit-elementary.py prints.
  */
 
 export const LOG2_E: f64 = 1.4426950408889634;
@@ -12,7 +12,7 @@ export function constant(x: f64): v128 {
   return v128.splat<real>(<real>x);
 }
 
-/** Shifts the lowest bits of each number to where the exponent lies. */
+/** Shifts the lowest bits of each number into its exponent. */
 @inline
 export function powerOfTwo(bits: v128): v128 {
   return sizeof<real>() == 4 ? v128.shl<i32>(bits, 23) : v128.shl<i64>(bits, 52);

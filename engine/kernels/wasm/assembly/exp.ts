@@ -1,8 +1,8 @@
 import { constant, horner, LOG2_E, powerOfTwo } from './elementary';
 
 /**
- * The rounding constant: adding it rounds to an integer k and leaves k + twice the exponent's bias in the lowest bits of the
- * sum, so that a half of them is an exponent too.
+ * The rounding constant: adding it rounds to an integer k and leaves k + twice the exponent's bias in
+ * the lowest bits of the sum, so that half of them is a biased exponent, too.
  */
 @inline
 function roundingConstant(): v128 {
@@ -66,7 +66,7 @@ export function expV(x: v128): v128 {
   const r = v128.sub<real>(v128.sub<real>(a, v128.mul<real>(k, ln2High())), v128.mul<real>(k, ln2Low()));
   const square = v128.mul<real>(v128.mul<real>(r, r), q(r));
   const y = v128.add<real>(constant(1.0), v128.add<real>(r, square));
-  // 2ᵏ as the product of two halves: by itself it may be no normal number. Only the last product can round.
+  // 2ᵏ as a product of two powers, since it may not be a normal number itself. Only the last product can round.
   const half = halve(shifted);
   return v128.mul<real>(
     v128.mul<real>(y, powerOfTwo(half)),

@@ -23,7 +23,7 @@ export function gatherRows(dst: usize, dstStride: usize, dstStep: usize, src: us
   }
 }
 
-/** Zeros in `count` rows of panels, `dstStep` bytes apart. */
+/** Writes zeros to `count` rows of panels, `dstStep` bytes apart. */
 export function zeroRows(dst: usize, dstStride: usize, dstStep: usize, count: i32, panels: i32): void {
   const zero = v128.splat<real>(0);
   for (let i = 0; i < count; i++, dst += dstStep) {
@@ -35,7 +35,7 @@ export function zeroRows(dst: usize, dstStride: usize, dstStep: usize, count: i3
   }
 }
 
-/** One row of panels to another. */
+/** Copies one row of panels to another. */
 export function copyRow(dst: usize, dstStride: usize, src: usize, srcStride: usize, panels: i32): void {
   for (let p = 0; p < panels; p++, dst += dstStride, src += srcStride) {
     v128.store(dst, v128.load(src));
@@ -94,8 +94,8 @@ export function scatterRows(
 
 /**
  * sums[j] (+)= Σ_rows src[row, j], for the bias gradients: four rows at a time, `rows` a multiple of 4.
- *   src: panels `srcStride` bytes apart, their rows `srcStep` bytes apart     edge: 32 bytes of the caller's
- *   twin: where the same sums are wanted a second time; else as `sums`
+ *   src: panels `srcStride` bytes apart, their rows `srcStep` bytes apart     edge: 32 bytes of scratch
+ *   twin: a second place for the same sums, or `sums` where there is none
  */
 export function sumRows(
   sums: usize, twin: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,

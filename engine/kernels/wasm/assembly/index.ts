@@ -1,4 +1,4 @@
-// The kernels' public face: raw pointers in, nothing allocated, no static data (see layout.ts).
+// The kernels' exports: raw pointers in, nothing allocated, no static data (see layout.ts).
 export { gatherRows, zeroRows, copyRow, addRows, normalizeRows, scatterRows, sumRows } from './gather';
 export {
   project, multiply, accumulate, outerProduct, bareTile,

@@ -1,7 +1,7 @@
-// The layout every kernel shares. `real` is f32 or f64: the compiler is told which, one module for each.
+// The layout that all kernels share. `real` is f32 or f64: a compiler option, one module for each.
 //
-// A matrix of activations [rows, columns] lies in *panels* of 32 bytes of columns (8 × f32 or 4 × f64): panel p
-// holds columns p·LANES … p·LANES + LANES − 1 of every row, one row after the other,
+// A matrix of activations [rows, columns] lies in *panels* of 32 bytes of columns (8 × f32 or 4 × f64):
+// panel p holds columns p·LANES … p·LANES + LANES − 1 of every row, one row after the other,
 //
 //     address(row, panel) = base + panel · stride + row · 32
 //
@@ -15,7 +15,9 @@ export const TILE: i32 = 4;
 /** Columns of a panel. */
 export const LANES: i32 = 32 / sizeof<real>();
 
-/** c (+)= the first `columns` values of a row of a panel. Nothing behind them is touched: it may be another thread's. */
+/**
+ * c (+)= the first `columns` values of a row of a panel. Nothing behind them is touched: it may be another thread's.
+ */
 export function storePart(c: usize, row: usize, columns: i32, add: bool): void {
   for (; columns >= LANES / 2; columns -= LANES / 2, c += 16, row += 16) {
     const values = v128.load(row);
@@ -27,7 +29,7 @@ export function storePart(c: usize, row: usize, columns: i32, add: bool): void {
   }
 }
 
-/** The first (second) half of a row of a panel, ones in the columns below `width`, zeros from there on. */
+/** Mask of the first (second) half of a row of a panel: ones in the columns below `width`, zeros from there on. */
 export function maskLow(width: i32): v128 {
   if (sizeof<real>() == 4) return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(width));
   return i64x2.lt_s(i64x2(0, 1), i64x2.splat(<i64>width));

@@ -6,7 +6,7 @@ function blankPadding(panel: usize, tail: i32): void {
   for (let j = tail; j < LANES; j++) store<real>(panel + <usize>j * sizeof<real>(), -Infinity);
 }
 
-/** The largest of a row's values, by way of 16 bytes of scratch. */
+/** The largest of a row's values; uses 16 bytes of scratch. */
 function maximum(row: usize, stride: usize, panels: i32, scratch: usize): real {
   let most = v128.load(row);
   for (let p = 0; p < panels; p++, row += stride) {
@@ -18,7 +18,7 @@ function maximum(row: usize, stride: usize, panels: i32, scratch: usize): real {
   return largest;
 }
 
-/** Where `value` first stands in a row; 0 where it does not. */
+/** Index of the first occurrence of `value` in a row; 0 if there is none. */
 function indexOf(value: real, row: usize, stride: usize, width: i32): i32 {
   for (let first = 0; first < width; first += LANES, row += stride) {
     for (let j = 0; j < min(LANES, width - first); j++) {
@@ -28,7 +28,7 @@ function indexOf(value: real, row: usize, stride: usize, width: i32): i32 {
   return 0;
 }
 
-/** The sum over a register's lanes, by way of 16 bytes of scratch. */
+/** The sum over a register's lanes; uses 16 bytes of scratch. */
 function sumOfLanes(v: v128, scratch: usize): real {
   v128.store(scratch, v);
   let sum: real = 0;
@@ -37,8 +37,8 @@ function sumOfLanes(v: v128, scratch: usize): real {
 }
 
 /**
- * row ← softmax(row) = exp(z − max z) / Σ exp(z − max z), in place; returns the index of the largest logit, the first of
- * equals.
+ * row ← softmax(row) = exp(z − max z) / Σ exp(z − max z), in place; returns the index of the largest
+ * logit, of equals the first.
  *   row: a row of panels `stride` bytes apart, `width` values; columns past them come out as zeros
  *   returned through `sums`, two f64: the largest logit and Σ exp(z − max z), from which the caller takes the
  *   logarithm: log Σ exp z = max z + log Σ exp(z − max z)

@@ -2,38 +2,48 @@ import { tanhArray, tanhTile } from './tanh';
 import { LANES, PANEL, storePart, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
-/** What becomes of a tile of results, besides being stored. */
+/** What `finish` does to a tile of results. */
 const TANH: i32 = 1;
 const TANH_BACKWARD: i32 = 2;
 const RELU: i32 = 3;
 const RELU_BACKWARD: i32 = 4;
 
-/** Rows multiplied by all of B at a time: at 384 columns of f32, 24 KB, which a first-level cache holds beside a panel of B. */
+/**
+ * Rows multiplied by all of B at a time: at 384 columns of f32, 24 KB, which a first-level cache holds
+ * beside a panel of B.
+ */
 const ROWS: usize = 16;
-/** Panels of A of which that cache holds sixteen rows no longer: B is read less often for more of them. */
+/**
+ * Beyond this many panels of A that cache no longer holds sixteen rows; with more rows at a time B is read less often.
+ */
 const WIDE: i32 = 48;
 const ROWS_OF_WIDE: usize = 64;
-/** Rows of dzᵀ x summed in one go: 16 KB of either operand's panel, of which one stays in the first-level cache. */
+/** Rows of dzᵀ x summed at a time: 16 KB of a panel of each operand, one of which stays in the first-level cache. */
 const DEPTH: i32 = 512;
-/** Panels of the right operand gone through for each tile of the left one's columns: 256 KB, in the second-level cache. */
+/**
+ * Panels of the right operand that each tile of the left one's columns is multiplied by in turn: 256
+ * KB, which stay in the second-level cache.
+ */
 const PANELS: i32 = 16;
 
-// Nearly all of the time passes in the loops of `tile` and `outerTile`. A core that starts six instructions a cycle is kept
-// from their multiplications and additions by everything else, so the build writes several rounds out (scripts/unroll.mjs):
-// V8 asks at the head of a loop whether it has been interrupted, once for all of them.
-//  - A round ends in a branch, taken only after the last of a panel (of four): V8 orders what lies between two branches, from
-//    the last instruction to the first, a load once all that needs it and the load after it have been placed. Without branches
-//    all loads of all rounds would come first.
-//  - Rows are loaded right before the arithmetic that needs them, or two by two: what the last load is for is written last.
-//    With all loads of a round first a Zen 3 takes a quarter longer.
-//  - Pointers move before they are used: a sum is an address as it is, what a round begins with has to be widened first.
+// Nearly all of the time is spent in the loops of `tile` and `outerTile`. On a core that starts six instructions
+// a cycle, everything else delays their multiplications and additions. So the build unrolls several rounds
+// (scripts/unroll.mjs): V8's interrupt check at the head of a loop then runs once for all of them.
+//  - A round ends in a branch that is taken only after the last one of a panel (in `outerTile`: of four). V8 schedules
+//    the instructions between two branches from the last to the first, and places a load once everything that needs
+//    it, and the load after it, have been placed: without branches all loads of all rounds would come first.
+//  - Rows are loaded right before the arithmetic that needs them, one or two at a time, and what needs
+//    the last load is written last. With all loads of a round first a Zen 3 takes a quarter longer.
+//  - Pointers are advanced before they are used: a sum serves as an address as it is, whereas a value
+//    carried into a round has to be widened first.
+//
 // `node --print-wasm-code --no-liftoff` shows the outcome.
 
 /**
- * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators, two
- * registers of B and one broadcast of A fill what V8 has to give.
+ * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators,
+ * two registers of B and the broadcasts of A fill the registers that V8 has to give.
  *   a: the tile's first row in A's first panel          b: B's packed panel [k, LANES]
- *   start: what row r begins with lies at start + r · startStep (a bias row: step 0; c itself: step 32)
+ *   start: row r starts from the values at start + r · startStep (a bias row: step 0; c itself: step 32)
  *   c: the tile [4, LANES]
  */
 @inline
@@ -84,14 +94,13 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
 }
 
 /**
- * What is smaller than 2⁻⁹⁶ (f32) or 2⁻⁹⁶⁰ (f64) becomes 0: a gradient that has faded to subnormal numbers on its way
- * back through time costs a hundred times as much as any other, and is nothing beside the gradients of the steps that
- * follow.
+ * Sets what is smaller than 2⁻⁹⁶ (f32) or 2⁻⁹⁶⁰ (f64) to 0: a gradient that has faded to subnormal numbers on its way
+ * back through time costs a hundred times as much as any other, and is negligible beside the gradients of later steps.
  */
 @inline
 function withoutFaded(dz: v128): v128 {
   const least = v128.splat<real>(sizeof<real>() == 4 ? <real>1.262177448e-29 : <real>1.0261342003245941e-289);
-  // The magnitude by a mask: V8 makes that of `abs` anew each time.
+  // The magnitude by a mask: V8 would make that of `abs` anew each time.
   const magnitude = sizeof<real>() == 4 ? v128.splat<u32>(0x7fffffff) : v128.splat<u64>(0x7fffffffffffffff);
   return v128.andnot(dz, v128.lt<real>(v128.and(dz, magnitude), least));
 }
@@ -125,7 +134,7 @@ function reluBackwardTile(d: usize, h: usize): void {
   }
 }
 
-/** What becomes of a tile of c once it is summed up. */
+/** Does to a tile of c what `after` says, once its sums are complete. */
 @inline
 function finish(c: usize, h: usize, after: i32): void {
   if (after == TANH) tanhTile(c);
@@ -135,12 +144,12 @@ function finish(c: usize, h: usize, after: i32): void {
 }
 
 /**
- * The left operand and the result of `matmul` are panels; B is packed (see pack.ts). A few rows of the left operand meet
- * all of B before the next ones do: of what is larger than a cache, the rows are read once. Inlined into each kernel that
- * is a matmul, so that what is the same for all of a kernel's tiles is a constant.
+ * c = start + A B, finished as `after` says. A and c are panels; B is packed (see pack.ts). A few rows of A
+ * are multiplied by all of B before the next ones, so that an A larger than a cache is read only once. Inlined
+ * into each kernel that is a matmul, so that what is the same for all of a kernel's tiles is a constant.
  *
- * A tile is finished when the next one is summed up: its sums lie in memory by then, and the core has the next one's
- * arithmetic to do while tanh makes it wait.
+ * A tile is finished only after the next one has been summed: by then its sums have reached memory, and
+ * while tanh makes the core wait, it has the arithmetic of another tile to do.
  */
 @inline
 function matmul(
@@ -268,8 +277,9 @@ function reluArray(at: usize, bytes: usize): void {
 }
 
 /**
- * c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. `depth` is not 0: V8 hoists
- * nothing out of a condition, and would work out for every tile what is the same for a whole row of them.
+ * c (+)= Σ_k a[k, 0:4]ᵀ b[k, :] on one tile of 4 columns of a and one panel of b, c row-major. `depth`
+ * must not be 0: with a check for that, V8, which hoists nothing out of a condition, would compute anew
+ * for every tile what a whole row of tiles has in common.
  */
 @inline
 function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: bool): void {
@@ -321,7 +331,7 @@ function outerTile(c: usize, cRow: usize, a: usize, b: usize, depth: i32, add: b
   v128.store(c3, c31, 16);
 }
 
-/** outerTile where only `rows` × `columns` of the tile lie inside c. */
+/** outerTile where only `rows` × `columns` of the tile lie inside c; `edge` is 128 bytes of scratch. */
 function outerEdge(
   c: usize, cRow: usize, a: usize, b: usize, depth: i32, edge: usize, rows: i32, columns: i32, add: bool,
 ): void {
@@ -330,9 +340,9 @@ function outerEdge(
 }
 
 /**
- * outerTile for a whole c of few panels, one row of tiles after the other: two panels share the cache lines of c, which has
- * been in nobody's cache since the step before. Tiles at the edge have a loop of their own: whatever is asked of each tile
- * holds its sums up.
+ * outerTile for all of a c of few panels, one row of tiles after the other: two panels share the cache
+ * lines of c, which has left every cache since the previous step. Tiles at the edge have a loop of
+ * their own: any check made for each tile delays its sums.
  */
 function outerPanels(
   c: usize, cRow: usize, m: i32, n: i32,
@@ -357,7 +367,7 @@ function outerPanels(
 /**
  * c (+)= aᵀ b, summed over all `depth` rows: the weight gradient dzᵀ x of all time steps at once.
  *   c: row-major [m, n], rows cRow bytes apart     a: panels [depth, m]     b: panels [depth, n]
- *   edge: 128 bytes of the caller's for tiles that stick out of c          add: onto what c holds
+ *   edge: 128 bytes of scratch for tiles that reach past c     add: whether to add to what c holds
  */
 export function outerProduct(
   c: usize, cRow: usize, m: i32, n: i32,
@@ -376,7 +386,7 @@ export function outerProduct(
   }
 }
 
-/** Runs the micro-kernel alone on operands that stay in the first-level cache: the limit the others are held to. */
+/** Runs the micro-kernel alone on operands that stay in the first-level cache: the limit for the other kernels. */
 export function bareTile(c: usize, a: usize, kPanels: i32, b: usize, times: i32): void {
   for (let i = 0; i < times; i++) tile(c, a, 4 * PANEL, kPanels, b, c, PANEL);
 }

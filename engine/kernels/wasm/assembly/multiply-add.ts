@@ -1,4 +1,4 @@
-/** ab + c; rounded once, by whatever the machine has, where relaxed SIMD is asked for, else twice, as IEEE 754 says. */
+/** ab + c. With relaxed SIMD it is rounded once where the machine can, otherwise twice, as IEEE 754 prescribes. */
 @inline
 export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<real>(a, b, c);

@@ -1,6 +1,6 @@
-// One step of each optimizer over a run of parameters, from one copy of the state into another: a step that dies
-// half-way has changed nothing. All pointers are to runs of `bytes`, a multiple of 16; g is scaled by `scale`
-// (clipping) on the way in.
+// One step of each optimizer over a run of parameters, from one copy of the state into the other: a
+// step that dies half-way has changed nothing. All pointers are to runs of `bytes` bytes, a multiple of
+// 16; g is scaled by `scale` (clipping) as it is read.
 
 /**
  * Stochastic gradient descent (https://pytorch.org/docs/stable/generated/torch.optim.SGD.html):

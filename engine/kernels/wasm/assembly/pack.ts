@@ -22,8 +22,8 @@ function transposeSquare(b: usize, step: usize, W: usize, row: usize): void {
 }
 
 /**
- * One panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
- *   W: row-major [n, k], rows `width` elements apart: k of its columns, or all
+ * Packs one panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
+ *   W: row-major [n, k], rows `width` elements apart (more than k where only some of its columns are packed)
  *   b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
  */
 export function packTransposed(
@@ -48,8 +48,8 @@ export function packTransposed(
 }
 
 /**
- * LANES rows of B = W, for dz W: panel p has b[i, l] = W[first + i, p · LANES + l].
- *   W: row-major [k, n], rows `width` elements apart: n of its columns, or all
+ * Packs LANES rows of B = W, for dz W: panel p has b[i, l] = W[first + i, p · LANES + l].
+ *   W: row-major [k, n], rows `width` elements apart (more than n where only some of its columns are packed)
  *   b: [LANES, LANES] for each panel of columns, `panelStep` bytes apart, their rows `step` bytes apart, zero where W
  *      has no element
  */
@@ -66,7 +66,7 @@ export function packPlain(
   }
 }
 
-/** A panel's row of at most LANES values, zeros behind them. */
+/** Copies a panel's row of at most LANES values, with zeros behind them. */
 @inline
 function copyColumns(to: usize, from: usize, columns: i32): void {
   if (columns >= LANES) {
@@ -90,7 +90,9 @@ export function packBias(sum: usize, a: usize, b: usize, n: i32): void {
   }
 }
 
-/** The same `bytes` (a multiple of 32) into `count` consecutive rows: the bias that a matmul is added onto. */
+/**
+ * Copies a row of `bytes` bytes (a multiple of 32) into `count` consecutive rows: the bias that a matmul is added to.
+ */
 export function repeatRow(dst: usize, row: usize, bytes: usize, count: i32): void {
   for (let i = 0; i < count; i++, dst += bytes) memory.copy(dst, row, bytes);
 }

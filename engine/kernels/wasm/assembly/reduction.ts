@@ -1,8 +1,8 @@
 /** Groups of eight lanes are added in registers; two rounds of eight make the 64 lanes a plan may have. */
 const GROUP: i32 = 8;
 
-// Inlined down to the loads, once for a full group and once for any other: where the number of lanes is a constant, each
-// vector is eight loads and seven additions, and nothing is asked.
+// Inlined down to the loads, once for a full group and once for any other: where the number of lanes is
+// a constant, each vector takes eight loads and seven additions, and no branches.
 
 /** (0 + 1) + (2 + 3), lanes from `count` on being absent. */
 @inline
@@ -57,10 +57,10 @@ function total(first: v128, second: v128): f64 {
 }
 
 /**
- * out = sum / divisor, or out = old + sum / divisor where there is an `old` (not 0); returns Σ out², in f64. The sum is
- * that over the lanes along the binary tree over the lane number, ((0+1)+(2+3))+((4+5)+(6+7))…, absent lanes skipped: a
- * function of the lanes' values only, whoever computes it. What it waits for is memory: up to eight lanes are gone through
- * once; of more, groups of eight are first added into the buffer of each group's first.
+ * out = sum / divisor, or out = old + sum / divisor where `old` is not 0; returns Σ out², in f64. The lanes are
+ * summed along the binary tree over their numbers, ((0+1)+(2+3))+((4+5)+(6+7))…, absent lanes skipped: the result
+ * depends on the lanes' values only, not on who computes it. Memory is the bottleneck: up to eight lanes are read
+ * in a single pass; of more, groups of eight are first summed into the buffer of each group's first lane.
  *   first: the block in lane 0's buffer     stride: bytes from lane to lane     bytes: a multiple of 16
  */
 export function reduceLanes(

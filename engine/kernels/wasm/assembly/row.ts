@@ -3,9 +3,9 @@ import { LANES, PANEL } from './layout';
 import { multiplyAdd } from './multiply-add';
 
 /**
- * c = start + a B for a single row, four panels at a time: the same operations in the same order as a row of a tile,
- * so the same bits, without the three rows a tile would compute for nothing. The last panel comes first in a round: the
- * other way round V8 in Node 20 and 22 has more values at hand than registers, and takes half as long again.
+ * c = start + a B for a single row, four panels at a time: the same operations in the same order as for a row of a
+ * tile, hence the same bits, without computing the three other rows of one. The last panel comes first in a round:
+ * in the other order V8 in Node 20 and 22 has more values at hand than registers, and takes half as long again.
  *   a: [k] consecutive values     b: packed panels [k, LANES], one after the other     start, c: [nPanels · LANES]
  */
 function multiplyRow(c: usize, nPanels: i32, a: usize, k: i32, b: usize, start: usize): void {

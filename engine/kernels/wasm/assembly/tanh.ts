@@ -4,12 +4,12 @@ import { constant, horner, LOG2_E, powerOfTwo } from './elementary';
 //
 //     tanh x = ((s − 1) + t (s + 1)) / ((s + 1) + t (s − 1)),
 //
-// for tanh (k ln 2 / 2) = (s − 1) / (s + 1). While k = 0 this is 2t / 2: nothing but t is rounded. For −x it is the same
-// multiplied by powers of two: tanh −x is − tanh x to the bit.
+// since tanh (k ln 2 / 2) = (s − 1) / (s + 1). For k = 0 this is 2t / 2: nothing but t is rounded. For
+// −x the same terms are multiplied by powers of two: tanh −x is − tanh x to the bit.
 //
-// tanh ±0 = 0, tanh(±∞) = ±1, NaN stays NaN, and |tanh x| never exceeds 1. Within 2 units in the last place of the
-// correctly rounded result; against the exact one the largest error met is 2.50 units for f32 (every float) and 2.48 for
-// f64 (13 million points), where t has the sign of x and the quotient is near ±1.
+// tanh ±0 = 0, tanh(±∞) = ±1, NaN stays NaN, and |tanh x| never exceeds 1. Within 2 units in the last place
+// of the correctly rounded result; against the exact one the largest error met is 2.50 units for f32 (every
+// float) and 2.48 for f64 (13 million points), where t has the sign of x and the quotient is near ±1.
 
 /** Adding it rounds to an integer k and leaves k + bias in the lowest bits of the sum: shifted up, the bits of 2ᵏ. */
 @inline
@@ -17,10 +17,7 @@ function roundingConstant(): v128 {
   return sizeof<real>() == 4 ? constant(12582912.0 + 127.0) : constant(6755399441055744.0 + 1023.0);
 }
 
-/**
- * x, but no farther from 0 than where the quotient rounds to ±1 anyway. `pmin` and `pmax` keep their first argument if that
- * is NaN.
- */
+/** x, limited to where the quotient rounds to ±1 anyway. `pmin` and `pmax` keep their first argument if that is NaN. */
 @inline
 function limited(x: v128): v128 {
   const limit = sizeof<real>() == 4 ? 10.0 : 20.0;
@@ -34,8 +31,8 @@ function shift(a: v128): v128 {
 }
 
 /**
- * v = a − k ln 2 / 2. In f32 ln 2 rounds to 21 bits: its products with the k that matter are exact, and what it lacks is
- * nothing beside s. In f64 it comes in two parts.
+ * v = a − k ln 2 / 2. In f32 ln 2 is rounded to 21 bits: its products with the k that matter are exact,
+ * and the error is negligible beside s. In f64 it comes in two parts.
  */
 @inline
 function cut(a: v128, shifted: v128): v128 {
@@ -85,9 +82,9 @@ function tanhV(x: v128): v128 {
 }
 
 /**
- * tanh of eight vectors in place, c of 128 bytes: tanhV with its eight chains of operations mixed, since a core waits most of
- * a single one's time. V8 before Node 24 mixes what lies between loads and stores by itself; since then it keeps the order of
- * the source, so the build writes the eight out statement by statement (scripts/unroll.mjs).
+ * tanh of eight vectors in place, 128 bytes: tanhV with its eight chains of operations interleaved, since with a
+ * single one a core waits most of the time. V8 before Node 24 interleaves what lies between loads and stores by
+ * itself; since then it keeps the order of the source, so the build interleaves the statements (scripts/unroll.mjs).
  */
 @inline
 export function tanhTile(c: usize): void {
