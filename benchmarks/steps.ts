@@ -24,10 +24,10 @@ export function networkBehind(model: RNNPhonemeClassifier): Network {
 
 /** Makes every call of a model use so many threads, instead of as many as its work is worth; where is left to it. */
 export function engage(model: RNNPhonemeClassifier, parties: number): void {
-  const network = networkBehind(model);
-  const own = network.engaged.bind(network);
-  network.sharing = () => parties;
-  network.engaged = (...work) => ({ parties, here: own(...work).here });
+  const { engagement } = networkBehind(model);
+  const own = engagement.ofCall.bind(engagement);
+  engagement.ofEpoch = () => parties;
+  engagement.ofCall = (...work) => ({ parties, here: own(...work).here });
 }
 
 /** A step called from outside. */

@@ -25,9 +25,10 @@ import {
   stateDictOf,
 } from './model-parameters.ts';
 import { cellOver, outputLayerOver } from './model-views.ts';
-import { Calls, logitsShape, ROWS_PER_CALL } from './network/calls.ts';
+import { ROWS_PER_CALL } from './network/call-plan.ts';
+import { Calls } from './network/calls.ts';
 import { batchKey } from './network/dropout.ts';
-import type { NetworkShape, OutputMode } from './network/geometry.ts';
+import { logitsShape, type NetworkShape, type OutputMode } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
 import { type LossOptions, lossSpec } from './network/loss.ts';
 import { Network } from './network/network.ts';
@@ -576,7 +577,7 @@ export class RNNPhonemeClassifier {
       this.#training > 0 || isLetIn
         ? await orAborted(server.ask(input, signal), signal)
         : await this.#queueReading(parts, input.rows, compute, signal);
-    return new Tensor(probabilities, logitsShape(network, input));
+    return new Tensor(probabilities, logitsShape(network.g, input));
   }
 
   /** Queues a call that only reads the parameters. One of several parts answers predictions between them. */

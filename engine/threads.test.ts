@@ -90,7 +90,7 @@ describe('worker threads', () => {
       withModel({ ...shape, threads }, async (model) => {
         const network = networkOf(model);
         if (!network) throw new Error('this model is closed');
-        network.flopsPerThread = 1;
+        network.engagement.flopsPerThread = 1;
         // Three lanes per batch.
         await model.fit(data, { epochs: 4, batchSize: 12, shuffle: false });
         const { model: memory, control } = network;
@@ -110,8 +110,8 @@ describe('worker threads', () => {
   it('find no offers of a call before that was given up', async () => {
     await withModel({ threads: 2 }, async (model) => {
       const network = networkOf(model) as Network;
-      network.flopsPerThread = 1;
-      network.flopsHere = 0;
+      network.engagement.flopsPerThread = 1;
+      network.engagement.flopsHere = 0;
       const { x, labels } = labelled(64, 6);
       const { loss } = await model.gradients(x, labels);
       const [own] = offersIn(network.thread.buffer, network.model.offers, 2);
@@ -128,8 +128,9 @@ describe('worker threads', () => {
     await withModel({ ...options, threads: 8 }, async (model) => {
       const network = networkOf(model) as Network;
       // 0.9 million operations, then 11 million.
-      const small = (steps: number) => network.sharing(32, 320, 8, steps);
-      const large = (steps: number) => network.sharing(32, 4_000, 8, steps);
+      const small = (steps: number) => network.engagement.ofEpoch({ rows: 32, frames: 320, lanes: 8 }, steps);
+      const large = (steps: number) =>
+        network.engagement.ofEpoch({ rows: 32, frames: 4_000, lanes: 8 }, steps);
       expect(small(10)).toBe(1);
       expect(small(1_000)).toBe(Math.min(2, availableParallelism()));
       expect([large(1), large(1_000)]).toEqual([8, 8]);
@@ -158,7 +159,7 @@ describe('worker threads', () => {
       [512, 2],
     ]) {
       await withModel({ threads: 2, hiddenSize, numLayers: 1 }, async (model) => {
-        expect(networkOf(model)?.engagedInStep()).toEqual({ parties, here: parties === 1 });
+        expect(networkOf(model)?.engagement.ofUpdate()).toEqual({ parties, here: parties === 1 });
       });
     }
   });

@@ -69,9 +69,9 @@ export async function createModel(settings: ModelSettings, threads = 0): Promise
   const behind = networkOf(model);
   if (behind) {
     // Every lane may go to another thread, however small the case: that is what these laws are about.
-    behind.flopsPerThread = 1;
+    behind.engagement.flopsPerThread = 1;
     // Three threads, or five, take the calling one in; an even number leaves it out.
-    behind.flopsHere = threads % 2 === 1 ? Number.POSITIVE_INFINITY : 0;
+    behind.engagement.flopsHere = threads % 2 === 1 ? Number.POSITIVE_INFINITY : 0;
   }
   return model;
 }

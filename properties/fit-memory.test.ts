@@ -28,7 +28,7 @@ afterEach(() => {
 function markBehindTraining(model: RNNPhonemeClassifier): () => Int32Array {
   const network = networkOf(model);
   if (!network) throw new Error('the model is closed');
-  network.flopsPerThread = 1;
+  network.engagement.flopsPerThread = 1;
   const inputFrames = Math.ceil(MANY_NUMBERS / model.inputSize);
   network.reserve(batchSpec({ start: 0, rows: 1, steps: 1, time: 1, threads: 1, inputFrames }, {}));
   const bytes = network.control.words[Word.pages] * PAGE_BYTES;

@@ -188,8 +188,8 @@ export const faults = [
   fault(
     'initial states of the caller count as zeros',
     lanePrograms,
-    'fromRest: !call?.h0,',
-    'fromRest: true,',
+    'fromRest: !h0 }',
+    'fromRest: true }',
     laws,
   ),
   fault(
@@ -373,15 +373,15 @@ export const faults = [
   fault(
     'the last and smaller batch is dropped',
     'engine/training/fit.ts',
-    'this.#steps = Math.ceil(rows / batchSize);',
-    'this.#steps = Math.floor(rows / batchSize);',
+    'this.#steps = Math.ceil(rows / spec.rows);',
+    'this.#steps = Math.floor(rows / spec.rows);',
     training,
   ),
   fault(
     'a step packs the weights that it began with',
     epoch,
-    'own.pack(1 - parity, BOTH);',
-    'own.pack(parity, BOTH);',
+    'own.pack(1 - parity, PASSES.epoch);',
+    'own.pack(parity, PASSES.epoch);',
     training,
   ),
   fault(
@@ -400,7 +400,7 @@ export const faults = [
   fault(
     'backward takes the weights that forward packed',
     calls,
-    '  yield* packWeights(thread, 0, place, BACKWARD);\n  const visit = (lane: number): void => {\n    const target',
+    '  yield* packWeights(thread, 0, place, PASSES.backward);\n  const visit = (lane: number): void => {\n    const target',
     '  yield () => Atomics.store(thread.control.words, 3, 0);\n  const visit = (lane: number): void => {\n    const target',
     ['structure'],
   ),
@@ -535,7 +535,7 @@ export const faults = [
   fault(
     'nobody packs the weights of a call that the calling thread takes part in',
     'engine/network/network.ts',
-    'if (packsHere) this.thread.weights(ALONE).pack(0, passesOf(job));',
+    'if (packsHere) this.thread.weights(ALONE).pack(0, PASSES[job.kind]);',
     '',
     threads,
   ),
@@ -572,7 +572,7 @@ export const faults = [
   ]),
   fault(
     'an epoch has memory for its whole batches only',
-    'engine/training/fit.ts',
+    'engine/network/call-plan.ts',
     'last === 0 ? end : Math.max(',
     'last >= 0 ? end : Math.max(',
     ['fit-memory'],

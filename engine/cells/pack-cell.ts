@@ -26,7 +26,8 @@ export function planPackedCell(
 }
 
 /** The passes that read the weights, as bits; as a number, their cost in forward passes (a backward pass costs two). */
-export type Passes = 1 | 2 | 3;
+export type Passes = 0 | 1 | 2 | 3;
+export const NEITHER = 0;
 export const FORWARD = 1;
 export const BACKWARD = 2;
 export const BOTH = 3;

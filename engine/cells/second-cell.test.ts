@@ -404,7 +404,7 @@ describe('a second kind of cell, of two gates and two states', () => {
       const given = example({ ...SHAPE, bidirectional: true }, 'wasm', parties);
       const { network } = given;
       const calls = new Calls(network);
-      network.engaged = () => ({ parties, here: false });
+      network.engagement.ofCall = () => ({ parties, here: false });
       network.run = async (job) => runTogether(network, job, parties);
       const { loss, dh0 } = await calls.gradients(request(given), null);
       bits.push([loss, ...dh0.data, ...network.block(network.model.gradients[0])].join());

@@ -79,8 +79,7 @@ export const isSameBatch = (a: BatchSpec, b: BatchSpec): boolean =>
 
 /** The memory of one batch. */
 export interface BatchMemory {
-  readonly time: number;
-  readonly dropout: boolean;
+  readonly spec: BatchSpec;
   readonly lanes: number;
   readonly blocksPerLane: number;
   // What the caller gives: [frames, I] reals; first frame and length of each row; labels, the first of
@@ -135,7 +134,7 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const states = g.stateCount * called * g.hiddenSize * g.realBytes;
   const logits = called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes;
   return {
-    ...{ time, dropout, lanes, blocksPerLane: blocks, gradientBytes, workspaceBytes },
+    ...{ spec, lanes, blocksPerLane: blocks, gradientBytes, workspaceBytes },
     values: map.add('input frames', spec.inputFrames * g.inputSize * g.realBytes),
     starts: map.add('first frames', 4 * called),
     lengths: map.add('lengths', 4 * called),

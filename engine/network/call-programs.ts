@@ -1,10 +1,9 @@
-import { BACKWARD, BOTH, FORWARD } from '../cells/pack-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { Real } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
 import { type RealArray, realArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
-import type { ForwardCall, GradientsCall, Job } from './jobs.ts';
+import { type BackwardCall, type ForwardCall, type GradientsCall, PASSES } from './jobs.ts';
 import { forwardBlock, writeFinalStates, writeLogits } from './lane.ts';
 import { backwardBlock, readDelta } from './lane-backward.ts';
 import { lossAndDelta, type Score, softmaxBlock } from './lane-loss.ts';
@@ -53,10 +52,10 @@ export function* forward(
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, parity, place, FORWARD);
+  yield* packWeights(thread, parity, place, PASSES.forward);
   const visit = (lane: number): void => {
     const score: Score = { loss: 0, correct: 0 };
-    const pass = { keep: spec.keep, dropoutKey: null, fromRest: !call.h0, rowAlone: !spec.keep };
+    const pass = { dropoutKey: null, fromRest: !call.h0 };
     for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
       forwardBlock(tools, block, data, memory);
       if (call.probabilities) softmaxBlock(tools, block);
@@ -72,23 +71,19 @@ export function* forward(
   });
 }
 
-export function* backward(
-  thread: ModelThread,
-  { spec, kept, h0, inputGradient }: Extract<Job, { kind: 'backward' }>,
-  place: Place,
-): Program {
+export function* backward(thread: ModelThread, { spec, kept, h0 }: BackwardCall, place: Place): Program {
   const memory = thread.plan(spec);
   const activations = thread.plan(kept);
   const data = sequencesIn(thread, kept, activations, null);
   const batch = new SortedBatch(spec.rows).fill(data, 0, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, 0, place, BACKWARD);
+  yield* packWeights(thread, 0, place, PASSES.backward);
   const visit = (lane: number): void => {
     const target = {
       block: memory.laneGradients + lane * memory.gradientBytes,
-      ...{ add: false, results: memory, inputGradient, divisor: spec.rows },
+      ...{ add: false, results: memory, divisor: spec.rows },
     };
-    const pass = { keep: true, dropoutKey: null, fromRest: !h0, rowAlone: false };
+    const pass = { dropoutKey: null, fromRest: !h0 };
     for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {
       readDelta(tools, block, memory);
       backwardBlock(tools, block, target);
@@ -109,13 +104,13 @@ function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, 
 }
 
 export function* gradients(thread: ModelThread, job: GradientsCall, place: Place): Program {
-  const { spec, rows, loss, dropoutKey } = job;
+  const { spec, rows, loss, dropoutKey, h0 } = job;
   const memory = thread.plan(spec);
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
-  yield* packWeights(thread, 0, place, BOTH);
-  const work = { memory, batch, data, loss, dropoutKey, call: job, finalStates: spec.finalStates };
+  yield* packWeights(thread, 0, place, PASSES.gradients);
+  const work = { memory, batch, data, loss, dropoutKey, h0 };
   const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
   yield* everyGradientLane(thread, tools, memory, visit, () => {
     thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;

@@ -1,15 +1,14 @@
-import { BACKWARD, BOTH, FORWARD, type Passes } from '../cells/pack-cell.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { lossNotFinite, noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
-import type { Engagement } from '../parallel/team.ts';
 import type { Evaluation, GradientResult } from '../results.ts';
 import { largest, readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
-import { type BatchKind, type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
-import { readHiddens } from './hiddens.ts';
-import { outputRowSize } from './lane.ts';
+import type { BatchMemory } from './batch-memory.ts';
+import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
+import { logitsShape, outputRowSize } from './geometry.ts';
+import { type KeptForward, readHiddens } from './hiddens.ts';
 import type { LossSpec } from './loss.ts';
 import type { Network } from './network.ts';
 import { runAndTakeOver } from './take-over.ts';
@@ -25,17 +24,9 @@ export interface GradientRequest {
 }
 
 /** What the last forward left for backward and hiddens. */
-interface Kept {
-  readonly spec: BatchSpec;
-  readonly plan: BatchMemory;
-  /** Whether it was given initial states. */
-  readonly h0: boolean;
-  readonly lengths: Int32Array;
+interface Kept extends KeptForward {
   hiddens: Tensor[] | null;
 }
-
-/** Rows that `predict` and `evaluate` compute in one call; more are computed in several. */
-export const ROWS_PER_CALL = 1_024;
 
 /**
  * Runs the calls of a model on its memory and threads, one at a time: plans the batch, copies the input
@@ -67,14 +58,13 @@ export class Calls {
     finalStates: boolean,
   ): Promise<{ logits: Tensor; hT: Tensor }> {
     const network = this.#network;
-    const kind = { keep: true, finalStates, passes: FORWARD } as const;
-    const { spec, engagement } = planCall(network, input, network.model.end, kind);
-    const plan = network.reserve(spec);
+    const kind = { keep: true, finalStates };
+    const { plan, engagement } = planCall(network, 'forward', extentOf(input), network.model.end, kind);
     this.#kept = null;
     const rows = this.#writeCall(plan, input, states);
     const flags = { h0: states !== null, probabilities: false, score: false };
-    await network.run({ kind: 'forward', spec, rows, ...flags }, engagement);
-    this.#kept = { spec, plan, h0: flags.h0, lengths: input.lengths.slice(), hiddens: null };
+    await network.run({ kind: 'forward', spec: plan.spec, rows, ...flags }, engagement);
+    this.#kept = { plan, h0: flags.h0, lengths: input.lengths.slice(), hiddens: null };
     const hT = this.#readStates(plan.finalStates, finalStates ? input.rows : 0);
     return { logits: this.#readLogits(plan, input), hT };
   }
@@ -84,16 +74,14 @@ export class Calls {
     const { g } = network;
     const kept = this.#kept;
     if (!kept) throw noForward('backward');
-    const { rows, steps, time } = kept.spec;
-    const given = readTensor('delta', delta, logitsShape(network, kept.spec), g.dtype);
+    const { rows, steps, time } = kept.plan.spec;
+    const given = readTensor('delta', delta, logitsShape(g, { rows, time }), g.dtype);
     // The frames are where forward has put them.
-    const input = { rows, steps, time, frames: total(kept.lengths), shared: true };
-    const kind = { gradients: true, inputGradient, passes: BACKWARD } as const;
-    const { spec, engagement } = planCall(network, input, kept.plan.end, kind);
-    const plan = network.reserve(spec);
+    const extent = { rows, steps, time, frames: total(kept.lengths), inputFrames: 0 };
+    const kind = { gradients: true, inputGradient };
+    const { plan, engagement } = planCall(network, 'backward', extent, kept.plan.end, kind);
     network.reals(plan.delta, given.data.length).set(given.data);
-    const { h0 } = kept;
-    const job = { kind: 'backward', spec, kept: kept.spec, h0, inputGradient } as const;
+    const job = { kind: 'backward', spec: plan.spec, kept: kept.plan.spec, h0: kept.h0 } as const;
     await runAndTakeOver(network, job, engagement, [network.model.gradients]);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
@@ -102,19 +90,17 @@ export class Calls {
   async gradients(request: GradientRequest, dropoutKey: number | null): Promise<GradientResult> {
     const network = this.#network;
     const { input, states, labels, loss, inputGradient, finalStates } = request;
-    const { spec, engagement } = planCall(network, input, this.scratchStart, {
+    const { plan, engagement } = planCall(network, 'gradients', extentOf(input), this.scratchStart, {
       gradients: true,
       inputGradient,
       finalStates,
-      passes: BOTH,
       labels: labels.labels.length,
       dropout: dropoutKey !== null,
     });
-    const plan = network.reserve(spec);
     const rows = this.#writeCall(plan, input, states);
     network.writeLabels(plan, labels);
     const h0 = states !== null;
-    const job = { kind: 'gradients', spec, rows, h0, inputGradient, loss, dropoutKey } as const;
+    const job = { kind: 'gradients', spec: plan.spec, rows, h0, loss, dropoutKey } as const;
     await runAndTakeOver(network, job, engagement, [network.model.gradients]);
     return {
       loss: network.control.reals[Real.lossSum] / total(labels.counted),
@@ -165,11 +151,10 @@ export class Calls {
     const { g } = network;
     const rows = lengths.length;
     const steps = longest(lengths);
-    const input = { rows, steps, time: steps, frames: total(lengths), shared: true };
-    const { spec, engagement } = planCall(network, input, this.scratchStart, { passes: FORWARD });
-    const plan = network.reserve(spec);
-    const flags = { h0: false, probabilities: false, score: true };
-    await network.run({ kind: 'forward', spec, rows: { first, data, values: null }, ...flags }, engagement);
+    const extent = { rows, steps, time: steps, frames: total(lengths), inputFrames: 0 };
+    const { plan, engagement } = planCall(network, 'forward', extent, this.scratchStart);
+    const job = { kind: 'forward', spec: plan.spec, rows: { first, data, values: null } } as const;
+    await network.run({ ...job, h0: false, probabilities: false, score: true }, engagement);
     const rowSize = outputRowSize(g, steps);
     const logits = network.reals(plan.logits, rows * rowSize);
     const { labels, labelStarts } = data;
@@ -190,7 +175,7 @@ export class Calls {
   }
 
   #readLogits(plan: BatchMemory, input: SequenceInput): Tensor {
-    const shape = logitsShape(this.#network, input);
+    const shape = logitsShape(this.#network.g, input);
     return new Tensor(this.#network.copy(plan.logits, sizeOf(shape)), shape);
   }
 
@@ -205,26 +190,4 @@ export class Calls {
     const { g } = network;
     return new Tensor(network.copy(plan.dx, rows * time * g.inputSize), [rows, time, g.inputSize]);
   }
-}
-
-/** [B, O], or [B, T, O] where there are logits at every step. */
-export function logitsShape({ g }: Network, { rows, time }: { rows: number; time: number }): number[] {
-  return g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
-}
-
-type CallKind = BatchKind & { readonly passes: Passes };
-
-/** Plans the memory and the threads for a call. */
-function planCall(
-  network: Network,
-  input: { rows: number; steps: number; time: number; frames: number; shared: unknown },
-  start: number,
-  kind: CallKind,
-): { spec: BatchSpec; engagement: Engagement } {
-  const { rows, steps, time, frames } = input;
-  const lanes = lanesOf(network.g, { rows, gradients: kind.gradients, keep: kind.keep });
-  const engagement = network.engaged(rows, frames, lanes, kind.passes);
-  const inputFrames = input.shared ? 0 : frames;
-  const sizes = { start, rows, steps, time, threads: engagement.parties, inputFrames };
-  return { spec: batchSpec(sizes, kind), engagement };
 }

@@ -1,11 +1,10 @@
-import { BOTH } from '../cells/pack-cell.ts';
 import { clipScale, countStep, type OptimizerCounts } from '../optimization/optimizers.ts';
 import { scheduleFactor } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
 import { nothing, type Place, type Program } from '../parallel/program.ts';
 import type { BatchMemory } from './batch-memory.ts';
 import { batchKey } from './dropout.ts';
-import type { Epoch } from './jobs.ts';
+import { type Epoch, PASSES } from './jobs.ts';
 import type { Score } from './lane-loss.ts';
 import {
   batchScore,
@@ -31,13 +30,13 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const batchOf = batchesOf(thread, job);
   const runs = runCount(thread);
   const own = thread.weights(place);
-  yield* packWeights(thread, 0, place, BOTH);
+  yield* packWeights(thread, 0, place, PASSES.epoch);
   for (let step = job.firstStep; step < job.endStep; step++) {
     const { batch, memory } = batchOf(step);
     const parity = Atomics.load(words, Word.parity);
     const dropoutKey = g.dropout > 0 ? batchKey(job.seed, job.stepsBefore + step) : null;
     const tools = thread.tools(place);
-    const work = { memory, batch, data, loss, dropoutKey, call: null, finalStates: false };
+    const work = { memory, batch, data, loss, dropoutKey, h0: false };
     const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
     yield* everyGradientLane(thread, tools, memory, visit, nothing);
 
@@ -57,7 +56,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
       const next = { spec: job.optimizer, learningRate, counts, scale, gradient: model.gradients[1], parity };
       updateRun(kernels, model, own.range, next);
       // Now, while this thread's caches hold them. If the step is lost after all, the next call packs anew.
-      own.pack(1 - parity, BOTH);
+      own.pack(1 - parity, PASSES.epoch);
     }
     const taken = { step, norm, score, finite, learningRate, counts, counted: batch.counted, parity };
     yield () => commit(thread, job, taken);
@@ -73,18 +72,18 @@ function batchesOf(
 ): (step: number) => { batch: SortedBatch; memory: BatchMemory } {
   const rows = job.permutation.length;
   const whole = thread.plan(job.spec);
-  let batch = new SortedBatch(job.batchSize);
+  let batch = new SortedBatch(whole.spec.rows);
   return (step) => {
-    const first = step * job.batchSize;
-    const size = Math.min(job.batchSize, rows - first);
+    const first = step * whole.spec.rows;
+    const size = Math.min(whole.spec.rows, rows - first);
     if (size !== batch.rows) batch = new SortedBatch(size);
     batch.fill(job.data, first, job.permutation);
-    return { batch, memory: size === job.spec.rows ? whole : thread.plan({ ...job.spec, rows: size }) };
+    return { batch, memory: size === whole.spec.rows ? whole : thread.plan({ ...job.spec, rows: size }) };
   };
 }
 
 function learningRateAt(job: Epoch, step: number): number {
-  const perEpoch = Math.ceil(job.permutation.length / job.batchSize);
+  const perEpoch = Math.ceil(job.permutation.length / job.spec.rows);
   const place = { step: job.stepsBefore + step, perEpoch, inAll: job.stepsInAll };
   return job.learningRate * scheduleFactor(job.schedule, place);
 }

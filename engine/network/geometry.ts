@@ -77,6 +77,14 @@ export interface Geometry extends Required<NetworkShape> {
   readonly blockSize: number;
 }
 
+/** The shape of the caller's logits: [B, O], or [B, T, O] where there are logits at every step. */
+export const logitsShape = (g: Geometry, { rows, time }: { rows: number; time: number }): number[] =>
+  g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
+
+/** How many logits a row of theirs has. */
+export const outputRowSize = (g: Geometry, time: number): number =>
+  (g.output === 'steps' ? time : 1) * g.outputSize;
+
 /** The block's size is a multiple of this, in elements: whole registers in either data type. */
 const BLOCK_ALIGNMENT = 8;
 

@@ -1,29 +1,29 @@
 import { ALONE } from '../parallel/program.ts';
 import { newReals, type RealArray, Tensor } from '../tensor.ts';
-import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
 import type { Block } from './lane.ts';
 import type { Network } from './network.ts';
 import { SortedBatch } from './sorted-batch.ts';
 
+/** What a forward that is kept leaves in memory. */
+export interface KeptForward {
+  readonly plan: BatchMemory;
+  /** Whether it was given initial states. */
+  readonly h0: boolean;
+  readonly lengths: Int32Array;
+}
+
 /** Reads the states out of the lanes' workspaces. */
-export function readHiddens(
-  network: Network,
-  kept: {
-    readonly spec: BatchSpec;
-    readonly plan: BatchMemory;
-    readonly h0: boolean;
-    readonly lengths: Int32Array;
-  },
-): Tensor[] {
+export function readHiddens(network: Network, kept: KeptForward): Tensor[] {
   const { g, thread } = network;
-  const { rows, time } = kept.spec;
+  const { rows, time } = kept.plan.spec;
   const states = Array.from({ length: time + 1 }, () =>
     newReals(g.dtype, g.stateCount * rows * g.hiddenSize),
   );
   const { lengths } = kept;
   const batch = new SortedBatch(rows).fill({ lengths, counted: new Int32Array(rows) }, 0, null);
-  const pass = { keep: true, dropoutKey: null, fromRest: !kept.h0, rowAlone: false };
+  const pass = { dropoutKey: null, fromRest: !kept.h0 };
   const { reals } = thread.tools(ALONE);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
     for (const block of thread.blocksOf(lane, batch, kept.plan, pass, ALONE)) {

@@ -1,3 +1,4 @@
+import { BACKWARD, BOTH, FORWARD, NEITHER, type Passes } from '../cells/pack-cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { OptimizerSpec } from '../optimization/optimizers.ts';
 import type { ScheduleSpec } from '../optimization/schedules.ts';
@@ -8,10 +9,19 @@ import type { LossSpec } from './loss.ts';
 /** What the threads of a model are to do: plain data, since it is sent to them as a message. */
 export type Job =
   | ({ kind: 'forward' } & ForwardCall)
-  | { kind: 'backward'; spec: BatchSpec; kept: BatchSpec; h0: boolean; inputGradient: boolean }
+  | ({ kind: 'backward' } & BackwardCall)
   | ({ kind: 'gradients' } & GradientsCall)
   | ({ kind: 'update' } & Update)
   | ({ kind: 'epoch' } & Epoch);
+
+/** The passes of each kind of job: what it packs weights for, and what it costs. */
+export const PASSES = {
+  forward: FORWARD,
+  backward: BACKWARD,
+  gradients: BOTH,
+  update: NEITHER,
+  epoch: BOTH,
+} as const satisfies Record<Job['kind'], Passes>;
 
 /** The rows of a data set that a call is to compute. */
 export interface Rows {
@@ -32,11 +42,17 @@ export interface ForwardCall {
   readonly score: boolean;
 }
 
+export interface BackwardCall {
+  readonly spec: BatchSpec;
+  /** The batch of the forward pass it goes back through. */
+  readonly kept: BatchSpec;
+  readonly h0: boolean;
+}
+
 export interface GradientsCall {
   readonly spec: BatchSpec;
   readonly rows: Rows;
   readonly h0: boolean;
-  readonly inputGradient: boolean;
   readonly loss: LossSpec;
   /** Key of the masks of this call (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;
@@ -54,7 +70,6 @@ export interface Epoch {
   readonly data: Sequences;
   /** Order of the data set's rows in this epoch. */
   readonly permutation: Uint32Array;
-  readonly batchSize: number;
   readonly optimizer: OptimizerSpec;
   readonly learningRate: number;
   readonly schedule: ScheduleSpec;

@@ -1,12 +1,12 @@
 import type { Panels } from '../kernels/kernels.ts';
 import type { BatchMemory } from './batch-memory.ts';
+import { outputRowSize } from './geometry.ts';
 import {
   type Block,
   cellRun,
   clearNoLogits,
   dropUnits,
   type LaneTools,
-  outputRowSize,
   outputsOf,
   positionOf,
   rowAt,
@@ -23,7 +23,7 @@ export function readDelta(tools: LaneTools, block: Block, memory: BatchMemory): 
   const { logits } = block.workspace;
   clearNoLogits(tools, block);
   for (let i = 0; i < block.count; i++) {
-    const row = positionOf(block, i) * outputRowSize(g, memory.time);
+    const row = positionOf(block, i) * outputRowSize(g, memory.spec.time);
     const from = memory.delta + row * g.realBytes;
     const count = outputsOf(tools, block, i);
     k.gatherRows(rowAt(logits, i), logits.stride, stepOf(block, logits), from, count, g.outputSize);
@@ -38,7 +38,6 @@ export interface GradientTarget {
   add: boolean;
   /** Where the gradients of the caller's own arrays go, in a call that returns them. */
   readonly results: BatchMemory | null;
-  readonly inputGradient: boolean;
   /** What averages are divided by: the number of rows of the whole batch, or of its labels that count. */
   readonly divisor: number;
 }
@@ -63,7 +62,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
     });
     if (l > 0) layerInputGradient(tools, block, l, d[(l - 1) % 2]);
   }
-  if (target.results && target.inputGradient) {
+  if (target.results?.spec.inputGradient) {
     layerInputGradient(tools, block, 0, [block.workspace.dx]);
     writeInputGradient(tools, block, target.results);
   }
@@ -187,7 +186,7 @@ function writeInputGradient(tools: LaneTools, block: Block, memory: BatchMemory)
   const { kernels: k, g, model, reals } = tools;
   const { dx } = block.workspace;
   const step = stepOf(block, dx);
-  const rowSize = memory.time * g.inputSize;
+  const rowSize = memory.spec.time * g.inputSize;
   for (let i = 0; i < block.count; i++) {
     const first = memory.dx / g.realBytes + positionOf(block, i) * rowSize;
     const length = block.lengths[i];

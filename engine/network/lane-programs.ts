@@ -72,9 +72,8 @@ export interface GradientBatch {
   readonly data: Sequences;
   readonly loss: LossSpec;
   readonly dropoutKey: number | null;
-  /** Set for a call of `gradients`, which returns more than sums; null in an epoch. */
-  readonly call: { readonly h0: boolean; readonly inputGradient: boolean } | null;
-  readonly finalStates: boolean;
+  /** Whether it has initial states. */
+  readonly h0: boolean;
 }
 
 /** Forward, loss and backward of a lane into its gradient buffer and result slot. */
@@ -85,19 +84,19 @@ export function laneGradient(
   lane: number,
   place: Place,
 ): void {
-  const { memory, batch, data, loss, dropoutKey, call, finalStates } = work;
+  const { memory, batch, data, loss, dropoutKey, h0 } = work;
+  const { results, finalStates } = memory.spec;
   const score: Score = { loss: 0, correct: 0 };
   const target = {
     block: memory.laneGradients + lane * memory.gradientBytes,
     add: false,
-    results: call && memory,
-    inputGradient: call?.inputGradient ?? false,
+    results: results ? memory : null,
     divisor: divisorOf(batch),
   };
-  const pass = { keep: false, dropoutKey, fromRest: !call?.h0, rowAlone: false };
+  const pass = { dropoutKey, fromRest: !h0 };
   for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
     forwardBlock(tools, block, data, memory);
-    if (call) writeLogits(tools, block, memory);
+    if (results) writeLogits(tools, block, memory);
     if (finalStates) writeFinalStates(tools, block, memory);
     lossAndDelta(tools, block, data, loss, score);
     backwardBlock(tools, block, target);

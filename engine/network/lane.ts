@@ -4,7 +4,7 @@ import { type Kernels, type Panels, type RowKernels, rowKernelsFor } from '../ke
 import type { RealArray } from '../tensor.ts';
 import type { BatchMemory, BlockWorkspace } from './batch-memory.ts';
 import { dropThreshold, rowKey } from './dropout.ts';
-import type { Geometry } from './geometry.ts';
+import { type Geometry, outputRowSize } from './geometry.ts';
 import type { ModelMemory } from './model-memory.ts';
 import type { SharedProducts } from './shared-products.ts';
 import type { SortedBatch } from './sorted-batch.ts';
@@ -241,15 +241,11 @@ export function outputsOf({ g }: LaneTools, block: Block, i: number): number {
   return g.output === 'steps' ? block.lengths[i] : 1;
 }
 
-/** Number of values per row in the caller's [B, O] or [B, T, O]. */
-export const outputRowSize = (g: Geometry, time: number): number =>
-  (g.output === 'steps' ? time : 1) * g.outputSize;
-
 /** Writes the block's logits to the caller's [B, O] or [B, T, O], zero past a row's end. */
 export function writeLogits(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g, reals } = tools;
   const { logits } = block.workspace;
-  const size = outputRowSize(g, memory.time);
+  const size = outputRowSize(g, memory.spec.time);
   for (let i = 0; i < block.count; i++) {
     const first = memory.logits / g.realBytes + positionOf(block, i) * size;
     const count = outputsOf(tools, block, i);

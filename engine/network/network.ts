@@ -1,5 +1,4 @@
 import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
-import { BACKWARD, BOTH, FORWARD, type Passes } from '../cells/pack-cell.ts';
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
@@ -10,42 +9,17 @@ import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { countAsGarbage, growTo, newMemory } from '../parallel/shared-memory.ts';
-import { CORES } from '../parallel/spin.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray, realArray } from '../tensor.ts';
 import type { BatchMemory, BatchSpec } from './batch-memory.ts';
+import { EngagementPolicy } from './engagement.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
-import type { Job, Rows } from './jobs.ts';
+import { type Job, PASSES, type Rows } from './jobs.ts';
 import { openLanes } from './lane-programs.ts';
 import { type Copies, type ModelMemory, planModel } from './model-memory.ts';
 import { programOf } from './programs.ts';
 import { offersIn, withdrawOffers } from './shared-products.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
-
-/**
- * Floating-point operations of a batch for each thread it engages: with fewer, barriers cost more than a thread gains.
- */
-const FLOPS_PER_THREAD = 1e6;
-/** In fit, where threads are called in once an epoch, less is enough for those that have a core each … */
-const FLOPS_PER_THREAD_IN_EPOCH = 4e5;
-/** … in epochs of at least this many operations: waking one more thread takes some half a millisecond. */
-const FLOPS_OF_LONG_EPOCH = 1e8;
-/** A call that is worth fewer threads is computed here: calling others in takes as long as they would save. */
-const THREADS_WORTH_A_MESSAGE = 4;
-/**
- * The calling thread takes part in calls of fewer operations: one or two milliseconds, of which the way to
- * another thread and back would be a tenth. The event loop waits no longer for that than for many other things.
- */
-const FLOPS_HERE = 1e8;
-/** And of fewer parameters, since it packs them alone. */
-const PARAMETERS_HERE = 1e6;
-/** An optimizer's step engages one thread for every so many parameters. */
-const PARAMETERS_PER_THREAD = 1e5;
-
-const HERE: Engagement = { parties: 1, here: true };
-
-const passesOf = ({ kind }: Job): Passes =>
-  kind === 'forward' ? FORWARD : kind === 'backward' ? BACKWARD : BOTH;
 
 /** A classifier's memory and threads. It has no queue: the caller must make one call at a time. */
 export class Network {
@@ -58,10 +32,8 @@ export class Network {
   readonly team: WorkerTeam<Job> | null;
   readonly #here: CallingThread<Job>;
   readonly #offers: readonly Int32Array[];
-  /** Work that is worth one more thread; tests lower it, so that small models use all theirs. */
-  flopsPerThread = FLOPS_PER_THREAD;
-  /** Work in which the calling thread takes part; tests set it, so that small calls are made in either way. */
-  flopsHere = FLOPS_HERE;
+  /** Which threads a call engages. */
+  readonly engagement: EngagementPolicy;
   /** The main thread's own access to the model. */
   readonly thread: ModelThread;
   readonly #memory: WebAssembly.Memory;
@@ -78,6 +50,7 @@ export class Network {
     this.g = geometryOf(shape, dtype, kernels.maker, cellKinds[cell]);
     this.model = planModel(this.g, threads);
     this.threads = threads;
+    this.engagement = new EngagementPolicy(this.g, threads);
     this.normalization = normalization;
     this.#memory = newMemory(this.model.end);
     const setup: ThreadSetup = {
@@ -158,50 +131,13 @@ export class Network {
     this.integers(plan.counted, counted.length).set(counted);
   }
 
-  /**
-   * Number of threads that share each batch of an epoch of `steps` steps: at most as many as lanes,
-   * fewer for little work.
-   */
-  sharing(rows: number, frames: number, lanes: number, steps: number): number {
-    const flops = 3 * this.#flops(rows, frames);
-    const parties = this.#parties(flops, lanes);
-    if (flops * steps < FLOPS_OF_LONG_EPOCH) return parties;
-    return Math.max(parties, Math.min(CORES, this.#parties(flops, lanes, FLOPS_PER_THREAD_IN_EPOCH)));
-  }
-
-  #parties(flops: number, lanes: number, flopsPerThread = this.flopsPerThread): number {
-    return Math.max(1, Math.min(this.threads, lanes, Math.floor(flops / flopsPerThread)));
-  }
-
-  /** Which threads compute a call on a batch. */
-  engaged(rows: number, frames: number, lanes: number, passes: Passes): Engagement {
-    const flops = this.#flops(rows, frames) * passes;
-    if (this.threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
-    const parties = this.#parties(flops, lanes);
-    const small = flops < this.flopsHere && this.g.blockSize < PARAMETERS_HERE;
-    return { parties, here: parties > 1 && small };
-  }
-
-  /** Which threads compute an optimizer's step. */
-  engagedInStep(): Engagement {
-    const parties = Math.min(this.threads, Math.floor(this.g.blockSize / PARAMETERS_PER_THREAD));
-    return parties < 2 ? HERE : { parties, here: false };
-  }
-
-  /** Multiplications and additions of a forward pass. */
-  #flops(rows: number, frames: number): number {
-    const { g } = this;
-    const cells = g.cells.reduce((sum, { W_ih, W_hh }) => sum + W_ih.size + W_hh.size, 0);
-    return 2 * (frames * cells + (g.output === 'steps' ? frames : rows) * g.W.size);
-  }
-
   /** Runs a job. With `snapshot` it uses the parameters of this moment, even if they are written to before it ends. */
   run(job: Job, engagement: Engagement, snapshot = false): Promise<void> {
     const { parties, here } = engagement;
     const { words } = this.control;
     // Packing here lets this thread start on its first lane while the others wake up.
     const packsHere = snapshot || (here && parties > 1);
-    if (packsHere) this.thread.weights(ALONE).pack(0, passesOf(job));
+    if (packsHere) this.thread.weights(ALONE).pack(0, PASSES[job.kind]);
     Atomics.store(words, Word.packed, packsHere ? 1 : 0);
     openLanes(this.thread);
     withdrawOffers(this.#offers);

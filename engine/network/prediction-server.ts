@@ -1,10 +1,9 @@
-import { FORWARD } from '../cells/pack-cell.ts';
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
-import { type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
-import { logitsShape, ROWS_PER_CALL } from './calls.ts';
-import { outputRowSize } from './lane.ts';
+import { type BatchMemory, batchSpec } from './batch-memory.ts';
+import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
+import { logitsShape, outputRowSize } from './geometry.ts';
 import type { Network } from './network.ts';
 import { writeServeSpec } from './serve-program.ts';
 
@@ -29,10 +28,9 @@ interface Request extends Prediction {
   reject(error: unknown): void;
 }
 
-/** What has been handed to the threads: parts of several requests, as one input with `time` steps per row. */
+/** What has been handed to the threads: parts of several requests, as one input. */
 interface Served {
   readonly parts: readonly Part[];
-  readonly time: number;
   readonly plan: BatchMemory;
 }
 
@@ -110,11 +108,14 @@ export class PredictionServer {
     try {
       // All frames are copied: no message is sent in which a reference to shared ones could travel.
       const input = joinRows(parts.map(({ input }) => input));
-      const spec = this.#spec(input, start, 0);
+      const { rows, steps, time, frames } = input;
+      // At most all of the model's threads are training, and compute it.
+      const threads = Math.max(1, this.#network.threads);
+      const spec = batchSpec({ start, rows, steps, time, threads, inputFrames: frames });
       const plan = this.#network.reserve(spec);
       this.#network.writeInput(plan, input);
       writeServeSpec(words, spec);
-      this.#served = { parts, time: input.time, plan };
+      this.#served = { parts, plan };
       Atomics.store(words, Word.serve, 1);
     } catch (error) {
       for (const { request } of parts) request.reject(error);
@@ -146,10 +147,10 @@ export class PredictionServer {
   /** Collects what the threads have served; a request that is not complete yet lets the others go first. */
   #takeServed(): void {
     if (!this.#served) return;
-    const { parts, time, plan } = this.#served;
+    const { parts, plan } = this.#served;
     let first = 0;
     for (const { request, input } of parts) {
-      this.#keep(request, input, plan, first, time);
+      this.#keep(request, input, plan, first);
       first += input.rows;
       if (request.done === request.input.rows) request.resolve(request.probabilities);
       else this.#waiting.push(request);
@@ -207,23 +208,20 @@ export class PredictionServer {
   async #computePart(prediction: Prediction, start: number): Promise<void> {
     const network = this.#network;
     const part = nextPart(prediction);
-    const lanes = lanesOf(network.g, part);
-    const engagement = network.engaged(part.rows, part.frames, lanes, FORWARD);
-    const spec = this.#spec(part, start, engagement.parties);
-    const plan = network.reserve(spec);
+    const { plan, engagement } = planCall(network, 'forward', extentOf(part), start);
     const rows = network.writeInput(plan, part);
     await network.run(
-      { kind: 'forward', spec, rows, h0: false, probabilities: true, score: false },
+      { kind: 'forward', spec: plan.spec, rows, h0: false, probabilities: true, score: false },
       engagement,
       prediction.snapshot,
     );
     this.#keep(prediction, part, plan);
   }
 
-  /** Copies out the results of a part: the rows from `first` on of a batch with `time` steps per row. */
-  #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory, first = 0, time = part.time): void {
+  /** Copies out the results of a part: the rows from `first` on of the batch, whose rows may have more steps. */
+  #keep(prediction: Prediction, part: SequenceInput, plan: BatchMemory, first = 0): void {
     const { g } = this.#network;
-    const [size, computed] = [part.time, time].map((steps) => outputRowSize(g, steps));
+    const [size, computed] = [part.time, plan.spec.time].map((steps) => outputRowSize(g, steps));
     const all = this.#network.reals(plan.logits, (first + part.rows) * computed);
     for (let row = 0; row < part.rows; row++) {
       const from = (first + row) * computed;
@@ -233,25 +231,9 @@ export class PredictionServer {
   }
 
   #begin(input: SequenceInput, signal: AbortSignal | undefined, snapshot: boolean): Prediction {
-    const probabilities = newReals(this.#network.g.dtype, this.#size(input));
+    const { g } = this.#network;
+    const probabilities = newReals(g.dtype, sizeOf(logitsShape(g, input)));
     return { input, signal, snapshot, probabilities, done: 0 };
-  }
-
-  #size(input: SequenceInput): number {
-    return sizeOf(logitsShape(this.#network, input));
-  }
-
-  /** `threads` 0 stands for those that train, at most all of the model's. */
-  #spec(input: SequenceInput, start: number, threads: number): BatchSpec {
-    const { rows, steps, time, frames, shared } = input;
-    return batchSpec({
-      start,
-      rows,
-      steps,
-      time,
-      threads: threads || Math.max(1, this.#network.threads),
-      inputFrames: shared && threads ? 0 : frames,
-    });
   }
 }
 

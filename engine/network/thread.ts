@@ -44,14 +44,10 @@ const WORKSPACES_KEPT = 512;
 
 /** How a lane's blocks are computed. */
 export interface Pass {
-  /** Whether each block has a workspace of its own, for a later backward. */
-  readonly keep: boolean;
   /** Key of the masks of this step; null where no unit is dropped. */
   readonly dropoutKey: number | null;
   /** Whether all initial states are zeros. */
   readonly fromRest: boolean;
-  /** Whether a block of one row may be computed by the row kernels: there is no backward pass through it. */
-  readonly rowAlone: boolean;
 }
 
 /** One thread's access to a model. */
@@ -68,7 +64,7 @@ export class ModelThread {
   readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
   readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
   readonly #products = new Remembered<SharedProducts>(PLANS_KEPT);
-  #lastPlan: { readonly spec: BatchSpec; readonly memory: BatchMemory } | null = null;
+  #lastPlan: BatchMemory | null = null;
   #lastWorkspace: BlockWorkspace | null = null;
   #reals: RealArray;
   #doubles: Float64Array;
@@ -163,10 +159,9 @@ export class ModelThread {
   /** The memory of a batch. Throws MEMORY_TOO_LARGE. */
   plan(spec: BatchSpec): BatchMemory {
     // Most calls are like the one before, and making a key takes 20 µs where matmuls have emptied the caches.
-    if (this.#lastPlan && isSameBatch(spec, this.#lastPlan.spec)) return this.#lastPlan.memory;
-    const memory = this.#plans.get(JSON.stringify(spec), () => planBatch(this.g, spec));
-    this.#lastPlan = { spec, memory };
-    return memory;
+    if (!this.#lastPlan || !isSameBatch(spec, this.#lastPlan.spec))
+      this.#lastPlan = this.#plans.get(JSON.stringify(spec), () => planBatch(this.g, spec));
+    return this.#lastPlan;
   }
 
   /** Most blocks are laid out like the one before, and even making a key takes longer than a row's loss. */
@@ -189,9 +184,12 @@ export class ModelThread {
     lane: number,
     batch: SortedBatch,
     memory: BatchMemory,
-    { keep, dropoutKey, fromRest, rowAlone }: Pass,
+    { dropoutKey, fromRest }: Pass,
     place: Place,
   ): Generator<Block> {
+    const { keep, gradients, dropout } = memory.spec;
+    // Row kernels go forward only.
+    const takesRows = this.#hasRows && !keep && !gradients;
     const end = laneStart(lane + 1, memory.lanes, batch.rows);
     let number = keep ? lane * memory.blocksPerLane : place.index;
     for (
@@ -201,8 +199,8 @@ export class ModelThread {
     ) {
       const count = Math.min(BLOCK_ROWS, end - firstRank);
       const at = memory.workspaces + number * memory.workspaceBytes;
-      const rows = count === 1 && rowAlone && this.#hasRows ? 1 : tiledRows(count);
-      const workspace = this.#workspace(at, rows, batch.lengths[firstRank], memory.dropout);
+      const rows = count === 1 && takesRows ? 1 : tiledRows(count);
+      const workspace = this.#workspace(at, rows, batch.lengths[firstRank], dropout);
       const lengths = batch.lengths.subarray(firstRank, firstRank + count);
       yield { batch, firstRank, count, lengths, workspace, dropoutKey, fromRest };
       if (keep) number++;

@@ -1,8 +1,7 @@
 import { fingerprint } from '../data/fingerprint.ts';
-import { longest, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import { type BatchSpec, batchSpec, lanesOf } from '../network/batch-memory.ts';
+import { planEpoch } from '../network/call-plan.ts';
 import type { Calls } from '../network/calls.ts';
 import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
@@ -11,7 +10,6 @@ import { newStepLog } from '../network/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { afterEpoch } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
-import type { Evaluation } from '../results.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
 import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
@@ -58,16 +56,19 @@ export async function train(
   const timer = setInterval(() => training.reporter.look(), LOOK_MS);
   try {
     while (!training.isOver) {
-      await training.endIfAborted();
+      training.check();
       await training.runEpoch();
     }
-    await training.endIfAborted();
+    training.check();
     training.reporter.finish();
     training.restoreBest();
+  } catch (error) {
+    // Whatever the signal has ended: steps, a validation, a callback.
+    if (plan.signal?.aborted) await training.saveRest();
+    throw error;
   } finally {
     clearInterval(timer);
     plan.signal?.removeEventListener('abort', stop);
-    bringHome(network);
     network.block(network.model.gradients[0]).fill(0);
   }
   return [...training.history];
@@ -78,16 +79,6 @@ function bringHome(network: Network): void {
   const { words } = network.control;
   if (Atomics.load(words, Word.parity) === 1) takeOverStep(network);
   Atomics.store(words, Word.parity, 0);
-}
-
-/**
- * Makes room for every batch of an epoch over so many rows, and returns where that room ends. The last batch,
- * where it is smaller, is cut into other lanes, and may need more than a whole one.
- */
-function reserveEpoch(network: Network, whole: BatchSpec, rows: number): number {
-  const { end } = network.reserve(whole);
-  const last = rows % whole.rows;
-  return last === 0 ? end : Math.max(end, network.reserve({ ...whole, rows: last }).end);
 }
 
 /** One run of fit. */
@@ -102,7 +93,6 @@ class Training {
   readonly #start: number;
   readonly #permutation: Uint32Array;
   readonly #steps: number;
-  readonly #parties: number;
   readonly #epoch: Omit<Epoch, 'learningRate' | 'firstStep' | 'endStep' | 'stepsBefore'>;
   readonly #memoryEnd: number;
   /** Tells the callbacks where training stands. */
@@ -115,12 +105,7 @@ class Training {
 
   constructor(model: FitModel, { training: data, validation }: FitData, slot: OptimizerSlot, plan: FitPlan) {
     const { network, calls, server } = model;
-    const { g } = network;
     const rows = data.lengths.length;
-    const batchSize = Math.min(plan.batchSize, rows);
-    const steps = longest(data.lengths);
-    const frames = total(data.lengths);
-    const lanes = lanesOf(g, { rows: batchSize, gradients: true });
     this.#network = network;
     this.#slot = slot;
     this.#plan = plan;
@@ -130,15 +115,11 @@ class Training {
     this.#start = calls.scratchStart;
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
-    this.#steps = Math.ceil(rows / batchSize);
-    this.#parties = network.sharing(batchSize, (frames / rows) * batchSize, lanes, this.#steps);
-    const spec = batchSpec(
-      { start: this.#start, rows: batchSize, steps, time: steps, threads: this.#parties, inputFrames: 0 },
-      { gradients: true, results: false, dropout: g.dropout > 0 },
-    );
-    this.#memoryEnd = reserveEpoch(network, spec, rows);
+    const { spec, end } = planEpoch(network, data, plan.batchSize, this.#start);
+    this.#memoryEnd = end;
+    this.#steps = Math.ceil(rows / spec.rows);
     this.#epoch = {
-      ...{ spec, data, permutation: this.#permutation, batchSize },
+      ...{ spec, data, permutation: this.#permutation },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
       ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
       ...{ seed: plan.seed, log: newStepLog(this.#steps) },
@@ -152,7 +133,7 @@ class Training {
   }
 
   #rowsOf(steps: number): number {
-    return Math.min(steps * this.#epoch.batchSize, this.#permutation.length);
+    return Math.min(steps * this.#epoch.spec.rows, this.#permutation.length);
   }
 
   get history(): readonly EpochLog[] {
@@ -192,14 +173,10 @@ class Training {
     return openCheckpoints(checkpoint, this.#settings(), blockSize);
   }
 
-  /** If the signal is aborted, saves a checkpoint and throws the signal's reason. */
-  async endIfAborted(): Promise<void> {
-    const { signal } = this.#plan;
-    if (!signal?.aborted) return;
-    await this.#serveDuring(this.#saveRest());
-    // An error of a callback comes first; it may be that very reason.
+  /** Throws the error of a callback, or the reason of a signal that is aborted; the error may be that very reason. */
+  check(): void {
     this.reporter.throwFault();
-    signal.throwIfAborted();
+    this.#plan.signal?.throwIfAborted();
   }
 
   /** Restores the parameters of the best epoch, if early stopping asks for that. */
@@ -222,8 +199,7 @@ class Training {
     const stepBefore = this.#state.step;
     while (this.#state.step < this.#steps) {
       await this.#runSteps(this.#nextStop());
-      await this.endIfAborted();
-      this.reporter.throwFault();
+      this.check();
       if (this.#isCheckpointStep()) await this.#serveDuring(this.#save());
     }
     const seconds = (performance.now() - started) / 1000;
@@ -261,25 +237,29 @@ class Training {
       const learningRate = this.#slot.spec.learningRate * plateau.factor;
       const place = { firstStep: step, endStep, stepsBefore: epoch * this.#steps };
       // However small its steps, an epoch must not occupy the calling thread if there are others.
-      const engagement = { parties: this.#parties, here: false };
+      const engagement = { parties: this.#epoch.spec.threads, here: false };
       await network.run({ kind: 'epoch', ...this.#epoch, learningRate, ...place }, engagement);
     } finally {
       this.#server.leave();
       await this.reporter.end();
+      // Before anything is thrown: whatever is saved from now on is of the same step.
+      bringHome(network);
+      this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
     }
-    const { reals } = network.control;
     if (words[Word.command] === Command.notFinite) {
-      const place = { epoch, step: Atomics.load(words, Word.step) };
+      const { reals } = network.control;
+      const place = { epoch, step: this.#state.step };
       const value = firstNotFinite(this.#epoch.data, network.g.inputSize);
       throw notFinite(place, reals[Real.lossSum], reals[Real.gradientNorm], reals[Real.largestNorm], value);
     }
-    bringHome(network);
-    this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
   }
 
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {
     const { epoch, sums } = this.#state;
-    const validation = await this.#validate();
+    const { signal } = this.#plan;
+    const between = () => this.#server.between(this.#start);
+    const validation =
+      this.#validation && (await this.#calls.evaluate('validation', this.#validation, { signal, between }));
     const log: EpochLog = {
       epoch,
       loss: sums.lossSum / sums.seen,
@@ -294,20 +274,6 @@ class Training {
     await this.#serveDuring(this.#closeEpoch(epoch, log));
   }
 
-  /** Evaluates the validation data. If a signal ends that, a checkpoint is saved first. */
-  async #validate(): Promise<Evaluation | null> {
-    const { signal } = this.#plan;
-    const between = () => this.#server.between(this.#start);
-    try {
-      return (
-        this.#validation && (await this.#calls.evaluate('validation', this.#validation, { signal, between }))
-      );
-    } catch (error) {
-      await this.endIfAborted();
-      throw error;
-    }
-  }
-
   /** Awaits work that needs no threads; meanwhile they serve predictions. */
   #serveDuring<T>(work: Promise<T>): Promise<T> {
     return this.#server.during(this.#start, work);
@@ -315,13 +281,8 @@ class Training {
 
   /** What needs no threads at an epoch's end: callback and checkpoint. */
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
-    const { callbacks, checkpoint, signal } = this.#plan;
-    try {
-      await callbacks.onEpochEnd?.(epoch, log);
-    } catch (error) {
-      if (signal?.aborted) await this.#saveRest();
-      throw error;
-    }
+    const { callbacks, checkpoint } = this.#plan;
+    await callbacks.onEpochEnd?.(epoch, log);
     if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
   }
 
@@ -348,8 +309,8 @@ class Training {
   }
 
   /** Saves what has been done since the last checkpoint. */
-  async #saveRest(): Promise<void> {
-    if (this.#stepsSaved !== this.#stepsDone()) await this.#save();
+  async saveRest(): Promise<void> {
+    if (this.#stepsSaved !== this.#stepsDone()) await this.#serveDuring(this.#save());
   }
 
   async #save(): Promise<void> {
@@ -368,8 +329,8 @@ class Training {
 
   /** The settings that make two trainings the same, however far they have come. */
   #settings(): TrainingSettings {
-    const { batchSize, schedule, clipNorm, loss, shuffle, seed, epochs, earlyStopping, skipNotFinite } =
-      this.#plan;
+    // All options but those that only say how far to go and what to tell meanwhile.
+    const { epochs, checkpoint, callbacks, everySteps, signal, ...options } = this.#plan;
     const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
     const { nonlinearity, bidirectional, bias, dropout, output } = this.#network.g;
     return {
@@ -380,11 +341,10 @@ class Training {
       rows: this.#permutation.length,
       ...this.#fingerprints,
       optimizer: this.#slot.spec,
-      ...{ batchSize, schedule, clipNorm, loss, shuffle, seed, earlyStopping, skipNotFinite },
+      ...options,
       // Only a cosine's rates depend on the number of epochs: with any other schedule training may be
       // resumed with more.
-      epochs: schedule.type === 'cosine' ? epochs : null,
-      bucketByLength: this.#plan.bucketByLength,
+      epochs: options.schedule.type === 'cosine' ? epochs : null,
     };
   }
 }

@@ -34,7 +34,7 @@ export class OptimizerSlot {
   async step(network: Network, clipNorm: number | null, rate = this.spec.learningRate): Promise<void> {
     this.moveIn(network);
     const job = { kind: 'update', optimizer: this.spec, learningRate: rate, clipNorm } as const;
-    await runAndTakeOver(network, job, network.engagedInStep(), stepCopies(network.model));
+    await runAndTakeOver(network, job, network.engagement.ofUpdate(), stepCopies(network.model));
     const norm = network.control.reals[Real.gradientNorm];
     if (!Number.isFinite(norm)) throw normNotFinite(norm);
     takeOverCounts(network);
