@@ -4,6 +4,7 @@ import { stepCopies } from './network/model-memory.ts';
 import { networkOf } from './network/registry.ts';
 import { giveUp } from './parallel/barrier.ts';
 import { Word } from './parallel/control.ts';
+import { Shift } from './parallel/shift.ts';
 import type { RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { bitsOf, killWorker, labelled, teamOf, withModel } from './test-models.ts';
 
@@ -197,6 +198,31 @@ describe('a worker killed', () => {
       const after = model.forward(data.x);
       await pool?.threads[0]?.terminate();
       expect(await after).toEqual(before);
+    });
+  });
+});
+
+describe('a call that waits for a thread', () => {
+  it('ends where that thread is lost, and the one in its place too', async () => {
+    await withModel({ ...large, threads: 1 }, async (model) => {
+      const before = await model.forward(data.x);
+      const { pool } = teamOf(model);
+      // A call made in the turn in which the worker is dismissed is queued until the pool knows of its end.
+      await new Promise<void>((resolve) => {
+        const { dismiss } = Shift.prototype;
+        vi.spyOn(Shift.prototype, 'dismiss').mockImplementationOnce(function (this: Shift<unknown>) {
+          dismiss.call(this);
+          resolve();
+        });
+      });
+      const failed = model.forward(data.x);
+      const rejected = expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
+      await new Promise(setImmediate);
+      expect(pool?.queueSize).toBe(1);
+      await killWorker(model);
+      await pool?.threads[0]?.terminate();
+      await rejected;
+      expect(await model.forward(data.x)).toEqual(before);
     });
   });
 });

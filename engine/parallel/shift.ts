@@ -46,6 +46,11 @@ export class Shift<Job> {
     return this.#threadId;
   }
 
+  /** Whether a thread has taken it up; until then it may wait in the pool's queue. */
+  get hasBegun(): boolean {
+    return this.#threadId !== -1;
+  }
+
   send(task: Task<Job>): void {
     post(this.#mailbox, task);
   }

@@ -189,6 +189,7 @@ export class WorkerTeam<Job> {
   /** Throws the error that made a call fail, once none of its threads is at work any more. */
   async #fail(pool: Pool, engaged: readonly Shift<Job>[]): Promise<void> {
     giveUp(this.#words);
+    if (this.#lost) await this.#discard(pool);
     const ends = engaged.map(({ end }) => end);
     let replies: Reply[];
     try {
@@ -222,10 +223,19 @@ export class WorkerTeam<Job> {
     pool.on('error', () => {});
     for (const worker of pool.threads) {
       worker.once('exit', () => {
-        if (pool === this.#pool) this.#lost = true;
+        if (pool === this.#pool) this.#lose();
       });
     }
     return pool;
+  }
+
+  /**
+   * Notes that a thread is lost. Where the call in flight waits for one, nothing else tells: piscina leaves a queued
+   * task pending for ever if the thread it starts in the lost one's place dies too.
+   */
+  #lose(): void {
+    this.#lost = true;
+    if (this.#call?.engaged.some(({ hasBegun }) => !hasBegun)) this.#call.fail();
   }
 
   async close(): Promise<void> {
