@@ -74,6 +74,16 @@ describe('arguments', () => {
       'optimizer: expected one of sgd',
     ],
     [
+      'callbacks that are none',
+      (m) => m.fit({ x, labels: [0, 1, 2] }, { callbacks: null as never }),
+      'callbacks: expected an object with onProgress, onSteps, onEpochEnd, got null',
+    ],
+    [
+      'an object of a class without a name',
+      (m) => m.forward(new (class {})() as never),
+      'x: expected [batch, time, 5], got an object',
+    ],
+    [
       'a callback that is none',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { callbacks: { onEpochEnd: 5 as never } }),
       'callbacks.onEpochEnd: expected a function',

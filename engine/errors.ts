@@ -249,6 +249,11 @@ function describe(value: unknown): string {
   if (Array.isArray(value) && value.every((entry) => typeof entry === 'number')) {
     return `[${shorten(value.join(', '))}]`;
   }
-  if (typeof value === 'object' && value !== null) return value.constructor?.name ?? 'an object';
-  return String(value);
+  return typeof value === 'object' && value !== null ? kindOf(value) : String(value);
+}
+
+/** The class of an object. What comes from a file may have a property called constructor, of any kind. */
+function kindOf(value: object): string {
+  const name: unknown = value.constructor?.name;
+  return typeof name === 'string' && name !== '' ? shorten(name) : 'an object';
 }

@@ -6,6 +6,7 @@ import {
   readClassifierOptions,
 } from './classifier-options.ts';
 import { badArgument, badModelFile, quote } from './errors.ts';
+import { parseJson } from './io/json.ts';
 import { readSafetensors } from './io/read-safetensors.ts';
 import { encodeSafetensors, type StoredTensor } from './io/safetensors.ts';
 import type { Dtype } from './kernels/kernels.ts';
@@ -140,7 +141,7 @@ function readJson(file: string, metadata: Readonly<Record<string, string>>): Rec
     const text = metadata[PREFIX + name];
     if (text === undefined && name !== 'shape') return undefined;
     try {
-      return JSON.parse(text ?? '');
+      return parseJson(text ?? '');
     } catch (cause) {
       throw badModelFile(file, `${PREFIX}${name} in its metadata cannot be read`, cause);
     }

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
+import type { SequencesLike } from './data/read-sequences.ts';
 import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
@@ -445,6 +446,29 @@ describe('predict', () => {
         const data = x.data.slice(row * 45, (row + 1) * 45);
         const alone = await model.predict({ data, shape: [1, 9, 5], lengths: [given.lengths[row]] });
         expect([...alone.data]).toEqual([...together.data.slice(row * size, (row + 1) * size)]);
+      }
+    });
+  });
+
+  const forms: [string, (data: Float32Array) => SequencesLike][] = [
+    ['a typed array', (data) => ({ data, shape: [3, 9, 5] })],
+    ['a padded one', (data) => ({ data, shape: [3, 9, 5], lengths: [9, 2, 5] })],
+    [
+      'a list of them',
+      (data) => [0, 1, 2].map((i) => ({ data: data.subarray(i * 45, i * 45 + 45), shape: [9, 5] })),
+    ],
+    ['a subarray', (data) => ({ data: data.subarray(45), shape: [2, 9, 5] })],
+  ];
+  it.each(forms)('takes %s as it is at the call, at once or in its turn', async (_what, form) => {
+    await withModel({ threads: 0 }, async (model) => {
+      const data = Float32Array.from(labelled(3, 9).x.data);
+      const expected = await model.predict(form(data));
+      for (const before of [[], [model.gradients([[[1, 2, 3, 4, 5]]], [0])]]) {
+        const ring = data.slice();
+        const predicted = model.predict(form(ring));
+        ring.fill(9);
+        expect(await predicted).toEqual(expected);
+        await Promise.all(before);
       }
     });
   });

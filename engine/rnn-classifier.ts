@@ -9,7 +9,7 @@ import {
 import type { LabelledSequences } from './data/labelled-sequences.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
-import { readSequences, type SequencesLike, shareSequences } from './data/read-sequences.ts';
+import { readSequences, type SequencesLike, shareSequences, withOwnFrames } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
 import { badArgument, busy, closed, plain } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
@@ -106,8 +106,8 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  * In shapes, B is the number of sequences and T the number of time steps, padding included; I, H, O and
  * L are inputSize, hiddenSize, outputSize and numLayers; D is 2 for a bidirectional model, else 1.
  *
- * Asynchronous calls are queued in the order they are made; their arguments must not change until they
- * have ended. The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`,
+ * Asynchronous calls are queued in the order they are made; what they are given must not change until they have ended,
+ * except that of `predict`, which takes it at once. The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`,
  * throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's
  * `step` or `load`, and during `fit` read the parameters of its last complete step. An `onEpochEnd`
  * callback may use all of these, `predict` and `save`; calls that would have to wait for the `fit` that
@@ -557,7 +557,7 @@ export class RNNPhonemeClassifier {
   /**
    * Computes class probabilities. During `fit` they are computed between two of its steps, 1,024 rows at a time, each
    * part with the parameters of that moment; during an `evaluate` or `predict` of more rows, between two of its parts.
-   * @param x as in `forward`
+   * @param x as in `forward`; taken at once, so that its buffer may be reused, unless that is a SharedArrayBuffer
    * @param options `signal`: ends the call, at most some thousand rows later
    * @returns [B, O], each row's sum 1; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
@@ -568,7 +568,8 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['signal']);
     const signal = checkSignal(options.signal);
     signal?.throwIfAborted();
-    const input = readSequences('x', x, this.inputSize, this.dtype);
+    const read = readSequences('x', x, this.inputSize, this.dtype);
+    const input = withOwnFrames(read, this.inputSize, this.dtype);
     const compute = () => server.compute(input, calls.scratchStart, signal);
     // Calls in several parts let small predictions in between, unless a call that may write comes before these.
     const isLetIn =

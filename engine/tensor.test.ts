@@ -44,6 +44,16 @@ describe('tensor', () => {
     expect([...tensor([4, 9]).argmax()]).toEqual([1]);
   });
 
+  it('has no class where a number is none', () => {
+    const rows = [
+      [1, 2, 3],
+      [Number.NaN, 2, 3],
+      [1, 2, Number.NaN],
+      [3, 2, 1],
+    ];
+    expect([...tensor(rows).argmax()]).toEqual([2, -1, -1, 0]);
+  });
+
   it('survives JSON', () => {
     const t = tensor([
       [1, 2.5],

@@ -54,11 +54,12 @@ export class Tensor {
 
   /**
    * Indices of the largest numbers along the last dimension, of equals the first: for [B, O] or [B, T, O] the classes.
+   * −1 where one of them is NaN, as the probabilities of a sequence with a frame that is not a number are.
    */
   argmax(): Int32Array {
     const width = this.shape.at(-1) ?? 1;
     return Int32Array.from({ length: this.data.length / width }, (_, i) =>
-      largest(this.data, i * width, width),
+      hasNaN(this.data, i * width, width) ? -1 : largest(this.data, i * width, width),
     );
   }
 
@@ -72,6 +73,11 @@ export class Tensor {
 
 const isShape = (shape: unknown): shape is readonly number[] =>
   Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
+
+function hasNaN(values: ArrayLike<number>, first: number, count: number): boolean {
+  for (let j = first; j < first + count; j++) if (Number.isNaN(values[j])) return true;
+  return false;
+}
 
 /** Index of the largest of `count` values, the first of equals. */
 export function largest(values: ArrayLike<number>, first: number, count: number): number {

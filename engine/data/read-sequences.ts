@@ -2,6 +2,7 @@ import { badArgument } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import {
   isShapedData,
+  newReals,
   type RealArray,
   readTensor,
   realArray,
@@ -96,6 +97,21 @@ function copyRows(
     values.set(frames.subarray(first, first + lengths[i] * inputSize), at);
     at += lengths[i] * inputSize;
   }
+}
+
+/**
+ * The same input with frames of its own, so that what it was read from may change: a copy, except of frames in shared
+ * memory, which stay there.
+ */
+export function withOwnFrames(input: SequenceInput, inputSize: number, dtype: Dtype): SequenceInput {
+  if (input.shared) return input;
+  const values = newReals(dtype, input.frames * inputSize);
+  input.copyTo(values, 0, input.rows);
+  const starts = new Uint32Array(input.rows);
+  consecutiveStarts(input.lengths, starts);
+  const copyTo: SequenceInput['copyTo'] = (to, first, last) =>
+    copyRows(values, starts, input.lengths, inputSize, to, first, last);
+  return { ...input, copyTo };
 }
 
 /** Rows `from` to `to` − 1 of an input, as an input of their own. */

@@ -145,6 +145,12 @@ describe('decodeSafetensors', () => {
     ['HEADER', 'a header padded with zeros', file('{}\0\0')],
     ['HEADER', 'a header that is an array', file('[]')],
     ['HEADER', 'a header nested without end', file('{"a":'.repeat(100_000))],
+    ['HEADER', 'a header of brackets', file(`{"a":${'['.repeat(3_000_000)}${']'.repeat(3_000_000)}}`)],
+    [
+      'DTYPE',
+      'a dtype with a class of its own',
+      file('{"a":{"dtype":{"constructor":{"name":{"toString":1}}}}}'),
+    ],
     ['HEADER', 'an entry that is no object', file('{"a":[1]}')],
     ['HEADER', 'an entry that is null', file('{"a":null}')],
     ['HEADER', 'an entry with unknown keys', file(`{"a":${entry({ stride: 1 })}}`, 8)],

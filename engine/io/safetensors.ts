@@ -30,6 +30,7 @@ import {
   fileTrailing,
   fileTruncated,
 } from '../errors.ts';
+import { endOfString, parseJson } from './json.ts';
 
 /** One tensor of a file: `data` holds the product of `shape` numbers, row by row, of the kind `dtype` says. */
 export interface StoredTensor {
@@ -185,7 +186,7 @@ function parseHeader(bytes: Uint8Array): Map<string, unknown> {
   if (text[0] !== '{') throw fileHeader('does not begin with {');
   let header: unknown;
   try {
-    header = JSON.parse(text);
+    header = parseJson(text);
   } catch (cause) {
     throw fileHeader('is not JSON', cause);
   }
@@ -210,13 +211,6 @@ function checkUniqueKeys(json: string): void {
       keys.add(key);
     }
   }
-}
-
-/** Index of the closing quote of the string that begins with the quote at `start`. */
-function endOfString(json: string, start: number): number {
-  let at = start + 1;
-  while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
-  return at;
 }
 
 function isFollowedByColon(json: string, quote: number): boolean {

@@ -81,7 +81,7 @@ const ABSENT: Omit<OptimizerSpec, 'type'> = {
 export function optimizerSpec(options: OptimizerType | OptimizerOptions): OptimizerSpec {
   const given: { type: OptimizerType } = typeof options === 'string' ? { type: options } : options;
   const isObject = typeof given === 'object' && given !== null;
-  if (!isObject || !Object.hasOwn(DEFAULTS, given.type)) {
+  if (!isObject || !Object.keys(DEFAULTS).includes(given.type)) {
     const name = typeof options === 'string' || !isObject ? 'optimizer' : 'optimizer.type';
     throw badArgument(name, `one of ${Object.keys(DEFAULTS).join(', ')}`, isObject ? given.type : given);
   }

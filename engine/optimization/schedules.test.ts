@@ -54,6 +54,9 @@ describe('schedules', () => {
     expect(() => scheduleSpec({ type: 'cosine', factor: 2 } as never)).toThrow(
       'schedule.factor: expected one of',
     );
+    expect(() => scheduleSpec({ type: 'plateau', threshold: Symbol('x') } as never)).toThrow(
+      'schedule.threshold: expected a number, 0 or more, got Symbol(x)',
+    );
     expect(() => scheduleSpec({ type: 'step' } as never)).toThrow(
       'schedule.epochs: expected an integer, 1 or more',
     );

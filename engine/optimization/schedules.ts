@@ -66,12 +66,13 @@ const KEYS: Record<ScheduleType, readonly string[]> = {
 /** Checks a schedule and fills its defaults in. Throws BAD_ARGUMENT. */
 export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   const given = typeof schedule === 'string' ? { type: schedule } : schedule;
-  if (typeof given !== 'object' || given === null || !Object.hasOwn(KEYS, given.type))
+  if (typeof given !== 'object' || given === null || !Object.keys(KEYS).includes(given.type))
     throw badArgument('schedule', `one of ${Object.keys(KEYS).join(', ')}`, given?.type ?? given);
   checkKeys('schedule', given, KEYS[given.type]);
   const read: Partial<ScheduleSpec> = given;
   const { warmup = 0, epochs = 1, factor = 0.1, patience = 10, threshold = 1e-4 } = read;
   if (given.type === 'step') checkInteger('schedule.epochs', read.epochs, 1);
+  checkNotNegative('schedule.threshold', threshold);
   if (threshold >= 1) throw badArgument('schedule.threshold', 'a number below 1', threshold);
   return {
     type: given.type,
@@ -79,7 +80,7 @@ export function scheduleSpec(schedule: Schedule): ScheduleSpec {
     epochs,
     factor: checkPositive('schedule.factor', factor),
     patience: checkInteger('schedule.patience', patience, 0),
-    threshold: checkNotNegative('schedule.threshold', threshold),
+    threshold,
   };
 }
 

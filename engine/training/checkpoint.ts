@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
 import { makeFolder, writeFileAtomically } from '../io/atomic-file.ts';
 import { checksum } from '../io/checksum.ts';
+import { parseJson } from '../io/json.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import { isCounts } from '../optimization/optimizers.ts';
 import type { RealArray } from '../tensor.ts';
@@ -23,6 +24,9 @@ export interface Checkpoint {
   readonly state: TrainingState;
   readonly settings: TrainingSettings;
 }
+
+/** The entry of a checkpoint's metadata, before it is checked. */
+type Written = Partial<Pick<Checkpoint, 'state' | 'settings'>> & { readonly counts?: unknown };
 
 /** What must be the same for training to resume as if it had not been interrupted. */
 export type TrainingSettings = Readonly<Record<string, unknown>>;
@@ -124,11 +128,8 @@ export async function openCheckpoints(
 
 async function readCheckpoint(path: string, settings: TrainingSettings, size: number): Promise<Checkpoint> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
-  const {
-    state,
-    counts,
-    settings: saved,
-  } = JSON.parse(metadata[CHECKPOINT_KEY] ?? 'null', reviveNumber) ?? {};
+  const written = parseJson(metadata[CHECKPOINT_KEY] ?? 'null', reviveNumber) as Written | null;
+  const { state, counts, settings: saved } = written ?? {};
   if (!state || !isCounts(counts) || !saved) throw badCheckpoint(path, 'it says nothing of a training');
   if (metadata[CHECKSUM] !== checksum(metadata[CHECKPOINT_KEY], Object.fromEntries(tensors)))
     throw badCheckpoint(path, 'its contents are not those of its checksum');

@@ -39,6 +39,7 @@ export interface Progress {
   /** Means over the rows of this epoch seen so far; NaN before there are any. */
   readonly loss: number;
   readonly accuracy: number;
+  /** 0, and Infinity, before the first step since training began or was resumed is done. */
   readonly sequencesPerSecond: number;
   readonly secondsLeft: number;
 }
@@ -163,7 +164,8 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
   const { earlyStopping, onNonFinite = 'stop', checkpoint, callbacks = {}, signal } = options;
   checkFlag('shuffle', shuffle);
   checkOneOf('onNonFinite', onNonFinite, ['stop', 'skip']);
-  if (callbacks.onSteps && options.everySteps === undefined)
+  const bound = readCallbacks(callbacks);
+  if (bound.onSteps && options.everySteps === undefined)
     throw badArgument('everySteps', 'a number of steps where there is callbacks.onSteps', undefined);
   const stopping = earlyStopping === undefined ? null : earlyStoppingSpec(earlyStopping);
   if (stopping?.monitor.startsWith('validation') && options.validation === undefined) {
@@ -186,7 +188,7 @@ export function readFitOptions(options: FitOptions, classes: number): FitPlan {
     checkpoint: checkpoint === undefined ? null : checkpointSpec(checkpoint),
     everySteps: options.everySteps === undefined ? null : checkInteger('everySteps', options.everySteps, 1),
     signal: checkSignal(signal),
-    callbacks: readCallbacks(callbacks),
+    callbacks: bound,
     shuffle,
   };
 }

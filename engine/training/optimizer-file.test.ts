@@ -114,6 +114,19 @@ describe("an optimizer's state in the file of its model", () => {
     });
   });
 
+  it('holds nothing of an optimizer that was at work before', async () => {
+    const stateAfter = (before: OptimizerType[]) =>
+      withModel({ threads }, async (model) => {
+        const initial = model.stateDict();
+        for (const optimizer of before) await model.fit(data, { optimizer, epochs: 2 });
+        model.loadStateDict(initial);
+        const optimizer = model.optimizer({ type: 'sgd', momentum: 0.9 });
+        await model.fit(data, { optimizer, batchSize: 7 });
+        return stateOf(model, optimizer);
+      });
+    expect(await stateAfter(['adam'])).toBe(await stateAfter([]));
+  });
+
   it('is no matter to the model, which loads as it was, and is saved without it', async () => {
     await withModel({ threads }, async (model) => {
       const optimizer = model.optimizer('adam');

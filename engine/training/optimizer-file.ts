@@ -1,5 +1,6 @@
 import { badArgument, badModelFile, plain, shorten } from '../errors.ts';
 import { checksum } from '../io/checksum.ts';
+import { parseJson } from '../io/json.ts';
 import { readSafetensors } from '../io/read-safetensors.ts';
 import type { StoredTensor } from '../io/safetensors.ts';
 import type { Geometry, Parameter } from '../network/geometry.ts';
@@ -93,7 +94,7 @@ export async function readOptimizer(
  */
 function parse(text: string): { type: string; counts: OptimizerCounts } | null {
   try {
-    const { type, counts } = JSON.parse(text);
+    const { type, counts } = parseJson(text) as Record<string, unknown>;
     return typeof type === 'string' && isCounts(counts) ? { type, counts } : null;
   } catch {
     return null;

@@ -47,8 +47,9 @@ export class OptimizerSlot {
     resident?.moveOut(network);
     const { model, control } = network;
     const { first, second, counts } = this.#aside ?? freshState(network);
-    network.block(model.first[0]).set(first);
-    network.block(model.second[0]).set(second);
+    // Both copies: SGD has no second moments, and never writes them.
+    for (const copy of model.first) network.block(copy).set(first);
+    for (const copy of model.second) network.block(copy).set(second);
     writeCounts(control.reals, 0, counts);
     residents.set(network, this);
     this.#aside = null;

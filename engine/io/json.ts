@@ -1,0 +1,26 @@
+/** Deeper than anything this library writes. */
+const MAX_DEPTH = 16;
+
+/**
+ * Parses JSON from a file, which may be hostile: for millions of nested brackets JSON.parse would take gigabytes, and
+ * end the process.
+ * @throws SyntaxError
+ */
+export function parseJson(text: string, revive?: (key: string, value: unknown) => unknown): unknown {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') at = endOfString(text, at);
+    else if (character === '{' || character === '[') depth++;
+    else if (character === '}' || character === ']') depth--;
+    if (depth > MAX_DEPTH) throw new SyntaxError(`nested deeper than ${MAX_DEPTH} levels`);
+  }
+  return JSON.parse(text, revive);
+}
+
+/** Where the string that begins with the quote at `start` has its closing quote, or the text ends. */
+export function endOfString(json: string, start: number): number {
+  let at = start + 1;
+  while (at < json.length && json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
+  return at;
+}
