@@ -19,6 +19,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['model-parameters.ts', 'model-views.ts', 'classifier-options.ts'],
   ['pytorch-file.ts'],
   ['model-file.ts'],
+  ['turns.ts'],
   ['rnn-classifier.ts'],
   ['index.ts'],
 ];

@@ -49,12 +49,12 @@ describe('a saved model', () => {
     await expect(cut).rejects.toThrow('99 bytes cannot be read as the file of a model: safetensors: ');
   });
 
-  it('in bytes has the metadata it is given from then on, as a saved one', async () => {
+  it('in bytes has the metadata it is given', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const loaded = await RNNPhonemeClassifier.load(await model.toSafetensors({ metadata: { step: '3' } }), {
         threads: 0,
       });
-      expect([model.metadata, loaded.metadata]).toEqual([{ step: '3' }, { step: '3' }]);
+      expect([model.metadata, loaded.metadata]).toEqual([{}, { step: '3' }]);
       await loaded.close();
     });
   });

@@ -1,4 +1,4 @@
-import { CallQueue, orAborted } from './call-queue.ts';
+import { orAborted } from './call-queue.ts';
 import {
   type ClassifierOptions,
   type ClassifierPlan,
@@ -11,7 +11,7 @@ import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
 import { readSequences, type SequencesLike, shareSequences, withOwnFrames } from './data/read-sequences.ts';
 import type { Sequences } from './data/sequences.ts';
-import { badArgument, busy, closed, plain } from './errors.ts';
+import { badArgument, plain } from './errors.ts';
 import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
@@ -46,8 +46,9 @@ import { train } from './training/fit.ts';
 import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
 import { readOptimizer, storeOptimizer } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
-import { isInCallbackOf, markCallbacks } from './training/running-callback.ts';
+import { markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
+import { Turns } from './turns.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal, checkSource } from './validation.ts';
 
 /** Options of `gradients`; see LossOptions for `classWeights` and `labelSmoothing`. */
@@ -66,7 +67,7 @@ export interface GradientOptions extends LossOptions {
 
 /** What is saved besides the model. */
 export interface SaveOptions {
-  /** Further strings, under names that do not begin with `elman.`; the model keeps them. */
+  /** Further strings, under names that do not begin with `elman.`; a model that is saved with them keeps them. */
   metadata?: Readonly<Record<string, string>> | undefined;
   /** One of this model's optimizers, whose state is saved too, for its `load`. */
   optimizer?: Optimizer | undefined;
@@ -130,18 +131,12 @@ export class RNNPhonemeClassifier {
   readonly classes: readonly string[] | null;
   readonly #shape: Required<NetworkShape>;
   readonly #seed: number;
-  /** Everything that keeps the model's memory alive; null once `close` was called. */
-  #parts: Parts | null;
-  #closing: Promise<void> | null = null;
+  /** Holds everything that keeps the model's memory alive, until `close` is called. */
+  readonly #turns: Turns<Parts>;
   #metadata: Readonly<Record<string, string>> = {};
-  /** Number of `fit` calls that have not ended. */
-  #training = 0;
   /** The weights that the most recent streams share. */
   #streamWeights: StreamWeights | null = null;
-  /** Number of calls in several parts that only read the parameters and have not ended. */
-  #reading = 0;
   #gradientCalls = 0;
-  readonly #queue = new CallQueue();
   readonly #optimizers = new WeakMap<Optimizer, OptimizerSlot>();
 
   private constructor(plan: ClassifierPlan, network: Network) {
@@ -161,13 +156,13 @@ export class RNNPhonemeClassifier {
     this.classes = plan.classes;
     this.#shape = shape;
     this.#seed = plan.seed;
-    this.#parts = {
+    this.#turns = new Turns(this, {
       network,
       calls: new Calls(network),
       server: new PredictionServer(network),
       cells: network.g.cells.map((_, cell) => cellOver(network, cell)),
       outputLayer: outputLayerOver(network),
-    };
+    });
     networks.set(this, network);
     dropped.register(this, network, this);
   }
@@ -211,7 +206,7 @@ export class RNNPhonemeClassifier {
       ...(classes && { classes }),
       ...{ dtype, threads, kernels, seed },
     });
-    setParameters(model.#open('load').network, parameters);
+    setParameters(model.#turns.open('load').network, parameters);
     model.#metadata = metadata;
     return model;
   }
@@ -226,7 +221,7 @@ export class RNNPhonemeClassifier {
    * @throws CLOSED
    */
   get threads(): number {
-    return this.#open('threads').network.threads;
+    return this.#turns.open('threads').network.threads;
   }
 
   /**
@@ -235,7 +230,7 @@ export class RNNPhonemeClassifier {
    * @throws CLOSED
    */
   get rnn(): readonly RNNCell[] {
-    return this.#open('rnn').cells;
+    return this.#turns.open('rnn').cells;
   }
 
   /**
@@ -243,7 +238,7 @@ export class RNNPhonemeClassifier {
    * @throws CLOSED
    */
   get outputLayer(): Linear {
-    return this.#open('outputLayer').outputLayer;
+    return this.#turns.open('outputLayer').outputLayer;
   }
 
   /**
@@ -253,7 +248,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, with nothing set; BUSY, CLOSED
    */
   initWeights(cells: readonly CellWeights[], output: readonly [TensorLike, TensorLike]): void {
-    const { network } = this.#idle('initWeights');
+    const { network } = this.#turns.idle('initWeights');
     setParameters(network, readWeights(network.g, cells, output));
   }
 
@@ -282,12 +277,12 @@ export class RNNPhonemeClassifier {
     h0?: TensorLike,
     options: { finalStates?: boolean | undefined } = {},
   ): Promise<Tensor | { logits: Tensor; hT: Tensor }> {
-    const { calls } = this.#joinQueue('forward');
+    const { calls } = this.#turns.queued('forward');
     checkKeys('options', options, ['finalStates']);
     const { finalStates = false } = options;
     checkFlag('finalStates', finalStates);
     const { input, states } = this.#readCall(x, h0);
-    const result = await this.#queue.run(() => calls.forward(input, states, finalStates));
+    const result = await this.#turns.run(() => calls.forward(input, states, finalStates));
     return finalStates ? result : result.logits;
   }
 
@@ -309,11 +304,11 @@ export class RNNPhonemeClassifier {
     delta: TensorLike,
     options: { inputGradient?: boolean | undefined } = {},
   ): Promise<Tensor | { dh0: Tensor; dx: Tensor }> {
-    const { calls } = this.#joinQueue('backward');
+    const { calls } = this.#turns.queued('backward');
     checkKeys('options', options, ['inputGradient']);
     const { inputGradient = false } = options;
     checkFlag('inputGradient', inputGradient);
-    return this.#queue.run(() => calls.backward(delta, inputGradient));
+    return this.#turns.run(() => calls.backward(delta, inputGradient));
   }
 
   /**
@@ -328,7 +323,7 @@ export class RNNPhonemeClassifier {
     labels: LabelsLike,
     options: GradientOptions & { inputGradient?: Dx | undefined; finalStates?: HT | undefined } = {},
   ): Promise<RequestedGradients<Dx, HT>> {
-    const { calls } = this.#joinQueue('gradients');
+    const { calls } = this.#turns.queued('gradients');
     checkKeys('options', options, GRADIENT_OPTIONS);
     const { h0, dropoutStep, inputGradient = false, finalStates = false } = options;
     const { input, states } = this.#readCall(x, h0);
@@ -341,7 +336,7 @@ export class RNNPhonemeClassifier {
       finalStates: checkFlag('finalStates', finalStates),
     };
     if (dropoutStep !== undefined) checkInteger('dropoutStep', dropoutStep, 0);
-    return this.#queue.run(async () => {
+    return this.#turns.run(async () => {
       const step = dropoutStep ?? this.#gradientCalls;
       const dropoutKey = this.dropout > 0 ? batchKey(this.#seed, step) : null;
       const result = await calls.gradients(request, dropoutKey);
@@ -365,7 +360,7 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
-    return this.#idle('hiddens').calls.hiddens;
+    return this.#turns.idle('hiddens').calls.hiddens;
   }
 
   /**
@@ -373,7 +368,7 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED
    */
   zeroGrad(): void {
-    const { network } = this.#idle('zeroGrad');
+    const { network } = this.#turns.idle('zeroGrad');
     network.block(network.model.gradients[0]).fill(0);
   }
 
@@ -383,7 +378,7 @@ export class RNNPhonemeClassifier {
    * @throws BUSY, CLOSED
    */
   stateDict(): Record<string, Tensor> {
-    return stateDictOf(this.#settled('stateDict').network);
+    return stateDictOf(this.#turns.settled('stateDict').network);
   }
 
   /**
@@ -391,7 +386,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where a name is missing or unknown, a shape is wrong, or a value is not finite; BUSY, CLOSED
    */
   loadStateDict(stateDict: Readonly<Record<string, TensorLike>>): void {
-    const { network } = this.#idle('loadStateDict');
+    const { network } = this.#turns.idle('loadStateDict');
     setParameters(network, readStateDict('stateDict', network.g, stateDict));
   }
 
@@ -414,9 +409,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not finite; CLOSED
    */
   async toSafetensors(options: SaveOptions = {}): Promise<Uint8Array> {
-    const { bytes, metadata } = await this.#encode('toSafetensors', options);
-    this.#metadata = metadata;
-    return bytes;
+    return (await this.#encode('toSafetensors', options)).bytes;
   }
 
   async #encode(method: string, options: SaveOptions) {
@@ -424,7 +417,7 @@ export class RNNPhonemeClassifier {
     const { metadata: own = {}, optimizer: given } = options;
     checkMetadata(own);
     const slot = given === undefined ? null : this.#ownSlot(given);
-    const { parameters, optimizer } = await this.#whenSettled(method, (network) => ({
+    const { parameters, optimizer } = await this.#turns.whenSettled(method, ({ network }) => ({
       parameters: finiteParameters(method, network),
       optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
     }));
@@ -444,18 +437,10 @@ export class RNNPhonemeClassifier {
   async exportOnnx(path: string | URL): Promise<void> {
     const file = checkPath(path);
     const { dtype, normalization, classes } = this;
-    const read = (network: Network) => finiteParameters('exportOnnx', network);
-    const parameters = await this.#whenSettled('exportOnnx', read);
+    const read = ({ network }: Parts) => finiteParameters('exportOnnx', network);
+    const parameters = await this.#turns.whenSettled('exportOnnx', read);
     const source = { ...this.#shape, dtype, normalization, classes, parameters, metadata: this.#metadata };
     await writeFileAtomically(file, encodeOnnx(source));
-  }
-
-  /** Reads what calls may write to: at once, or in its turn if a call in flight does write. */
-  async #whenSettled<T>(method: string, read: (network: Network) => T): Promise<T> {
-    const { network } = this.#open(method);
-    const work = async () => read(network);
-    const isWriting = this.#queue.isWriting || this.#training > 0;
-    return isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
   }
 
   /**
@@ -463,17 +448,17 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED
    */
   optimizer(options: OptimizerType | OptimizerOptions): Optimizer {
-    this.#open('optimizer');
+    this.#turns.open('optimizer');
     const slot = new OptimizerSlot(optimizerSpec(options));
     const optimizer = new Optimizer({
       step: (clipNorm, learningRate) => {
-        const { network } = this.#joinQueue('step');
-        return this.#queue.runWriting(() => slot.step(network, clipNorm, learningRate));
+        const { network } = this.#turns.queued('step');
+        return this.#turns.runWriting(() => slot.step(network, clipNorm, learningRate));
       },
       load: (path) => {
-        const { network } = this.#joinQueue('load');
+        const { network } = this.#turns.queued('load');
         const restore = async () => slot.restore(network, await readOptimizer(path, network.g, slot.spec));
-        return this.#queue.runWriting(restore);
+        return this.#turns.runWriting(restore);
       },
     });
     this.#optimizers.set(optimizer, slot);
@@ -488,7 +473,7 @@ export class RNNPhonemeClassifier {
    * (parameters as after the last complete step); the signal's reason; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
-    const parts = this.#joinQueue('fit');
+    const parts = this.#turns.queued('fit');
     const read = readFitOptions(options, this.outputSize);
     const plan = { ...read, callbacks: markCallbacks(this, read.callbacks) };
     const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
@@ -497,16 +482,8 @@ export class RNNPhonemeClassifier {
     const validation =
       options.validation === undefined ? null : this.#readData('validation', options.validation, ignoreIndex);
     plan.signal?.throwIfAborted();
-    this.#training++;
-    const work = async () => {
-      try {
-        return await train(parts, { training, validation }, slot, plan);
-      } finally {
-        this.#training--;
-        await parts.server.between(parts.calls.scratchStart);
-      }
-    };
-    return this.#queue.run(work, plan.signal);
+    const work = () => train(parts, { training, validation }, slot, plan);
+    return this.#turns.runTraining(work, () => this.#answer(parts), plan.signal);
   }
 
   /**
@@ -544,14 +521,13 @@ export class RNNPhonemeClassifier {
     data: LabelledSequences,
     options: { ignoreIndex?: number | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<Evaluation> {
-    const parts = this.#joinQueue('evaluate');
-    const { calls, server } = parts;
+    const parts = this.#turns.queued('evaluate');
     checkKeys('options', options, ['ignoreIndex', 'signal']);
     const signal = checkSignal(options.signal);
     const sequences = this.#readData('data', data, options.ignoreIndex);
-    const between = () => server.between(calls.scratchStart);
-    const evaluate = () => calls.evaluate('data', sequences, { signal, between });
-    return this.#queueReading(parts, sequences.lengths.length, evaluate, signal);
+    const between = () => this.#answer(parts);
+    const evaluate = () => parts.calls.evaluate('data', sequences, { signal, between });
+    return this.#runReading(parts, sequences.lengths.length, evaluate, signal);
   }
 
   /**
@@ -563,7 +539,7 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST; the signal's reason
    */
   async predict(x: SequencesLike, options: { signal?: AbortSignal | undefined } = {}): Promise<Tensor> {
-    const parts = this.#open('predict');
+    const parts = this.#turns.open('predict');
     const { network, calls, server } = parts;
     checkKeys('options', options, ['signal']);
     const signal = checkSignal(options.signal);
@@ -571,34 +547,26 @@ export class RNNPhonemeClassifier {
     const read = readSequences('x', x, this.inputSize, this.dtype);
     const input = withOwnFrames(read, this.inputSize, this.dtype);
     const compute = () => server.compute(input, calls.scratchStart, signal);
-    // Calls in several parts let small predictions in between, unless a call that may write comes before these.
-    const isLetIn =
-      this.#reading > 0 && this.#reading === this.#queue.inFlight && input.rows <= ROWS_PER_CALL;
-    const probabilities =
-      this.#training > 0 || isLetIn
-        ? await orAborted(server.ask(input, signal), signal)
-        : await this.#queueReading(parts, input.rows, compute, signal);
+    const probabilities = this.#turns.letsIn(input.rows <= ROWS_PER_CALL)
+      ? await orAborted(server.ask(input, signal), signal)
+      : await this.#runReading(parts, input.rows, compute, signal);
     return new Tensor(probabilities, logitsShape(network.g, input));
   }
 
-  /** Queues a call that only reads the parameters. One of several parts answers predictions between them. */
-  #queueReading<T>(
-    { calls, server }: Parts,
+  /** Queues a call on many rows or few, which only reads the parameters; one on many has several parts. */
+  #runReading<T>(
+    parts: Parts,
     rows: number,
     work: () => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    if (rows <= ROWS_PER_CALL) return this.#queue.run(work, signal);
-    this.#reading++;
-    const counted = async () => {
-      try {
-        return await work();
-      } finally {
-        this.#reading--;
-        await server.between(calls.scratchStart);
-      }
-    };
-    return this.#queue.run(counted, signal);
+    if (rows <= ROWS_PER_CALL) return this.#turns.run(work, signal);
+    return this.#turns.runReading(work, () => this.#answer(parts), signal);
+  }
+
+  /** Answers the predictions that wait. */
+  #answer({ calls, server }: Parts): Promise<void> {
+    return server.between(calls.scratchStart);
   }
 
   /**
@@ -607,14 +575,15 @@ export class RNNPhonemeClassifier {
    * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
    */
   stream(): ClassifierStream {
-    const { network } = this.#settled('stream');
+    const { network } = this.#turns.settled('stream');
     if (this.bidirectional) {
       const got = plain('a bidirectional one, which needs the end');
       throw badArgument('stream', 'a model that reads forward only', got);
     }
     // Copied only while training changes them: thousands of streams may be opened.
-    const parameters =
-      this.#training > 0 ? network.parametersNow() : network.block(network.model.parameters[0]);
+    const parameters = this.#turns.isTraining
+      ? network.parametersNow()
+      : network.block(network.model.parameters[0]);
     if (!this.#streamWeights?.areOf(parameters))
       this.#streamWeights = new StreamWeights(network.g, parameters, this.normalization);
     return new ClassifierStream(this.#streamWeights);
@@ -625,59 +594,16 @@ export class RNNPhonemeClassifier {
    * @throws BUSY in an `onEpochEnd` callback of this model's `fit`
    */
   async close(): Promise<void> {
-    // Refused, but not remembered: `close` may be called again when the callback has ended.
-    if (this.#isInCallback) throw busy('close');
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    const parts = this.#parts;
-    this.#parts = null;
-    this.#streamWeights = null;
-    dropped.unregister(this);
-    await this.#queue.ended;
-    networks.delete(this);
-    await parts?.network.close();
+    await this.#turns.close(async ({ network }) => {
+      networks.delete(this);
+      dropped.unregister(this);
+      this.#streamWeights = null;
+      await network.close();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #open(method: string): Parts {
-    if (!this.#parts) throw closed(method);
-    return this.#parts;
-  }
-
-  /**
-   * For what must not overlap with a call. A callback of fit is an exception: while fit waits for it,
-   * the threads compute at most predictions, from weights of their own.
-   */
-  #idle(method: string): Parts {
-    const parts = this.#open(method);
-    if (this.#queue.inFlight > 0 && !this.#isInCallback) throw busy(method);
-    return parts;
-  }
-
-  /**
-   * For what only reads the parameters. It may overlap with fit, which leaves those of its last complete step alone.
-   */
-  #settled(method: string): Parts {
-    const parts = this.#open(method);
-    if (this.#queue.isWriting && !this.#isInCallback) throw busy(method);
-    return parts;
-  }
-
-  /** For a call that is queued: in fit's callback it would wait for the fit that waits for the callback. */
-  #joinQueue(method: string): Parts {
-    const parts = this.#open(method);
-    if (this.#isInCallback) throw busy(method);
-    return parts;
-  }
-
-  get #isInCallback(): boolean {
-    return isInCallbackOf(this);
   }
 
   #readCall(x: SequencesLike, h0: TensorLike | undefined) {
