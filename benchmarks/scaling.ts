@@ -3,6 +3,7 @@ import { axisTitle, colours, muted, renderSvg } from '../cli/page.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
 import { packPieces } from '../engine/network/pack-plan.ts';
+import { networkOf } from '../engine/network/registry.ts';
 import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
@@ -22,7 +23,7 @@ import {
 } from './scaling-model.ts';
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
 import { median, pairedRatios } from './statistics.ts';
-import { createModel, engage, networkBehind, stepInside, withModels } from './steps.ts';
+import { createModel, engage, stepInside, withModels } from './steps.ts';
 import { digits, duration, markdownTable, percent } from './table.ts';
 
 /**
@@ -44,7 +45,7 @@ const predictedCounts = [1, 2, 4, 8, 16, 32, 64];
 /** A step recorded for one thread, and what it is cut into. */
 async function recordAlone(size: Size) {
   return withModels([createModel(size, 1)], async (model) => {
-    const { g, model: plan } = networkBehind(model);
+    const { g, model: plan } = networkOf(model);
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
       ...{ trace, memory },

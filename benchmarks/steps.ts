@@ -1,6 +1,5 @@
 import { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
-import type { Network } from '../engine/network/network.ts';
 import { networkOf } from '../engine/network/registry.ts';
 import { asyncContestant, type Contestant, mediansByTurns } from './rounds.ts';
 import { modelOptions, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
@@ -15,16 +14,9 @@ export function createModel(
   return RNNPhonemeClassifier.create({ ...modelOptions(size), threads, kernels });
 }
 
-/** The memory and threads behind a model. */
-export function networkBehind(model: RNNPhonemeClassifier): Network {
-  const network = networkOf(model);
-  if (!network) throw new Error('This model is closed.');
-  return network;
-}
-
 /** Makes every call of a model use so many threads, instead of as many as its work is worth; where is left to it. */
 export function engage(model: RNNPhonemeClassifier, parties: number): void {
-  const { engagement } = networkBehind(model);
+  const { engagement } = networkOf(model);
   const own = engagement.ofCall.bind(engagement);
   engagement.ofEpoch = () => parties;
   engagement.ofCall = (...work) => ({ parties, here: own(...work).here });

@@ -1,10 +1,11 @@
 import type { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
+import { networkOf } from '../engine/network/registry.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
 import { callsByThread, lanesAdded, recordStep } from './replay/trace.ts';
 import { forwardFlops, type Size, seededData, stepFlops } from './sizes.ts';
-import { createModel, networkBehind, stepsPerFit } from './steps.ts';
+import { createModel, stepsPerFit } from './steps.ts';
 
 /** One case of a suite: some work on so many threads. */
 export interface Case {
@@ -86,7 +87,7 @@ const reduction: SuiteKind = {
   // The kernel is WebAssembly's with every maker, but the number of lanes is not.
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
-    const { parameterCount } = networkBehind(model).g;
+    const { parameterCount } = networkOf(model).g;
     const { trace, memory } = await recordStep(model, seededData(size), threads);
     await model.close();
     const lanes = lanesAdded(trace);

@@ -21,7 +21,9 @@ export type RequestedGradients<Dx extends boolean, HT extends boolean> = Gradien
 
 /** What `evaluate` returns. */
 export interface Evaluation {
+  /** Mean cross-entropy over the labels that count, never weighted. */
   readonly loss: number;
+  /** Share of the labels that count that were classified correctly. */
   readonly accuracy: number;
   /** Counts of labels [true class, predicted class]. */
   readonly confusion: number[][];

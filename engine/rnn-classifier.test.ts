@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from './classifier-options.ts';
 import type { SequencesLike } from './data/read-sequences.ts';
-import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
+import type { Evaluation } from './results.ts';
 import { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { Tensor } from './tensor.ts';
 import { bitsOf, labelled, small, withModel, zeros } from './test-models.ts';
@@ -183,7 +183,7 @@ describe('calls', () => {
         const many = labelled(8_000, 12);
         const [expected, before] = [await model.predict(many.x), await model.predict(data.x)];
         for (const long of [() => model.predict(many.x), () => model.evaluate(many)]) {
-          const run = vi.spyOn(networkOf(model) as Network, 'run');
+          const run = vi.spyOn(networkOf(model), 'run');
           const large = long();
           expect(await Promise.all([model.predict(data.x), model.predict(data.x)])).toEqual([before, before]);
           const result = await large;
@@ -463,14 +463,41 @@ describe('predict', () => {
     await withModel({ threads: 0 }, async (model) => {
       const data = Float32Array.from(labelled(3, 9).x.data);
       const expected = await model.predict(form(data));
-      for (const before of [[], [model.gradients([[[1, 2, 3, 4, 5]]], [0])]]) {
+      const atWork = [
+        async () => {},
+        () => model.gradients([[[1, 2, 3, 4, 5]]], [0]),
+        () =>
+          model.fit(
+            { x: [[[1, 2, 3, 4, 5]]], labels: [0] },
+            { optimizer: { type: 'sgd', learningRate: 1e-40 } },
+          ),
+      ];
+      for (const work of atWork) {
+        const before = work();
         const ring = data.slice();
         const predicted = model.predict(form(ring));
         ring.fill(9);
         expect(await predicted).toEqual(expected);
-        await Promise.all(before);
+        await before;
       }
     });
+  });
+
+  it('is as evaluate and fit: what they are given may change afterwards', async () => {
+    const { x, labels } = labelled(12, 9);
+    const run = (change: boolean) =>
+      withModel({ threads: 0 }, async (model) => {
+        const [data, given] = [Float32Array.from(x.data), labels.slice()];
+        const set = { x: { data, shape: x.shape }, labels: given };
+        const calls = [model.evaluate(set), model.fit(set, { epochs: 2, batchSize: 5, validation: set })];
+        if (change) {
+          data.fill(9);
+          given.fill(0);
+        }
+        await Promise.all(calls);
+        return [((await calls[0]) as Evaluation).loss, bitsOf(model)];
+      });
+    expect(await run(true)).toEqual(await run(false));
   });
 
   it('scores a row by itself as it does among others', async () => {

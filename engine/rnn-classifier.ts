@@ -107,12 +107,14 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  * In shapes, B is the number of sequences and T the number of time steps, padding included; I, H, O and
  * L are inputSize, hiddenSize, outputSize and numLayers; D is 2 for a bidirectional model, else 1.
  *
- * Asynchronous calls are queued in the order they are made; what they are given must not change until they have ended,
- * except that of `predict`, which takes it at once. The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`,
- * throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's
- * `step` or `load`, and during `fit` read the parameters of its last complete step. An `onEpochEnd`
- * callback may use all of these, `predict` and `save`; calls that would have to wait for the `fit` that
- * awaits the callback throw BUSY. A call that has to replace lost threads may throw WORKER_FAILED.
+ * Asynchronous calls are queued in the order they are made. What they are given must not change until they
+ * have ended; `predict`, `evaluate` and `fit` take it at the call, unless it is a SharedArrayBuffer.
+ *
+ * The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`, throw BUSY while a
+ * call is in flight; `stateDict` and `stream` throw it only during an optimizer's `step` or `load`, and during
+ * `fit` read the parameters of its last complete step. An `onEpochEnd` callback may use all of these, `predict`
+ * and `save`; calls that would have to wait for the `fit` that awaits the callback throw BUSY. A call that has to
+ * replace lost threads may throw WORKER_FAILED.
  */
 export class RNNPhonemeClassifier {
   readonly inputSize: number;
@@ -355,8 +357,8 @@ export class RNNPhonemeClassifier {
 
   /**
    * The states of the last forward: T + 1 tensors [L · D, B, H], the initial states first, zero past a
-   * sequence's end. For a reverse cell, tensor t holds the state after frames T − 1 … t, so that its
-   * initial state is the last one. Copied out on first access.
+   * sequence's end. For a reverse cell, tensor t holds the state after a row's frames Tᵢ − 1 … t: its
+   * initial state is in tensor Tᵢ. Copied out on first access.
    * @throws BUSY, CLOSED, NO_FORWARD
    */
   get hiddens(): readonly Tensor[] {
@@ -405,7 +407,8 @@ export class RNNPhonemeClassifier {
   }
 
   /**
-   * Gives the bytes of the file that `save` would write, for an object store or a database. `load` takes them.
+   * Gives the bytes of the file that `save` would write, for an object store or a database; waits as `save` does.
+   * `load` takes them.
    * @throws BAD_ARGUMENT; NOT_FINITE where a parameter is not finite; CLOSED
    */
   async toSafetensors(options: SaveOptions = {}): Promise<Uint8Array> {
@@ -413,6 +416,7 @@ export class RNNPhonemeClassifier {
   }
 
   async #encode(method: string, options: SaveOptions) {
+    this.#turns.open(method);
     checkKeys('options', options, ['metadata', 'optimizer']);
     const { metadata: own = {}, optimizer: given } = options;
     checkMetadata(own);
@@ -468,9 +472,11 @@ export class RNNPhonemeClassifier {
   /**
    * Trains the model. The worker threads run whole epochs (gathering, forward, backward, reduction, clipping and the
    * optimizer) without returning to this thread between steps, so that it stays free. Leaves the gradients at zero.
+   * @param data sequences as in `forward` and their labels as in `gradients`
    * @returns the log of each epoch
    * @throws BAD_ARGUMENT; MEMORY_TOO_LARGE; NOT_FINITE (parameters as before the step); WORKER_LOST
-   * (parameters as after the last complete step); the signal's reason; CLOSED
+   * (parameters as after the last complete step); the signal's reason; the error of a callback; with `checkpoint`
+   * the file system's errors; CLOSED
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
     const parts = this.#turns.queued('fit');
@@ -572,7 +578,7 @@ export class RNNPhonemeClassifier {
   /**
    * Opens a stream: the model on live input, one frame at a time. It uses the parameters as they are
    * now or, during `fit`, those of its last complete step.
-   * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED
+   * @throws BAD_ARGUMENT where the model is bidirectional; BUSY, CLOSED, MEMORY_TOO_LARGE
    */
   stream(): ClassifierStream {
     const { network } = this.#turns.settled('stream');

@@ -5,7 +5,7 @@ import {
   layoutOf,
   PANEL_BYTES,
   type Panels,
-  panelColumns,
+  packedBytes,
   panelsFor,
   realBytes,
   tiledRows,
@@ -100,7 +100,7 @@ export class Scratchpad {
   /** W [n, k] packed for x Wᵀ. */
   packTransposed(W: RealArray, n: number, k: number): number {
     const from = this.put(W);
-    const at = this.#packed(k, n);
+    const at = this.reserve(packedBytes(n, k, this.#dtype));
     for (let p = 0; p < panelsFor(n, this.#dtype); p++) this.kernels.packTransposed(at, from, n, k, k, p);
     return at;
   }
@@ -108,14 +108,9 @@ export class Scratchpad {
   /** W [k, n] packed for dz W. */
   packPlain(W: RealArray, k: number, n: number): number {
     const from = this.put(W);
-    const at = this.#packed(k, n);
+    const at = this.reserve(packedBytes(n, k, this.#dtype));
     for (let p = 0; p < panelsFor(k, this.#dtype); p++) this.kernels.packPlain(at, from, k, n, n, p);
     return at;
-  }
-
-  #packed(k: number, n: number): number {
-    const rows = panelsFor(k, this.#dtype) * panelColumns(this.#dtype);
-    return this.reserve(rows * panelsFor(n, this.#dtype) * PANEL_BYTES);
   }
 
   /** Zeros for `width` columns, padded to whole panels. */

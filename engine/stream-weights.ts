@@ -1,5 +1,5 @@
 import { type NormalizationSpec, writeNormalization } from './data/normalization.ts';
-import { PANEL_BYTES, panelsFor } from './kernels/kernels.ts';
+import { PANEL_BYTES, packedBytes, panelsFor } from './kernels/kernels.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
 import type { Geometry, Parameter } from './network/geometry.ts';
 import { MemoryMap, roundUp } from './parallel/memory-map.ts';
@@ -28,8 +28,7 @@ interface WeightsPlan {
 function planWeights(g: Geometry): WeightsPlan {
   const map = new MemoryMap(0);
   const vector = (name: string, panels: number) => map.add(name, panels * PANEL_BYTES);
-  const matrix = (name: string, k: number, n: number) =>
-    map.add(name, panelsFor(k, g.dtype) * g.columns * panelsFor(n, g.dtype) * PANEL_BYTES);
+  const matrix = (name: string, k: number, n: number) => map.add(name, packedBytes(n, k, g.dtype));
   const largest = g.parameters.reduce((most, { size }) => Math.max(most, size), 0) * g.realBytes;
   const layers = g.cells.map(({ W_ih }, l) => ({
     inputPanels: panelsFor(W_ih.shape[1], g.dtype),

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { StreamWeights } from './stream-weights.ts';
 import { labelled, withModel } from './test-models.ts';
@@ -73,8 +72,8 @@ describe('a stream', () => {
 
   it('that is garbage leaves its place to another, as new', async () => {
     await withModel({ threads: 0 }, async (model) => {
-      const { g, model: memory } = networkOf(model) as Network;
-      const parameters = (networkOf(model) as Network).block(memory.parameters[0]);
+      const { g, model: memory } = networkOf(model);
+      const parameters = networkOf(model).block(memory.parameters[0]);
       const weights = new StreamWeights(g, parameters, null);
       const [first, second] = [weights.take(128), weights.take(128)];
       expect(second).toBeGreaterThanOrEqual(first + 128);

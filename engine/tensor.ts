@@ -54,7 +54,7 @@ export class Tensor {
 
   /**
    * Indices of the largest numbers along the last dimension, of equals the first: for [B, O] or [B, T, O] the classes.
-   * −1 where one of them is NaN, as the probabilities of a sequence with a frame that is not a number are.
+   * −1 where one of them is NaN, as in the probabilities of a sequence with a NaN in it.
    */
   argmax(): Int32Array {
     const width = this.shape.at(-1) ?? 1;

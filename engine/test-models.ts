@@ -55,7 +55,7 @@ export function hasBlas(): boolean {
 
 /** The worker threads of a model. */
 export function teamOf(model: RNNPhonemeClassifier): WorkerTeam<Job> {
-  const team = networkOf(model)?.team;
+  const team = networkOf(model).team;
   if (!team) throw new Error('this model has no worker threads');
   return team;
 }

@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { threadId } from 'node:worker_threads';
 import { describe, expect, it, vi } from 'vitest';
-import type { Network } from './network/network.ts';
 import { networkOf } from './network/registry.ts';
 import { offersIn } from './network/shared-products.ts';
 import { RNNPhonemeClassifier } from './rnn-classifier.ts';
@@ -89,7 +88,6 @@ describe('worker threads', () => {
     const trained = (threads: number) =>
       withModel({ ...shape, threads }, async (model) => {
         const network = networkOf(model);
-        if (!network) throw new Error('this model is closed');
         network.engagement.flopsPerThread = 1;
         // Three lanes per batch.
         await model.fit(data, { epochs: 4, batchSize: 12, shuffle: false });
@@ -109,7 +107,7 @@ describe('worker threads', () => {
 
   it('find no offers of a call before that was given up', async () => {
     await withModel({ threads: 2 }, async (model) => {
-      const network = networkOf(model) as Network;
+      const network = networkOf(model);
       network.engagement.flopsPerThread = 1;
       network.engagement.flopsHere = 0;
       const { x, labels } = labelled(64, 6);
@@ -126,7 +124,7 @@ describe('worker threads', () => {
   it('share small steps of long epochs only, and only where each has a core', async () => {
     const options = { inputSize: 13, hiddenSize: 16, numLayers: 1, outputSize: 48 };
     await withModel({ ...options, threads: 8 }, async (model) => {
-      const network = networkOf(model) as Network;
+      const network = networkOf(model);
       // 0.9 million operations, then 11 million.
       const small = (steps: number) => network.engagement.ofEpoch({ rows: 32, frames: 320, lanes: 8 }, steps);
       const large = (steps: number) =>
@@ -159,7 +157,7 @@ describe('worker threads', () => {
       [512, 2],
     ]) {
       await withModel({ threads: 2, hiddenSize, numLayers: 1 }, async (model) => {
-        expect(networkOf(model)?.engagement.ofUpdate()).toEqual({ parties, here: parties === 1 });
+        expect(networkOf(model).engagement.ofUpdate()).toEqual({ parties, here: parties === 1 });
       });
     }
   });
@@ -168,7 +166,7 @@ describe('worker threads', () => {
     const kept: unknown[] = [];
     const networks: WeakRef<object>[] = [];
     await withModel({ threads: 0 }, async (model) => {
-      networks.push(new WeakRef(networkOf(model) as object));
+      networks.push(new WeakRef(networkOf(model)));
       const optimizer = model.optimizer('adam');
       await optimizer.step();
       kept.push(model, optimizer);
@@ -256,7 +254,7 @@ describe('worker threads', () => {
 
   it('leave nothing behind when the model is closed', async () => {
     const model = await withModel({ threads: 2 }, async (model) => model);
-    expect(networkOf(model)).toBeUndefined();
+    expect(() => networkOf(model)).toThrow('closed');
     await expect(model.forward(labelled(1, 1).x)).rejects.toMatchObject({ code: 'CLOSED' });
     await model.close();
   });

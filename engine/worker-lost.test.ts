@@ -16,14 +16,13 @@ const soon = () => new Promise((resolve) => setTimeout(resolve, 15));
 
 /** Waits until training has done this many steps of its epoch. */
 async function stepsDone(model: RNNPhonemeClassifier, steps: number): Promise<void> {
-  const words = networkOf(model)?.control.words;
-  while (words && Atomics.load(words, Word.step) < steps) await new Promise(setImmediate);
+  const words = networkOf(model).control.words;
+  while (Atomics.load(words, Word.step) < steps) await new Promise(setImmediate);
 }
 
 /** Makes the next call lose a thread at the worst moment: half of what it changes has been copied, and is garbage. */
 function loseInTakeOver(model: RNNPhonemeClassifier): void {
   const network = networkOf(model);
-  if (!network) throw new Error('this model is closed');
   const { run } = network;
   network.run = async (job, engagement) => {
     network.run = run;
@@ -231,7 +230,7 @@ describe('an error of ours', () => {
   it('that makes all threads give a call up, and none say why, is no result', async () => {
     await withModel(large, async (model) => {
       const failed = model.predict(many.x);
-      const words = networkOf(model)?.control.words as Int32Array;
+      const words = networkOf(model).control.words;
       while (Atomics.load(words, Word.nextLane) === 0) await new Promise(setImmediate);
       giveUp(words);
       await expect(failed).rejects.toMatchObject({ code: 'WORKER_FAILED' });

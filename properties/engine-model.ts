@@ -66,13 +66,11 @@ export async function createModel(settings: ModelSettings, threads = 0): Promise
     kernels,
   });
   setWeights(model, network);
-  const behind = networkOf(model);
-  if (behind) {
-    // Every lane may go to another thread, however small the case: that is what these laws are about.
-    behind.engagement.flopsPerThread = 1;
-    // Three threads, or five, take the calling one in; an even number leaves it out.
-    behind.engagement.flopsHere = threads % 2 === 1 ? Number.POSITIVE_INFINITY : 0;
-  }
+  const { engagement } = networkOf(model);
+  // Every lane may go to another thread, however small the case: that is what these laws are about.
+  engagement.flopsPerThread = 1;
+  // Three threads, or five, take the calling one in; an even number leaves it out.
+  engagement.flopsHere = threads % 2 === 1 ? Number.POSITIVE_INFINITY : 0;
   return model;
 }
 

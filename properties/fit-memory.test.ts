@@ -27,10 +27,9 @@ afterEach(() => {
 /** Makes the memory large, and marks what lies behind the training's part once that is reserved. */
 function markBehindTraining(model: RNNPhonemeClassifier): () => Int32Array {
   const network = networkOf(model);
-  if (!network) throw new Error('the model is closed');
   network.engagement.flopsPerThread = 1;
   const inputFrames = Math.ceil(MANY_NUMBERS / model.inputSize);
-  network.reserve(batchSpec({ start: 0, rows: 1, steps: 1, time: 1, threads: 1, inputFrames }, {}));
+  network.reserve(batchSpec({ start: 0, rows: 1, steps: 1, time: 1, threads: 1, inputFrames }));
   const bytes = network.control.words[Word.pages] * PAGE_BYTES;
   let behind: Int32Array = new Int32Array();
   vi.spyOn(PredictionServer.prototype, 'attend').mockImplementation((end) => {

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
-import { networkOf } from '../engine/network/registry.ts';
+import { networks as openNetworks } from '../engine/network/registry.ts';
 import { killWorker, teamOf } from '../engine/test-models.ts';
 import type { BatchRecipe, NetworkOptions, NetworkShape, Problem } from './arbitraries.ts';
 import { batchRecipe, dtype, plain, problemFor } from './arbitraries.ts';
@@ -122,13 +122,13 @@ class Pair {
   }
 
   #seeWorkers(): void {
-    const open = this.#model && networkOf(this.#model);
+    const open = this.#model && openNetworks.has(this.#model);
     if (!open || this.kind.threads === 0) return;
     for (const worker of teamOf(this.model).pool?.threads ?? []) this.#workers.add(worker);
   }
 
   async kill(which: number): Promise<void> {
-    if (this.kind.threads === 0 || !networkOf(this.model)) return;
+    if (this.kind.threads === 0 || !openNetworks.has(this.model)) return;
     this.#seeWorkers();
     const alive = teamOf(this.model).pool?.threads.length ?? 0;
     if (alive > 0) await killWorker(this.model, which % alive);

@@ -352,8 +352,8 @@ export const faults = [
   fault(
     'the last run of parameters is forgotten',
     reduce,
-    'Math.ceil(g.blockSize / BLOCK_PARAMETERS)',
-    'Math.max(1, Math.floor(g.blockSize / BLOCK_PARAMETERS))',
+    'Math.ceil(blockSize / BLOCK_PARAMETERS)',
+    'Math.max(1, Math.floor(blockSize / BLOCK_PARAMETERS))',
     laws,
   ),
   fault(
@@ -450,8 +450,8 @@ export const faults = [
   fault(
     'the norm is taken before all its parts are there',
     epoch,
-    '    yield nothing;\n\n    const norm = globalNorm(thread, tools, runs);',
-    '    const norm = globalNorm(thread, tools, runs);',
+    '    yield nothing;\n\n    const norm = globalNorm(tools);',
+    '    const norm = globalNorm(tools);',
     threads,
   ),
   fault('bias correction is missing in Adam', updateRun, 'rate / (1 - counts.beta1Power)', 'rate', [
@@ -549,8 +549,8 @@ export const faults = [
   fault(
     'a thread lost between two calls is left to piscina',
     'engine/parallel/team.ts',
-    'if (this.#lost) await',
-    'if (this.#lost && parties < 0) await',
+    'if (this.#lost) await this.#retire',
+    'if (this.#lost && parties < 0) await this.#retire',
     ['pool'],
   ),
   fault(

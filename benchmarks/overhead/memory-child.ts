@@ -1,5 +1,6 @@
+import { networkOf } from '../../engine/network/registry.ts';
 import { nameOf, parseSize, seededData } from '../sizes.ts';
-import { createModel, networkBehind, withModels } from '../steps.ts';
+import { createModel, withModels } from '../steps.ts';
 
 /**
  * A process of its own for one size: prints what it holds before there is a model, what it holds after a short
@@ -12,6 +13,6 @@ const data = seededData(size, { rows: size.B * STEPS });
 const before = process.memoryUsage().rss;
 const result = await withModels([createModel(size, threads)], async (model) => {
   await model.fit(data, { batchSize: size.B, epochs: 3 });
-  return { after: process.memoryUsage().rss, planned: networkBehind(model).thread.buffer.byteLength };
+  return { after: process.memoryUsage().rss, planned: networkOf(model).thread.buffer.byteLength };
 });
 console.log(JSON.stringify({ size: nameOf(size), threads, before, ...result }));

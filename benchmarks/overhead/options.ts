@@ -1,10 +1,11 @@
 import { type ClassifierOptions, RNNPhonemeClassifier } from '../../engine/index.ts';
+import { networkOf } from '../../engine/network/registry.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { asyncContestant, type Contestant, measureRounds, timesOf } from '../rounds.ts';
 import { MEDIUM, modelOptions, seededData } from '../sizes.ts';
 import { pairedRatios, quantile } from '../statistics.ts';
-import { networkBehind, stepsPerFit, withModels } from '../steps.ts';
+import { stepsPerFit, withModels } from '../steps.ts';
 import { digits, markdownTable, percent } from '../table.ts';
 
 /** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
@@ -56,7 +57,7 @@ export async function optionCosts({ rounds, seconds }: Effort): Promise<void> {
 
 /** The matrix products of a step, by the model's own table of parameters. */
 function operationsOf(model: RNNPhonemeClassifier): number {
-  const { g } = networkBehind(model);
+  const { g } = networkOf(model);
   const size = ({ W_ih, W_hh }: (typeof g.cells)[number]) => W_ih.size + W_hh.size;
   const cells = g.cells.reduce((sum, cell) => sum + 3 * size(cell), 0);
   const unneeded = g.cells.slice(0, g.directions).reduce((sum, { W_ih }) => sum + W_ih.size, 0);

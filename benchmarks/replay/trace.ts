@@ -2,10 +2,11 @@ import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
 import type { Job } from '../../engine/network/jobs.ts';
 import { programOf } from '../../engine/network/programs.ts';
+import { networkOf } from '../../engine/network/registry.ts';
 import type { ModelThread } from '../../engine/network/thread.ts';
 import { Word } from '../../engine/parallel/control.ts';
 import type { SeededData } from '../sizes.ts';
-import { engage, networkBehind } from '../steps.ts';
+import { engage } from '../steps.ts';
 
 /** A kernel and its arguments: numbers only, addresses in the model's memory. */
 export interface KernelCall {
@@ -37,7 +38,7 @@ export async function recordStep(
   data: SeededData,
   parties: number,
 ): Promise<RecordedStep> {
-  const network = networkBehind(model);
+  const network = networkOf(model);
   engage(model, parties);
   const recorder = new Recorder(network.thread.kernels, parties);
   Object.defineProperty(network.thread, 'kernels', { value: recorder.kernels, configurable: true });

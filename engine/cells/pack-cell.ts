@@ -1,4 +1,4 @@
-import { type Kernels, PANEL_BYTES, panelColumns, realBytes, rowGroups } from '../kernels/kernels.ts';
+import { type Kernels, PANEL_BYTES, packedBytes, realBytes, rowGroups } from '../kernels/kernels.ts';
 import type { CellArrays, CellKind, CellSizes, PackedCell } from './cell.ts';
 
 /** Packing of a cell's weights: the layout in which the matmuls read them, and the work of bringing them into it. */
@@ -6,13 +6,12 @@ import type { CellArrays, CellKind, CellSizes, PackedCell } from './cell.ts';
 /** Lays out a cell's packed weights; `add` reserves memory and returns its address. */
 export function planPackedCell(
   kind: CellKind,
-  { parts, partPanels, hiddenPanels, dtype }: CellSizes,
+  { parts, partSize, hiddenSize, hiddenPanels, dtype }: CellSizes,
   add: (name: string, bytes: number) => number,
 ): PackedCell {
-  const column = panelColumns(dtype) * PANEL_BYTES;
   const input = (name: string) =>
-    Array.from({ length: parts }, () => add(name, partPanels * hiddenPanels * column));
-  const hidden = (name: string) => add(name, hiddenPanels * hiddenPanels * column);
+    Array.from({ length: parts }, () => add(name, packedBytes(hiddenSize, partSize, dtype)));
+  const hidden = (name: string) => add(name, packedBytes(hiddenSize, hiddenSize, dtype));
   const gates = Array.from({ length: kind.gates }, () => ({
     W_ihT: input('W_ihT'),
     W_hhT: hidden('W_hhT'),

@@ -109,8 +109,9 @@ export function withOwnFrames(input: SequenceInput, inputSize: number, dtype: Dt
   input.copyTo(values, 0, input.rows);
   const starts = new Uint32Array(input.rows);
   consecutiveStarts(input.lengths, starts);
-  const copyTo: SequenceInput['copyTo'] = (to, first, last) =>
-    copyRows(values, starts, input.lengths, inputSize, to, first, last);
+  const startOf = (row: number) => (row < input.rows ? starts[row] : input.frames) * inputSize;
+  const copyTo: SequenceInput['copyTo'] = (to, first, end) =>
+    to.set(values.subarray(startOf(first), startOf(end)));
   return { ...input, copyTo };
 }
 

@@ -17,6 +17,11 @@ describe('JSON from a file', () => {
       expect(() => parseJson(deep)).toThrow('nested deeper than 16 levels');
   });
 
+  it('may have four million entries', () => {
+    expect(() => parseJson(`[${'[],'.repeat(2 ** 22 + 1)}[]]`)).toThrow('more than 4194304 entries');
+    expect(parseJson(`[${'1,'.repeat(100_000)}1]`)).toHaveLength(100_001);
+  });
+
   it.each(['', '"', '"\\', '"a\\"', '{"a', ']', '[1', '}{'])('is refused where it is none: %s', (text) => {
     expect(() => parseJson(text)).toThrow(SyntaxError);
   });

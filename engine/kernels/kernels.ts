@@ -70,6 +70,10 @@ export function layoutOf(
   return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
 }
 
+/** Bytes of a matrix [n, k] that is packed, as it is or transposed. */
+export const packedBytes = (n: number, k: number, dtype: Dtype): number =>
+  panelsFor(n, dtype) * panelsFor(k, dtype) * panelColumns(dtype) * PANEL_BYTES;
+
 /** The groups of rows of a weight matrix that are packed together: a panel's width each, the last one what is left. */
 export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: number }[] =>
   Array.from({ length: panelsFor(rows, dtype) }, (_, group) => ({

@@ -10,13 +10,15 @@ import type { Network } from './network.ts';
 export const ROWS_PER_CALL = 1_024;
 
 /** How large a call's batch is. */
-export interface Extent {
+interface Extent {
   readonly rows: number;
-  /** Steps of the longest row, and steps per row of the caller's x, padding included. */
+  /** Steps of the longest row. */
   readonly steps: number;
+  /** Steps per row of the caller's x, padding included. */
   readonly time: number;
-  /** Frames of all rows together, and how many of them are to be copied into the call's memory. */
+  /** Frames of all rows together. */
   readonly frames: number;
+  /** How many of them are to be copied into the call's memory. */
   readonly inputFrames: number;
 }
 

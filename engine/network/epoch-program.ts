@@ -19,7 +19,7 @@ import { servePredictions } from './serve-program.ts';
 import { SortedBatch } from './sorted-batch.ts';
 import { writeStep } from './step-log.ts';
 import type { ModelThread } from './thread.ts';
-import { globalNorm, readCounts, runCount, storeNorm, writeCounts } from './update-program.ts';
+import { globalNorm, readCounts, storeNorm, writeCounts } from './update-program.ts';
 import { updateRun } from './update-run.ts';
 
 /** Runs an epoch, or part of one; between steps the threads do not return to the main thread. */
@@ -28,7 +28,6 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
   const { words, reals } = control;
   const { data, loss } = job;
   const batchOf = batchesOf(thread, job);
-  const runs = runCount(thread);
   const own = thread.weights(place);
   yield* packWeights(thread, 0, place, PASSES.epoch);
   for (let step = job.firstStep; step < job.endStep; step++) {
@@ -42,11 +41,11 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
 
     for (const run of runsOf(g, place)) {
       const squared = reduceRun(kernels, model, memory, run, divisorOf(batch), 0);
-      storeNorm(thread, tools, run, squared);
+      storeNorm(tools, run, squared);
     }
     yield nothing;
 
-    const norm = globalNorm(thread, tools, runs);
+    const norm = globalNorm(tools);
     const score = batchScore(tools, memory);
     const finite = Number.isFinite(norm) && Number.isFinite(score.loss);
     const learningRate = learningRateAt(job, step);
@@ -121,7 +120,7 @@ function commit(thread: ModelThread, job: Epoch, taken: StepTaken): void {
     words[Word.skipped]++;
     Atomics.store(words, Word.step, step + 1);
   } else {
-    reals[Real.lossSum] = score.loss;
+    reals[Real.failedLoss] = score.loss;
   }
   decide(words, finite || job.skipNotFinite);
   openLanes(thread);

@@ -2,7 +2,7 @@ import { ALONE } from '../parallel/program.ts';
 import { newReals, type RealArray, Tensor } from '../tensor.ts';
 import type { BatchMemory } from './batch-memory.ts';
 import type { Geometry } from './geometry.ts';
-import type { Block } from './lane.ts';
+import { type Block, everyState } from './lane.ts';
 import type { Network } from './network.ts';
 import { SortedBatch } from './sorted-batch.ts';
 
@@ -35,9 +35,9 @@ export function readHiddens(network: Network, kept: KeptForward): Tensor[] {
 
 function copyStates(g: Geometry, block: Block, reals: RealArray, states: RealArray[]): void {
   // In reverse, too, state t lies between frames t − 1 and t; the one after the last frame is the initial state.
-  const { rows, cells } = block.workspace;
-  const all = cells.flatMap((cell) => cell.states);
-  all.forEach((h, number) => {
+  const { rows } = block.workspace;
+  everyState(block, (cell, state, number) => {
+    const h = cell.states[state];
     for (let i = 0; i < block.count; i++) {
       const to = (number * block.batch.rows + block.batch.positions[block.firstRank + i]) * g.hiddenSize;
       for (let t = 0; t <= block.batch.lengths[block.firstRank + i]; t++) {

@@ -11,7 +11,7 @@ export type Job =
   | ({ kind: 'forward' } & ForwardCall)
   | ({ kind: 'backward' } & BackwardCall)
   | ({ kind: 'gradients' } & GradientsCall)
-  | ({ kind: 'update' } & Update)
+  | ({ kind: 'update' } & UpdateCall)
   | ({ kind: 'epoch' } & Epoch);
 
 /** The passes of each kind of job: what it packs weights for, and what it costs. */
@@ -58,7 +58,7 @@ export interface GradientsCall {
   readonly dropoutKey: number | null;
 }
 
-export interface Update {
+export interface UpdateCall {
   readonly optimizer: OptimizerSpec;
   readonly learningRate: number;
   readonly clipNorm: number | null;

@@ -1,4 +1,11 @@
-import { type CellRun, finalStates, initialStates, madeStates, type Scratch } from '../cells/cell.ts';
+import {
+  type CellBlock,
+  type CellRun,
+  finalStates,
+  initialStates,
+  madeStates,
+  type Scratch,
+} from '../cells/cell.ts';
 import type { Sequences } from '../data/sequences.ts';
 import { type Kernels, type Panels, type RowKernels, rowKernelsFor } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
@@ -111,7 +118,8 @@ export function stateOffset({ g }: LaneTools, block: Block, number: number, i: n
 
 function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  everyState(tools, block, initialStates, (h, number) => {
+  everyState(block, (cell, state, number) => {
+    const h = initialStates(cell, state);
     k.zeroRows(h.at, h.stride, h.pitch, block.workspace.rows, g.hiddenPanels);
     if (block.fromRest) return;
     for (let i = 0; i < block.count; i++) {
@@ -121,25 +129,22 @@ function gatherInitialStates(tools: LaneTools, block: Block, memory: BatchMemory
   });
 }
 
-/**
- * Calls `visit` with every state of every cell [rows, H] (the initial or the final one, as `which`
- * says) and its number.
- */
-function everyState(
-  { g: { kind } }: LaneTools,
+/** Calls `visit` with every state of every cell, and its number among all. */
+export function everyState(
   { workspace: { cells } }: Block,
-  which: typeof initialStates,
-  visit: (h: Panels, number: number) => void,
+  visit: (cell: CellBlock, state: number, number: number) => void,
 ): void {
-  cells.forEach((cell, c) => {
-    for (let state = 0; state < kind.states; state++) visit(which(cell, state), c * kind.states + state);
-  });
+  let number = 0;
+  for (const cell of cells) {
+    for (let state = 0; state < cell.states.length; state++) visit(cell, state, number++);
+  }
 }
 
 /** Writes each row's final states to the caller's [L · D, B, H]. */
 export function writeFinalStates(tools: LaneTools, block: Block, memory: BatchMemory): void {
   const { kernels: k, g } = tools;
-  everyState(tools, block, finalStates, (h, number) => {
+  everyState(block, (cell, state, number) => {
+    const h = finalStates(cell, state);
     for (let i = 0; i < block.count; i++) {
       const to = memory.finalStates + stateOffset(tools, block, number, i);
       k.scatterRows(to, rowAt(h, i), h.stride, h.pitch, 1, g.hiddenSize, 1);

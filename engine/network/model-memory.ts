@@ -1,6 +1,6 @@
 import { type CellArrays, type CellSizes, cellSizes, EDGE_BYTES, type PackedCell } from '../cells/cell.ts';
 import { planPackedCell } from '../cells/pack-cell.ts';
-import { PANEL_BYTES } from '../kernels/kernels.ts';
+import { PANEL_BYTES, packedBytes } from '../kernels/kernels.ts';
 import { CONTROL_BYTES } from '../parallel/control.ts';
 import { MemoryMap, type Region } from '../parallel/memory-map.ts';
 import type { Geometry, Parameter } from './geometry.ts';
@@ -89,14 +89,13 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
       map.add(`packed ${name} of cell ${cell}`, bytes),
     ),
   );
-  const { hiddenPanels, outputPanels, columns } = g;
-  const outputBytes = hiddenPanels * columns * outputPanels * PANEL_BYTES;
+  const outputBytes = packedBytes(g.outputSize, g.hiddenSize, g.dtype);
   const eachDirection = (name: string) =>
     Array.from({ length: g.directions }, () => map.add(name, outputBytes));
   const packedOutput = {
     WT: eachDirection('packed output WT'),
     W: eachDirection('packed output W'),
-    bias: map.add('packed output bias', outputPanels * PANEL_BYTES),
+    bias: map.add('packed output bias', g.outputPanels * PANEL_BYTES),
   };
   return {
     ...{

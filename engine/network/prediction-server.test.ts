@@ -4,7 +4,6 @@ import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import type { Tensor } from '../tensor.ts';
 import { labelled, withModel } from '../test-models.ts';
 import type { FitOptions } from '../training/fit-options.ts';
-import type { Network } from './network.ts';
 import { networkOf } from './registry.ts';
 
 const data = labelled(50, 6);
@@ -80,7 +79,7 @@ describe('a prediction while training runs', () => {
           for (const each of asked) expected.push(await model.predict(each));
           const body = async () => {
             await model.predict(asked[0]);
-            const turns = vi.spyOn(networkOf(model) as Network, 'reserve');
+            const turns = vi.spyOn(networkOf(model), 'reserve');
             expect(await Promise.all(asked.map((each) => model.predict(each)))).toEqual(expected);
             // The first one may have had a turn before the others came.
             expect(turns.mock.calls.length).toBeLessThanOrEqual(2);
@@ -128,7 +127,7 @@ describe('a prediction while training runs', () => {
 
   it('is let in between two parts of a long validation', async () => {
     await withModel({ threads: 0 }, async (model) => {
-      const network = networkOf(model) as Network;
+      const network = networkOf(model);
       const { run } = network;
       const events: string[] = [];
       network.run = async (job, ...rest) => {
@@ -146,7 +145,7 @@ describe('a prediction while training runs', () => {
     const { x } = labelled(5_000, 6);
     await withModel({ threads: 2 }, async (model) => {
       const expected = await model.predict(x);
-      const bytes = () => networkOf(model)?.thread.buffer.byteLength ?? 0;
+      const bytes = () => networkOf(model).thread.buffer.byteLength ?? 0;
       const before = bytes();
       const fit = model.fit(data, { epochs: 300, batchSize: 4, optimizer: standstill });
       const [large, small] = await Promise.all([model.predict(x), model.predict(data.x)]);

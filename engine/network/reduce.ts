@@ -15,9 +15,12 @@ export interface ParameterRun extends ByteRange {
   readonly number: number;
 }
 
+/** Number of runs the parameter block is cut into. */
+export const runCount = ({ blockSize }: Geometry): number => Math.ceil(blockSize / BLOCK_PARAMETERS);
+
 /** The runs that fall to a thread. The runs are the same for any number of threads: only who has which differs. */
 export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
-  const { from, to } = share(Math.ceil(g.blockSize / BLOCK_PARAMETERS), place);
+  const { from, to } = share(runCount(g), place);
   for (let number = from; number < to; number++) {
     const first = number * BLOCK_PARAMETERS;
     const size = Math.min(BLOCK_PARAMETERS, g.blockSize - first);

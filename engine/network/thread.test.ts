@@ -4,7 +4,6 @@ import { Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { labelled, withModel } from '../test-models.ts';
 import { batchSpec, isSameBatch } from './batch-memory.ts';
-import type { Network } from './network.ts';
 import { networkOf } from './registry.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 
@@ -51,7 +50,7 @@ describe("a thread's views of a memory that grows meanwhile", () => {
   it('know of every growth', async () => {
     await withModel({ threads: 2 }, async (model) => {
       await model.forward(labelled(300, 90).x);
-      const { thread } = networkOf(model) as Network;
+      const { thread } = networkOf(model);
       expect(thread.buffer.byteLength).toBeGreaterThan(1e6);
       expect(Atomics.load(thread.control.words, Word.pages)).toBe(thread.buffer.byteLength / PAGE_BYTES);
     });

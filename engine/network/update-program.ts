@@ -1,10 +1,10 @@
 import { clipScale, countStep, type OptimizerCounts } from '../optimization/optimizers.ts';
 import { OPTIMIZER_REALS, Real } from '../parallel/control.ts';
-import { ALONE, nothing, type Place, type Program } from '../parallel/program.ts';
-import type { Update } from './jobs.ts';
+import { nothing, type Place, type Program } from '../parallel/program.ts';
+import type { UpdateCall } from './jobs.ts';
 import type { LaneTools } from './lane.ts';
 import { stepCopies } from './model-memory.ts';
-import { type ParameterRun, runsOf } from './reduce.ts';
+import { type ParameterRun, runCount, runsOf } from './reduce.ts';
 import { takeOver } from './take-over.ts';
 import type { ModelThread } from './thread.ts';
 import { updateRun } from './update-run.ts';
@@ -21,36 +21,30 @@ export function writeCounts(reals: Float64Array, parity: number, counts: Optimiz
 }
 
 /** Stores a run's squared norm in its slot. There are so few runs that every thread adds up all slots, in order. */
-export function storeNorm(
-  { model }: ModelThread,
-  { doubles }: LaneTools,
-  { number }: ParameterRun,
-  squared: number,
-): void {
+export function storeNorm({ model, doubles }: LaneTools, { number }: ParameterRun, squared: number): void {
   doubles[model.norms / 8 + number] = squared;
 }
 
-export function globalNorm(thread: ModelThread, tools: LaneTools, runs: number): number {
-  const first = thread.model.norms / 8;
+export function globalNorm({ g, model, doubles }: LaneTools): number {
+  const first = model.norms / 8;
+  const runs = runCount(g);
   let sum = 0;
-  for (let i = 0; i < runs; i++) sum += tools.doubles[first + i];
+  for (let i = 0; i < runs; i++) sum += doubles[first + i];
   return Math.sqrt(sum);
 }
-
-export const runCount = (thread: ModelThread): number => [...runsOf(thread.g, ALONE)].length;
 
 /**
  * One optimizer step from the accumulated gradients, unless their norm is not finite. The counts stay
  * in the second copy.
  */
-export function* update(thread: ModelThread, job: Update, place: Place): Program {
+export function* update(thread: ModelThread, job: UpdateCall, place: Place): Program {
   const { model, kernels, control, g } = thread;
   const tools = thread.tools(place);
   for (const run of runsOf(g, place)) {
-    storeNorm(thread, tools, run, kernels.squaredNorm(model.gradients[0] + run.offset, run.bytes));
+    storeNorm(tools, run, kernels.squaredNorm(model.gradients[0] + run.offset, run.bytes));
   }
   yield nothing;
-  const norm = globalNorm(thread, tools, runCount(thread));
+  const norm = globalNorm(tools);
   if (place.index === 0) control.reals[Real.gradientNorm] = norm;
   if (!Number.isFinite(norm)) return;
   const counts = countStep(job.optimizer, readCounts(control.reals, 0));

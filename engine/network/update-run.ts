@@ -4,7 +4,7 @@ import type { ModelMemory } from './model-memory.ts';
 import type { ByteRange } from './reduce.ts';
 
 /** One step on a run of parameters. */
-export interface Update {
+export interface UpdateStep {
   readonly spec: OptimizerSpec;
   readonly learningRate: number;
   /** The counts, this step included. */
@@ -17,7 +17,7 @@ export interface Update {
   readonly parity: number;
 }
 
-export function updateRun(k: Kernels, model: ModelMemory, run: ByteRange, update: Update): void {
+export function updateRun(k: Kernels, model: ModelMemory, run: ByteRange, update: UpdateStep): void {
   const { spec, learningRate: rate, counts, scale, parity } = update;
   const { offset, bytes } = run;
   const at = (copies: readonly [number, number], parity: number) => copies[parity] + offset;

@@ -66,10 +66,7 @@ export const Word = {
 
 /** 64-bit floats, behind the words. */
 export const Real = {
-  /**
-   * Σ of the losses of the rows seen in this epoch, or in a call; after a step that is not finite and
-   * ends training, that step's loss.
-   */
+  /** Σ of the losses of the rows seen in this epoch, or in a call. */
   lossSum: 0,
   /** Global norm of the gradient of the last step, before clipping. */
   gradientNorm: 1,
@@ -77,6 +74,8 @@ export const Real = {
   largestNorm: 2,
   /** The learning rate of the last step. */
   learningRate: 3,
+  /** The loss of the step that ended training because it is not finite. */
+  failedLoss: 4,
   /** Optimizer state, first copy: steps taken, beta1^t, beta2^t; three more for the second copy. */
   optimizer: 8,
 } as const;

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { Network } from '../network/network.ts';
 import { networkOf } from '../network/registry.ts';
 import { collectUntil, labelled, withModel } from '../test-models.ts';
 import type { StepsLog } from './fit-options.ts';
@@ -40,7 +39,7 @@ describe('a callback', () => {
       const { x } = labelled(1_000, 6);
       const onEpochEnd = async () => {
         const weights = model.stateDict();
-        const network = networkOf(model) as Network;
+        const network = networkOf(model);
         const { run } = network;
         network.run = (...call) => {
           const end = run.apply(network, call);

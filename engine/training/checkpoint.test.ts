@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ClassifierOptions } from '../classifier-options.ts';
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
+import { decodeSafetensors } from '../io/safetensors.ts';
 import { Calls } from '../network/calls.ts';
 import { networkOf } from '../network/registry.ts';
 import { Word } from '../parallel/control.ts';
 import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { CHECKPOINT_KEY } from './checkpoint.ts';
 import type { CheckpointOptions } from './checkpoint-options.ts';
 import type { EpochLog, FitOptions, StepsLog } from './fit-options.ts';
 
@@ -81,7 +83,7 @@ describe('checkpoints', () => {
       const stop = new AbortController();
       const fit = model.fit(long, { ...run, checkpoint: { dir, everyEpochs: 5 }, signal: stop.signal });
       const ended = expect(fit).rejects.toThrow('aborted');
-      const words = networkOf(model)?.control.words as Int32Array;
+      const words = networkOf(model).control.words;
       while (Atomics.load(words, Word.step) < 20) await new Promise(setImmediate);
       stop.abort();
       await ended;
@@ -142,6 +144,28 @@ describe('checkpoints', () => {
     expect(steps).toBeGreaterThanOrEqual(2);
     expect(others).toEqual([]);
     expect(await resumed({ dir })).toEqual(await whole());
+  });
+
+  it('have the steps before one that is not finite, whose loss they do not count, where a signal comes with it', async () => {
+    const stop = new AbortController();
+    const frames = data.x.data.slice();
+    frames[frames.length - 1] = Number.POSITIVE_INFINITY;
+    await withModel({ threads: 0 }, async (model) => {
+      const fit = model.fit(
+        { x: { data: frames, shape: data.x.shape }, labels: data.labels },
+        {
+          ...{ batchSize: 10, shuffle: false, everySteps: 1, checkpoint: { dir }, signal: stop.signal },
+          callbacks: { onSteps: () => stop.abort() },
+        },
+      );
+      await expect(fit).rejects.toMatchObject({ code: 'NOT_FINITE' });
+    });
+    const [name] = await readdir(dir);
+    const { metadata } = decodeSafetensors(await readFile(join(dir, name)));
+    const { state } = JSON.parse(metadata[CHECKPOINT_KEY]);
+    const steps = data.labels.length / 10 - 1;
+    expect(state).toMatchObject({ epoch: 0, step: steps, sums: { seen: 10 * steps } });
+    expect(state.sums.lossSum).toBeGreaterThan(0);
   });
 
   it('go on in an optimizer that has been at work', async () => {

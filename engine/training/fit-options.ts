@@ -39,7 +39,7 @@ export interface Progress {
   /** Means over the rows of this epoch seen so far; NaN before there are any. */
   readonly loss: number;
   readonly accuracy: number;
-  /** 0, and Infinity, before the first step since training began or was resumed is done. */
+  /** 0, and `secondsLeft` Infinity, until a step is done: at an epoch's start, and after a checkpoint of `everySteps`. */
   readonly sequencesPerSecond: number;
   readonly secondsLeft: number;
 }

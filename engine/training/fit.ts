@@ -250,7 +250,13 @@ class Training {
       const { reals } = network.control;
       const place = { epoch, step: this.#state.step };
       const value = firstNotFinite(this.#epoch.data, network.g.inputSize);
-      throw notFinite(place, reals[Real.lossSum], reals[Real.gradientNorm], reals[Real.largestNorm], value);
+      throw notFinite(
+        place,
+        reals[Real.failedLoss],
+        reals[Real.gradientNorm],
+        reals[Real.largestNorm],
+        value,
+      );
     }
   }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Network } from '../network/network.ts';
 import { networkOf } from '../network/registry.ts';
 import { Word } from '../parallel/control.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
@@ -42,7 +41,7 @@ const statesOf = (): Promise<string[][]> =>
 describe('stateDict and stream of a model while it is trained', () => {
   it('copy again what a step has ended in', async () => {
     await withModel({ threads: 0 }, async (model) => {
-      const network = networkOf(model) as Network;
+      const network = networkOf(model);
       const { words } = network.control;
       const [first, second] = network.model.parameters;
       network.block(second).fill(2);
