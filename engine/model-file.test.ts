@@ -45,6 +45,10 @@ describe('a saved model', () => {
       expect(loaded.metadata).toEqual({ source: 'here' });
       await loaded.close();
     }
+    const detached = bytes.slice();
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    const nothing = RNNPhonemeClassifier.load(detached);
+    await expect(nothing).rejects.toThrow('0 bytes cannot be read as the file of a model: safetensors: ');
     const cut = RNNPhonemeClassifier.load(bytes.subarray(0, 99));
     await expect(cut).rejects.toThrow('99 bytes cannot be read as the file of a model: safetensors: ');
   });

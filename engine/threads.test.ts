@@ -176,6 +176,25 @@ describe('worker threads', () => {
     expect(kept).toHaveLength(2);
   });
 
+  it.each(['evaluate', 'backward'] as const)(
+    'stay for %s to its end, though nobody holds the model',
+    async (call) => {
+      const data = labelled(1_024, 100);
+      const start = async () => {
+        const model = await RNNPhonemeClassifier.create({ ...small, hiddenSize: 192, threads: 2 });
+        const delta = await model.forward(data.x);
+        // In an object: returned as it is, it would be awaited here.
+        return { pending: call === 'evaluate' ? model.evaluate(data) : model.backward(delta) };
+      };
+      const { pending } = await start();
+      let hasEnded = false;
+      const outcome = pending.finally(() => {
+        hasEnded = true;
+      });
+      await Promise.all([collectUntil(() => hasEnded), expect(outcome).resolves.toBeTruthy()]);
+    },
+  );
+
   it('end with a model that nobody holds any more, though nobody has closed it', async () => {
     const exited: Promise<unknown>[] = [];
     const drop = async () => {

@@ -2,6 +2,9 @@ import { CallQueue } from './call-queue.ts';
 import { busy, closed } from './errors.ts';
 import { isInCallbackOf } from './training/running-callback.ts';
 
+/** Calls that have not ended, with their models: one that nobody else holds would be collected, and its threads ended. */
+const unfinished = new Set<{ readonly model: object }>();
+
 /**
  * Says whose turn it is on a model: asynchronous calls run one after the other, some let predictions in between, and
  * what is synchronous is refused where it would meet a call. `Parts` is what an open model consists of; close lets go
@@ -70,12 +73,12 @@ export class Turns<Parts> {
   }
 
   run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#queue.run(work, signal);
+    return this.#queue.run(this.#holding(work), signal);
   }
 
   /** Like `run`, for a call that writes the parameters or an optimizer's state. */
   runWriting<T>(work: () => Promise<T>): Promise<T> {
-    return this.#queue.runWriting(work);
+    return this.#queue.runWriting(this.#holding(work));
   }
 
   /** Like `run`, for fit; `answer` answers the predictions that still wait at its end. */
@@ -101,13 +104,27 @@ export class Turns<Parts> {
     signal: AbortSignal | undefined,
     atEnd: () => Promise<void>,
   ): Promise<T> {
-    return this.#queue.run(async () => {
+    const answered = async () => {
       try {
         return await work();
       } finally {
         await atEnd();
       }
-    }, signal);
+    };
+    return this.run(answered, signal);
+  }
+
+  /** Work that holds on to the model from now until it is done. */
+  #holding<T>(work: () => Promise<T>): () => Promise<T> {
+    const call = { model: this.#owner };
+    unfinished.add(call);
+    return async () => {
+      try {
+        return await work();
+      } finally {
+        unfinished.delete(call);
+      }
+    };
   }
 
   /** Reads what calls may write: at once, or in its turn if a call in flight does write. Throws CLOSED. */
@@ -115,7 +132,7 @@ export class Turns<Parts> {
     const parts = this.open(method);
     const work = async () => read(parts);
     const isWriting = this.#queue.isWriting || this.isTraining;
-    return isWriting && !this.#isInCallback ? this.#queue.run(work) : work();
+    return isWriting && !this.#isInCallback ? this.run(work) : work();
   }
 
   /** Lets go of the parts, for `end` to end them once all earlier calls have ended. May be called again. Throws BUSY. */

@@ -11,25 +11,28 @@ import type { Letter, Reply, Task } from '../engine/parallel/shift.ts';
 import { spinsBeforeSleep } from '../engine/parallel/spin.ts';
 
 /** One worker thread of a model: takes part in the calls it is given, and meets the others at the barriers. */
-const thread = new ModelThread(workerData as ThreadSetup);
-const { words } = thread.control;
+let thread: ModelThread | null = null;
 
 /** A shift: one call after the other, until it is dismissed or a call fails. */
 export default function shift(mailbox: Mailbox): Reply {
-  const reply = takeCalls(mailbox);
+  // Not sooner: a thread that piscina starts in a lost one's place is ended unused, and would abort the whole process
+  // if that met it while it loads a BLAS.
+  thread ??= new ModelThread(workerData as ThreadSetup);
+  const reply = takeCalls(thread, mailbox);
   // It may hold messages that nobody is going to read any more.
   mailbox.port.close();
   return reply;
 }
 
-function takeCalls(mailbox: Mailbox): Reply {
+function takeCalls(thread: ModelThread, mailbox: Mailbox): Reply {
+  const { words } = thread.control;
   const write = (letter: Letter): void => mailbox.port.postMessage(letter);
   write({ threadId });
   let spins = 0;
   for (;;) {
     const task = take(mailbox, spins) as Task<Job> | null;
     if (task === null) return { ok: true };
-    const failure = takePart(task);
+    const failure = takePart(thread, task);
     if (failure) return failure;
     const { here, parties } = task;
     if (!here && Atomics.add(words, Word.ended, 1) + 1 === parties) write('complete');
@@ -38,7 +41,8 @@ function takeCalls(mailbox: Mailbox): Reply {
   }
 }
 
-function takePart({ job, index, parties }: Task<Job>): Reply | null {
+function takePart(thread: ModelThread, { job, index, parties }: Task<Job>): Reply | null {
+  const { words } = thread.control;
   const barrier = new Barrier(words, parties);
   try {
     if (job === null) barrier.wait(nothing);

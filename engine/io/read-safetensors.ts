@@ -21,7 +21,7 @@ export async function readSafetensors(source: string | Uint8Array, kind: string)
     return { name, ...decodeSafetensors(bytes) };
   } catch (cause) {
     if (!(cause instanceof ElmanError)) throw cause;
-    const isTorchs = TORCH_SAVE.includes(String.fromCharCode(...bytes.subarray(0, 2)));
+    const isTorchs = bytes.length > 1 && TORCH_SAVE.includes(String.fromCharCode(bytes[0], bytes[1]));
     const advice = isTorchs ? '; it looks like torch.save: write it with safetensors.torch.save_file' : '';
     throw new ElmanError(cause.code, `${name} cannot be read as ${kind}: ${cause.message}${advice}`, {
       cause,

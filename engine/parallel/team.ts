@@ -189,21 +189,26 @@ export class WorkerTeam<Job> {
   /** Throws the error that made a call fail, once none of its threads is at work any more. */
   async #fail(pool: Pool, engaged: readonly Shift<Job>[]): Promise<void> {
     giveUp(this.#words);
-    if (this.#lost) await this.#discard(pool);
     const ends = engaged.map(({ end }) => end);
-    let replies: Reply[];
+    let lost: unknown;
     try {
-      replies = await Promise.all(ends);
+      // A shift that has not begun may never: see #lose.
+      if (this.#lost || engaged.some(({ hasBegun }) => !hasBegun)) await this.#discard(pool);
+      await Promise.all(ends);
     } catch (cause) {
+      lost = cause;
       // The other threads may be anywhere in the call: only once they are gone does nobody write into
       // the memory any more.
-      await Promise.all([this.#discard(pool), Promise.allSettled(ends)]);
-      throw workerLost(cause);
+      await this.#discard(pool);
     }
+    const replies = await Promise.allSettled(ends);
     // A thread that failed makes the others give up: its failure is reported, not theirs. Even if none
     // has failed, the call's results are incomplete.
-    const failure = replies.find((reply) => !reply.ok && !reply.aborted);
-    throw workerFailed(failure && !failure.ok ? failure.message : GIVEN_UP);
+    for (const reply of replies) {
+      if (reply.status === 'fulfilled' && !reply.value.ok && !reply.value.aborted)
+        throw workerFailed(reply.value.message);
+    }
+    throw lost === undefined ? workerFailed(GIVEN_UP) : workerLost(lost);
   }
 
   #start(): Pool {
