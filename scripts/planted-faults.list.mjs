@@ -189,7 +189,7 @@ export const faults = [
     'initial states of the caller count as zeros',
     lanePrograms,
     'fromRest: !h0 }',
-    'fromRest: true }',
+    'fromRest: !h0 || true }',
     laws,
   ),
   fault(
@@ -536,7 +536,7 @@ export const faults = [
     'nobody packs the weights of a call that the calling thread takes part in',
     'engine/network/network.ts',
     'if (packsHere) this.thread.weights(ALONE).pack(0, PASSES[job.kind]);',
-    '',
+    'void PASSES;',
     threads,
   ),
   fault(
