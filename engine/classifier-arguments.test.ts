@@ -74,6 +74,11 @@ describe('arguments', () => {
       'optimizer: expected one of sgd',
     ],
     [
+      'x and labels as two arguments',
+      (m) => m.fit([[[1, 2, 3, 4, 5]]] as never, [0] as never),
+      'data: expected an object with x, labels, got Array',
+    ],
+    [
       'callbacks that are none',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { callbacks: null as never }),
       'callbacks: expected an object with onProgress, onSteps, onEpochEnd, got null',

@@ -480,6 +480,8 @@ export class RNNPhonemeClassifier {
    */
   async fit(data: LabelledSequences, options: FitOptions = {}): Promise<EpochLog[]> {
     const parts = this.#turns.queued('fit');
+    // First: whoever gives x and labels as two arguments is to be told of these, not of options.
+    checkKeys('data', data, ['x', 'labels']);
     const read = readFitOptions(options, this.outputSize);
     const plan = { ...read, callbacks: markCallbacks(this, read.callbacks) };
     const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
