@@ -206,18 +206,13 @@ describe('a call that waits for a thread', () => {
     await withModel({ ...large, threads: 1 }, async (model) => {
       const before = await model.forward(data.x);
       const { pool } = teamOf(model);
-      // A call made in the turn in which the worker is dismissed is queued until the pool knows of its end.
+      // As if the worker took long to hear that it is dismissed: the call after that is queued behind its shift.
       await new Promise<void>((resolve) => {
-        const { dismiss } = Shift.prototype;
-        vi.spyOn(Shift.prototype, 'dismiss').mockImplementationOnce(function (this: Shift<unknown>) {
-          dismiss.call(this);
-          resolve();
-        });
+        vi.spyOn(Shift.prototype, 'dismiss').mockImplementationOnce(resolve);
       });
       const failed = model.forward(data.x);
       const rejected = expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
-      await new Promise(setImmediate);
-      expect(pool?.queueSize).toBe(1);
+      await vi.waitFor(() => expect(pool?.queueSize).toBe(1));
       await killWorker(model);
       await pool?.threads[0]?.terminate();
       await rejected;
