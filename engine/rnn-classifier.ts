@@ -491,7 +491,7 @@ export class RNNPhonemeClassifier {
       options.validation === undefined ? null : this.#readData('validation', options.validation, ignoreIndex);
     plan.signal?.throwIfAborted();
     const work = () => train(parts, { training, validation }, slot, plan);
-    return this.#turns.runTraining(work, () => this.#answer(parts), plan.signal);
+    return this.#turns.runInParts('training', work, () => this.#answer(parts), plan.signal);
   }
 
   /**
@@ -569,7 +569,7 @@ export class RNNPhonemeClassifier {
     signal: AbortSignal | undefined,
   ): Promise<T> {
     if (rows <= ROWS_PER_CALL) return this.#turns.run(work, signal);
-    return this.#turns.runReading(work, () => this.#answer(parts), signal);
+    return this.#turns.runInParts('reading', work, () => this.#answer(parts), signal);
   }
 
   /** Answers the predictions that wait. */

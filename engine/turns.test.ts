@@ -66,7 +66,7 @@ describe('turns', () => {
     };
     await Promise.all([turns.run(slowly('reading')), read()]);
     await Promise.all([turns.runWriting(slowly('writing')), read()]);
-    await Promise.all([turns.runTraining(slowly('training'), async () => {}), read()]);
+    await Promise.all([turns.runInParts('training', slowly('training'), async () => {}), read()]);
     expect(order).toEqual(['read', 'reading', 'writing', 'read', 'training', 'read']);
   });
 
@@ -75,14 +75,16 @@ describe('turns', () => {
     const lets = () => [turns.letsIn(true), turns.letsIn(false)];
     const { opened, open } = gate();
     expect(lets()).toEqual([false, false]);
-    const reading = turns.runReading(
+    const reading = turns.runInParts(
+      'reading',
       () => opened,
       async () => {},
     );
     expect(lets()).toEqual([true, false]);
     const waiting = turns.run(() => opened);
     expect(lets()).toEqual([false, false]);
-    const training = turns.runTraining(
+    const training = turns.runInParts(
+      'training',
       () => opened,
       async () => {},
     );
@@ -92,13 +94,14 @@ describe('turns', () => {
     expect([lets(), turns.isTraining]).toEqual([[false, false], false]);
   });
 
-  it.each(['runTraining', 'runReading'] as const)(
+  it.each(['training', 'reading'] as const)(
     'answer what waits at the end of %s, before the next call',
-    async (run) => {
+    async (kind) => {
       const turns = new Turns({}, 'parts');
       const order: string[] = [];
       let next: Promise<unknown> = Promise.resolve();
-      const failed = turns[run](
+      const failed = turns.runInParts(
+        kind,
         async () => {
           throw new Error('failed');
         },
@@ -148,7 +151,7 @@ describe('turns', () => {
         await expect(turns.close(end)).rejects.toMatchObject(busy);
       },
     });
-    await turns.runTraining(async () => onEpochEnd?.(0, {} as never), end);
+    await turns.runInParts('training', async () => onEpochEnd?.(0, {} as never), end);
     await turns.close(end);
     expect(thrownBy(() => turns.open('e'))).toMatchObject(closed);
   });

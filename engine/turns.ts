@@ -15,10 +15,8 @@ export class Turns<Parts> {
   readonly #queue = new CallQueue();
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
-  /** Number of calls of `fit` that have not ended. */
-  #training = 0;
-  /** Number of calls in several parts that only read the parameters and have not ended. */
-  #reading = 0;
+  /** Number of calls of `fit`, and of calls in several parts that only read the parameters, that have not ended. */
+  readonly #inParts = { training: 0, reading: 0 };
 
   /** `owner` is the model whose callbacks `markCallbacks` has marked. */
   constructor(owner: object, parts: Parts) {
@@ -63,13 +61,14 @@ export class Turns<Parts> {
   }
 
   get isTraining(): boolean {
-    return this.#training > 0;
+    return this.#inParts.training > 0;
   }
 
   /** Whether a prediction may come between two steps or parts of the call in flight. Only a small one comes between parts. */
   letsIn(isSmall: boolean): boolean {
     // Not if a call that may write comes before the prediction.
-    return this.isTraining || (isSmall && this.#reading > 0 && this.#reading === this.#queue.inFlight);
+    const { reading } = this.#inParts;
+    return this.isTraining || (isSmall && reading > 0 && reading === this.#queue.inFlight);
   }
 
   run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -81,34 +80,23 @@ export class Turns<Parts> {
     return this.#queue.runWriting(this.#holding(work));
   }
 
-  /** Like `run`, for fit; `answer` answers the predictions that still wait at its end. */
-  runTraining<T>(work: () => Promise<T>, answer: () => Promise<void>, signal?: AbortSignal): Promise<T> {
-    this.#training++;
-    return this.#runInParts(work, signal, () => {
-      this.#training--;
-      return answer();
-    });
-  }
-
-  /** Like `run`, for a call that only reads the parameters, in several parts. */
-  runReading<T>(work: () => Promise<T>, answer: () => Promise<void>, signal?: AbortSignal): Promise<T> {
-    this.#reading++;
-    return this.#runInParts(work, signal, () => {
-      this.#reading--;
-      return answer();
-    });
-  }
-
-  #runInParts<T>(
+  /**
+   * Like `run`, for fit, or for a call in several parts that only reads the parameters; `answer` answers the
+   * predictions that still wait at its end.
+   */
+  runInParts<T>(
+    kind: 'training' | 'reading',
     work: () => Promise<T>,
-    signal: AbortSignal | undefined,
-    atEnd: () => Promise<void>,
+    answer: () => Promise<void>,
+    signal?: AbortSignal,
   ): Promise<T> {
+    this.#inParts[kind]++;
     const answered = async () => {
       try {
         return await work();
       } finally {
-        await atEnd();
+        this.#inParts[kind]--;
+        await answer();
       }
     };
     return this.run(answered, signal);

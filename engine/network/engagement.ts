@@ -26,7 +26,7 @@ const PARAMETERS_PER_THREAD = 1e5;
 const HERE: Engagement = { parties: 1, here: true };
 
 /** How much a batch is. */
-export interface BatchWork {
+interface BatchWork {
   readonly rows: number;
   /** Frames of all rows together. */
   readonly frames: number;
