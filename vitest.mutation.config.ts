@@ -9,11 +9,16 @@ export default defineConfig({
   test: {
     include: [
       'engine/cells/second-cell.test.ts',
+      'engine/{validation,linear,rnn-cell,rnn-classifier,stream}.test.ts',
+      'engine/classifier/{call-queue,classifier-arguments,classifier-options,method-errors,turns}.test.ts',
+      'engine/data/{normalization,read-labels}.test.ts',
+      'engine/io/json.test.ts',
       'engine/parallel/lane-plan.test.ts',
-      'engine/network/{loss,reduce}.test.ts',
+      'engine/network/{call-plan,engagement}.test.ts',
+      'engine/network/lanes/loss.test.ts',
+      'engine/network/programs/{pack-plan,reduce}.test.ts',
       'engine/optimization/schedules.test.ts',
       'engine/training/{batch-order,early-stopping,fit}.test.ts',
-      'engine/{classifier-arguments,classifier-options,linear,method-errors,rnn-cell,rnn-classifier,stream}.test.ts',
       'properties/{between-steps,dropout,gradients,memory-plan,optimizers,options,pytorch,structure,training}.test.ts',
     ],
     maxWorkers: 1,

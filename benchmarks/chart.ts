@@ -1,4 +1,12 @@
-import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from '../cli/page.ts';
+import {
+  axisTitle,
+  colours,
+  escapeHtml,
+  fontFamily,
+  ink,
+  muted,
+  renderInlineSvg,
+} from '../cli/common/page.ts';
 import { machineLine } from './machine.ts';
 import type { Measurement, RunResults } from './results.ts';
 
@@ -7,8 +15,7 @@ export function renderResults(results: RunResults): string {
   const suites = [...new Set(results.measurements.map(({ suite }) => suite))];
   const sections = suites.map((suite) => {
     const own = results.measurements.filter((measurement) => measurement.suite === suite);
-    const heading = `${suite}; one core's limit: ${own[0].limit.toFixed(1)} GFLOP/s`;
-    return `<h2>${escapeHtml(heading)}</h2>\n<figure>${barChart(own)}</figure>`;
+    return `<h2>${escapeHtml(suite)}</h2>\n<figure>${barChart(own)}</figure>`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -25,7 +32,7 @@ export function renderResults(results: RunResults): string {
 <body>
 <h1>Benchmarks</h1>
 <p>${escapeHtml(machineLine(results.machine))}</p>
-<p>Above each bar: the share of what the cores it uses could do at most, by the limit measured before its suite.
+<p>Above each bar: the share of what the cores it uses could do at most, by the limit measured beside its size.
 0 threads: the calling thread.</p>
 ${sections.join('\n')}
 </body>

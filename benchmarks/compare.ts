@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { fail } from './command-line.ts';
+import { fail } from '../cli/common/command-line.ts';
+import { digits, percent } from '../cli/common/format.ts';
 import { type Change, type Comparison, compareRuns } from './comparison.ts';
 import { machineLine } from './machine.ts';
 import type { RunResults } from './results.ts';
-import { digits, markdownTable, percent } from './table.ts';
+import { markdownTable } from './table.ts';
 
 /** Sets a new run against a kept one: `npm run bench:compare kept.json new.json`. Exits with 1 if a case is slower. */
 const [keptPath, newPath, ...more] = process.argv.slice(2);
@@ -34,7 +35,7 @@ function compare(): Comparison {
 }
 
 const rowOf = ({ suite, name, threads, ratio, limitRatio, noise, verdict }: Change): string[] => [
-  ...[suite, name, String(threads), digits(ratio), `± ${percent(noise)}`, digits(limitRatio)],
+  ...[suite, name, String(threads), digits(ratio), `± ${percent(noise)}`, digits(limitRatio ?? Number.NaN)],
   verdict === 'same' ? '' : verdict,
 ];
 

@@ -38,6 +38,19 @@ describe('comparison of two runs', () => {
     expect(changes[0]).toMatchObject({ ratio: 1, limitRatio: 2, verdict: 'same' });
   });
 
+  it('counts how the limits vary as noise', () => {
+    const at = (seconds: number, limitSpread: number) => ({ ...step(seconds, 0.02), limitSpread });
+    const { changes } = compareRuns(run([at(1, 0.04)]), run([at(1.1, 0.05)]));
+    expect(changes[0].noise).toBeCloseTo(0.02 + 0.04 + 0.02 + 0.05, 12);
+    expect(changes[0].verdict).toBe('same');
+  });
+
+  it('compares what has no limit by its times alone', () => {
+    const unlimited = (seconds: number) => ({ ...step(seconds, 0.01), limit: undefined });
+    const { changes } = compareRuns(run([unlimited(1)]), run([unlimited(2)]));
+    expect(changes[0]).toMatchObject({ ratio: 2, limitRatio: undefined, verdict: 'slower' });
+  });
+
   it('names the cases that only one run has', () => {
     const both = step(1, 0, '3,3,3,3,3');
     const { changes, unmatched } = compareRuns(run([step(1, 0), both]), run([both, step(1, 0, '2,2,2,2,2')]));

@@ -2,16 +2,16 @@ import type { Measurement, RunResults } from './results.ts';
 
 /** Two runs of the same benchmark, case by case. */
 
-export type Verdict = 'slower' | 'faster' | 'same';
+type Verdict = 'slower' | 'faster' | 'same';
 
 export interface Change {
   readonly suite: string;
   readonly name: string;
   readonly threads: number;
-  /** New time over the kept one, each in units of what one core gave beside it. */
+  /** New time over the kept one, each in units of what one core gave beside it, if that was measured. */
   readonly ratio: number;
   /** The limit of one core, new over kept: 1 on the same machine in the same state. */
-  readonly limitRatio: number;
+  readonly limitRatio: number | undefined;
   /** What the ratio may differ from 1 by before anything is said. */
   readonly noise: number;
   readonly verdict: Verdict;
@@ -30,8 +30,9 @@ const keyOf = ({ suite, name, threads }: Measurement): string => `${suite}, ${na
 
 /**
  * Sets a new run against a kept one. Quartile distances stand for the noise: a case counts as changed when its
- * medians differ by more than both distances together. The limits measured beside them take out what the machine differed
- * by. Throws RangeError for runs that have no case in common, or were asked for with other options.
+ * medians differ by more than all distances together. The limits measured beside them take out what the machine differed
+ * by, and bring in noise of their own. Throws RangeError for runs that have no case in common, or were asked for with
+ * other options.
  */
 export function compareRuns(kept: RunResults, fresh: RunResults): Comparison {
   requireSameOptions(kept, fresh);
@@ -57,12 +58,14 @@ function requireSameOptions(kept: RunResults, fresh: RunResults): void {
 }
 
 function changeOf(then: Measurement, now: Measurement): Change {
-  const limitRatio = now.limit / then.limit;
-  const ratio = (now.seconds / then.seconds) * limitRatio;
-  const noise = Math.max(LEAST_NOISE, then.spread + now.spread);
+  const limitRatio = then.limit === undefined || now.limit === undefined ? undefined : now.limit / then.limit;
+  const ratio = (now.seconds / then.seconds) * (limitRatio ?? 1);
+  const noise = Math.max(LEAST_NOISE, noiseOf(then) + noiseOf(now));
   const { suite, name, threads } = now;
   return { ...{ suite, name, threads, ratio, limitRatio, noise }, verdict: verdictOf(ratio, noise) };
 }
+
+const noiseOf = ({ spread, limitSpread = 0 }: Measurement): number => spread + limitSpread;
 
 function verdictOf(ratio: number, noise: number): Verdict {
   if (ratio > 1 + noise) return 'slower';

@@ -1,4 +1,4 @@
-import { flag, positive } from './command-line.ts';
+import { flag, positive, whole } from '../cli/common/command-line.ts';
 
 /** How long to measure: rounds, and seconds of each contestant in each round. */
 export interface Effort {
@@ -9,7 +9,7 @@ export interface Effort {
 /** What a command line may say about it. */
 export const EFFORT = {
   quick: flag('a few seconds, to see that it runs; not to quote'),
-  rounds: positive('rounds in which everything is measured once'),
+  rounds: whole('rounds in which everything is measured once', 1),
   seconds: positive('seconds of each piece of work in a round'),
 };
 

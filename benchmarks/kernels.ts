@@ -1,3 +1,5 @@
+import { fail, oneOf, readCommandLine, text } from '../cli/common/command-line.ts';
+import { digits, percent } from '../cli/common/format.ts';
 import {
   type Dtype,
   type Kernels,
@@ -13,14 +15,13 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { fail, oneOf, readCommandLine, text } from './command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
-import { limitContestant } from './limit.ts';
+import { heldTo, limitContestant, limitOf } from './limit.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { type Measurement, saveResults } from './results.ts';
 import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
 import { summarise } from './statistics.ts';
-import { digits, markdownTable, percent } from './table.ts';
+import { markdownTable } from './table.ts';
 
 /** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
 const options = readCommandLine('npm run bench:kernels', {
@@ -133,14 +134,13 @@ async function measure(dtype: Dtype): Promise<Measurement[]> {
   const contestants: Contestant[] = [];
   for (const { kernel, dimensions } of cases) contestants.push(kernelContestant(kernel, dtype, dimensions));
   const times = await measureRounds([limit, ...contestants], rounds, seconds);
-  const bare = summarise(timesOf(times, limit.name)).median;
-  const peak = limit.flops / bare;
+  const peak = limitOf(limit, timesOf(times, limit.name));
   return cases.map(({ kernel, dimensions }) => {
     const { median, spread } = summarise(timesOf(times, `${kernel} ${title(dimensions)}`));
     const rate = flopsOf(dimensions) / median;
     return {
       ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
-      ...{ seconds: median, spread, gflops: rate / 1e9, limit: peak / 1e9, share: rate / peak },
+      ...{ seconds: median, spread, gflops: rate / 1e9, ...heldTo(peak, rate, 1) },
     };
   });
 }
@@ -156,7 +156,7 @@ function print(dtype: Dtype, measurements: readonly Measurement[]): void {
   ]);
   const widest = Math.max(...measurements.map(({ spread }) => spread));
   console.log(
-    `\n${maker}, ${dtype}: the bare loop runs at ${digits(measurements[0].limit)} GFLOP/s; GFLOP/s (share of it):\n`,
+    `\n${maker}, ${dtype}: the bare loop runs at ${digits(measurements[0].limit ?? 0)} GFLOP/s; GFLOP/s (share of it):\n`,
   );
   console.log(markdownTable(['M×K×N', ...names], rows));
   console.log(`\nlargest spread ${percent(widest)}`);

@@ -2,12 +2,8 @@ import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../engine/k
 import { wasmKernels, wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { readCommandLine } from './command-line.ts';
-import { describeMachine, machineLine } from './machine.ts';
-import { isMain } from './main-module.ts';
 import { type Contestant, syncContestant } from './rounds.ts';
-import { summarise } from './statistics.ts';
-import { digits, markdownTable, percent } from './table.ts';
+import { type Summary, summarise } from './statistics.ts';
 
 /**
  * One core's limit: the micro-kernel alone, on one tile and one packed panel that stay in the first-level cache.
@@ -34,7 +30,11 @@ export function bareCall(at: number, dtype: Dtype): Parameters<Kernels['bareTile
 }
 
 /** The bare loop, to be measured by turns with whatever is held to it. */
-export function limitContestant(dtype: Dtype): Contestant & { readonly flops: number } {
+export interface Limit extends Contestant {
+  readonly flops: number;
+}
+
+export function limitContestant(dtype: Dtype): Limit {
   const memory = newMemory(PAGE_BYTES);
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
   const call = bareCall(0, dtype);
@@ -42,28 +42,19 @@ export function limitContestant(dtype: Dtype): Contestant & { readonly flops: nu
   return { ...syncContestant(`limit ${dtype}`, work), flops: limitFlops(dtype) };
 }
 
-/** Operations a second of one core, measured for so long. */
-export async function measureLimit(dtype: Dtype, seconds = 0.5): Promise<number> {
-  const limit = limitContestant(dtype);
-  await limit.measure(0.05);
+/** Seconds of the bare loop, measured so often, for so many seconds each, after a first time that does not count. */
+export async function measureLimit(limit: Limit, count: number, seconds: number): Promise<number[]> {
   const times: number[] = [];
-  for (let i = 0; i < 5; i++) times.push(await limit.measure(seconds / 5));
-  return limit.flops / summarise(times).median;
+  for (let i = 0; i <= count; i++) times.push(await limit.measure(seconds));
+  return times.slice(1);
 }
 
-async function main(): Promise<void> {
-  readCommandLine('npm run bench:limit', {});
-  const rows: string[][] = [];
-  for (const dtype of ['float32', 'float64'] as const) {
-    const limit = limitContestant(dtype);
-    const rates: number[] = [];
-    for (let i = 0; i < 11; i++) rates.push(limit.flops / (await limit.measure(0.1)));
-    const { median, spread } = summarise(rates.slice(1));
-    rows.push([dtype, digits(median / 1e9), percent(spread)]);
-  }
-  console.log(
-    `${machineLine(describeMachine())}\n\n${markdownTable(['limit of one core', 'GFLOP/s', 'spread'], rows)}`,
-  );
-}
+/** Operations a second of one core, from the seconds of the bare loop. */
+export const limitOf = ({ flops }: Limit, times: readonly number[]): Summary =>
+  summarise(times.map((time) => flops / time));
 
-if (isMain(import.meta.url)) await main();
+/** What a measurement keeps of the limit beside it: `rate` is what so many cores did, in operations a second. */
+export const heldTo = ({ median, spread }: Summary, rate: number, cores: number) => ({
+  ...{ limit: median / 1e9, limitSpread: spread },
+  share: rate / (cores * median),
+});

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
-import { MAX_THREADS } from '../engine/classifier-options.ts';
+import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
 
 /** What a measurement is worth nothing without. */
 export interface Machine {
@@ -14,15 +14,18 @@ export interface Machine {
   readonly load: number;
 }
 
-export const CORES = availableParallelism();
+/** Cores that are measured: a model has no more threads, so that a machine with more counts as one of so many. */
+export const CORES = Math.min(availableParallelism(), MAX_THREADS);
 
-/** Thread counts to measure: 0 (the calling thread), 1, 2, 4 … and all cores. */
-export function threadCounts(): number[] {
-  const counts = [0];
-  const most = Math.min(CORES, MAX_THREADS);
-  for (let threads = 1; threads < most; threads *= 2) counts.push(threads);
-  return [...counts, most];
+/** Numbers of worker threads to measure: 1, 2, 4 … and all cores. */
+export function workerCounts(): number[] {
+  const counts: number[] = [];
+  for (let threads = 1; threads < CORES; threads *= 2) counts.push(threads);
+  return [...counts, CORES];
 }
+
+/** Thread counts to measure: 0 (the calling thread), and workers. */
+export const threadCounts = (): number[] => [0, ...workerCounts()];
 
 /** Cores that compute with so many worker threads. */
 export const coresUsed = (threads: number): number => Math.min(Math.max(threads, 1), CORES);
@@ -31,7 +34,7 @@ export function describeMachine(): Machine {
   return {
     date: new Date().toISOString(),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: CORES,
+    cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     node: process.version,
     commit: commit(),
@@ -51,7 +54,7 @@ function commit(): string {
 }
 
 /** One line that goes above every table. */
-export function machineLine(machine: Machine = describeMachine()): string {
+export function machineLine(machine: Machine): string {
   const { date, cpu, cores, memoryGiB, node, commit: measured, load } = machine;
   return `${date.slice(0, 16)}Z, ${cpu}, ${cores} cores, ${memoryGiB} GiB, Node ${node}, commit ${measured}, load ${load}`;
 }

@@ -1,14 +1,16 @@
 import benny from 'benny';
+import { integer, list, oneOf, readCommandLine } from '../cli/common/command-line.ts';
+import { digits, duration, percent } from '../cli/common/format.ts';
+import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
 import { renderResults } from './chart.ts';
-import { list, oneOf, readCommandLine } from './command-line.ts';
 import { EFFORT } from './effort.ts';
-import { measureLimit } from './limit.ts';
+import { heldTo, limitContestant, limitOf, measureLimit } from './limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
 import { type Measurement, saveResults } from './results.ts';
 import { nameOf, SIZE_LIST, type Size, sizesOf } from './sizes.ts';
-import { summarise } from './statistics.ts';
+import { type Summary, summarise } from './statistics.ts';
 import { type Case, SUITES, type SuiteKind } from './suites.ts';
-import { digits, duration, markdownTable, percent } from './table.ts';
+import { markdownTable } from './table.ts';
 
 /** The library's speed by size and thread count: `npm run bench`. */
 const options = readCommandLine('npm run bench', {
@@ -19,7 +21,7 @@ const options = readCommandLine('npm run bench', {
   ),
   sizes: SIZE_LIST,
   kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], 'who multiplies matrices'),
-  threads: list('N,N,…', 'thread counts; 0 computes on the calling thread', ',', parseCount),
+  threads: list('N,N,…', 'thread counts; 0 computes on the calling thread', ',', integer(0, MAX_THREADS)),
 });
 
 const sizes = options.sizes ?? sizesOf(options.quick);
@@ -28,33 +30,46 @@ const counts = options.threads ?? threadCounts();
 const cases = options.quick ? { minSamples: 3, maxTime: 0.15 } : { minSamples: 15, maxTime: 2 };
 const suites = SUITES.filter(({ name }) => options.only === undefined || name === options.only);
 
-function parseCount(text: string): number {
-  if (!/^\d+$/.test(text))
-    throw new RangeError(`--threads: expected whole numbers, got ${text || 'nothing'}`);
-  return Number(text);
-}
+const bareLoop = limitContestant('float32');
 
 /** Runs one suite at one size over all thread counts. */
-async function runSuite(kind: SuiteKind, size: Size, limit: number): Promise<Measurement[]> {
+async function runSuite(kind: SuiteKind, size: Size): Promise<Measurement[]> {
   const prepared: Case[] = [];
   try {
     for (const threads of counts) {
       if (threads > 0 || kind.runsHere) prepared.push(await kind.prepare(size, threads, maker));
     }
     for (const { work } of prepared) await warmUp(work);
-    const summary = await benny.suite(
-      `${kind.name} ${nameOf(size)}`,
-      ...prepared.map(({ threads, work }) =>
-        benny.add(`${threads} threads`, async () => void (await work()), cases),
-      ),
-    );
-    return prepared.map((one, i) =>
-      measurement(kind, size, one, summary.results[i].details.sampleResults, limit),
-    );
+    const before = await limitBeside(kind);
+    const samples = await samplesOf(`${kind.name} ${nameOf(size)}`, prepared);
+    const limitTimes = [...before, ...(await limitBeside(kind))];
+    const limit = limitTimes.length > 0 ? limitOf(bareLoop, limitTimes) : undefined;
+    return prepared.map((one, i) => measurement(kind, size, one, samples[i], limit));
   } finally {
     for (const one of prepared) await one.close();
   }
 }
+
+/** benny calls every case so often before it measures the first, all of them at the same time. */
+const TRIALS = 2;
+
+/** Seconds of each case's calls, which benny repeats and, unless the case knows better, times. */
+async function samplesOf(title: string, prepared: readonly Case[]): Promise<(readonly number[])[]> {
+  const own = prepared.map((): number[] => []);
+  const entries = prepared.map(({ threads, work }, i) => {
+    const call = async () => {
+      const seconds = await work();
+      if (seconds !== undefined) own[i].push(seconds);
+    };
+    return benny.add(`${threads} threads`, call, cases);
+  });
+  const { results } = await benny.suite(title, ...entries);
+  return own.map((times, i) => (times.length > 0 ? times.slice(TRIALS) : results[i].details.sampleResults));
+}
+
+/** Seconds of the bare loop, right before or after the cases that are held to it. */
+const limitBeside = async ({ hasLimit }: SuiteKind): Promise<number[]> =>
+  hasLimit ? measureLimit(bareLoop, 5, options.quick ? 0.01 : 0.1) : [];
 
 /** V8 compiles the code of a step in the background, on the cores that are measured. */
 async function warmUp(work: () => Promise<unknown>): Promise<void> {
@@ -65,13 +80,13 @@ async function warmUp(work: () => Promise<unknown>): Promise<void> {
 
 const suiteName = (name: string): string => (maker === 'wasm' ? name : `${name}, ${maker}`);
 
-/** `samples`: seconds of one call, as benny took them. */
+/** `samples`: seconds of single calls. */
 function measurement(
   { name: suite }: SuiteKind,
   size: Size,
   { threads, flops, sequences, pieces }: Case,
   samples: readonly number[],
-  limit: number,
+  limit: Summary | undefined,
 ): Measurement {
   const { median, spread } = summarise(samples);
   const rate = flops / median;
@@ -79,20 +94,21 @@ function measurement(
     ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },
     gflops: rate / 1e9,
     sequencesPerSecond: sequences / median,
-    limit: limit / 1e9,
-    share: rate / (coresUsed(threads) * limit),
+    ...(limit && heldTo(limit, rate, coresUsed(threads))),
   };
 }
 
-function print(kind: SuiteKind, limit: number, measurements: readonly Measurement[]): void {
-  const rows = measurements.map(({ name, threads, seconds, spread, gflops, sequencesPerSecond, share }) => [
-    ...[name, String(threads), duration(seconds), percent(spread)],
-    ...[digits(sequencesPerSecond ?? 0), digits(gflops ?? 0), percent(share ?? 0)],
-  ]);
-  const columns = ['B,T,I,H,L', 'threads', 'median', 'spread', 'sequences/s', 'GFLOP/s', 'of the limit'];
-  console.log(
-    `\n## ${suiteName(kind.name)}: ${kind.piece}; one core's limit ${digits(limit / 1e9)} GFLOP/s\n`,
+function print(kind: SuiteKind, measurements: readonly Measurement[]): void {
+  const rows = measurements.map(
+    ({ name, threads, seconds, spread, gflops, sequencesPerSecond, limit, share }) => [
+      ...[name, String(threads), duration(seconds), percent(spread)],
+      ...[digits(sequencesPerSecond ?? 0), digits(gflops ?? 0)],
+      ...(kind.hasLimit ? [digits(limit ?? 0), percent(share ?? 0)] : []),
+    ],
   );
+  const columns = ['B,T,I,H,L', 'threads', 'median', 'spread', 'sequences/s', 'GFLOP/s'];
+  if (kind.hasLimit) columns.push("one core's limit", 'of the limit');
+  console.log(`\n## ${suiteName(kind.name)}: ${kind.piece}\n`);
   console.log(`${markdownTable(columns, rows)}\n`);
 }
 
@@ -100,10 +116,9 @@ const machine = describeMachine();
 console.log(machineLine(machine));
 const measurements: Measurement[] = [];
 for (const kind of suites) {
-  const limit = await measureLimit('float32', options.quick ? 0.1 : 1);
   const own: Measurement[] = [];
-  for (const size of sizes) own.push(...(await runSuite(kind, size, limit)));
-  print(kind, limit, own);
+  for (const size of sizes) own.push(...(await runSuite(kind, size)));
+  print(kind, own);
   measurements.push(...own);
 }
 const results = {

@@ -1,4 +1,4 @@
-import { oneOf, readCommandLine } from './command-line.ts';
+import { oneOf, readCommandLine } from '../cli/common/command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 import { describeMachine, machineLine } from './machine.ts';
 import { callOverhead } from './overhead/calls.ts';

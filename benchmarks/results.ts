@@ -16,8 +16,10 @@ export interface Measurement {
   /** Work done a second. */
   readonly gflops?: number;
   readonly sequencesPerSecond?: number;
-  /** GFLOP/s of one core's bare micro-kernel loop, measured beside it. */
-  readonly limit: number;
+  /** GFLOP/s of one core's bare micro-kernel loop, measured beside it; none for what waits for memory. */
+  readonly limit?: number;
+  /** Distance of that limit's quartiles, relative to it. */
+  readonly limitSpread?: number;
   /** Share of what the cores used could do at most, by that limit. */
   readonly share?: number;
 }

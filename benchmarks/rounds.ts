@@ -1,4 +1,4 @@
-import { median } from './statistics.ts';
+import { median } from '../cli/common/quantile.ts';
 
 /** Something to be timed: does its work so often and returns when it is done. */
 export interface Contestant {
@@ -64,14 +64,21 @@ export function asyncContestant(name: string, work: () => Promise<unknown>): Con
 
 /** Repeats synchronous work for some time, in bursts of at least `burst` calls; the median of the bursts. */
 export function syncContestant(name: string, work: () => void, burst = 1): Contestant {
+  const once = () => {
+    const begun = performance.now();
+    for (let i = 0; i < burst; i++) work();
+    return (performance.now() - begun) / 1000 / burst;
+  };
+  return timedContestant(name, once);
+}
+
+/** Repeats for some time what says by itself how many seconds it took; the median of these. */
+export function timedContestant(name: string, once: () => number | Promise<number>): Contestant {
   const measure = async (seconds: number): Promise<number> => {
     const times: number[] = [];
     const end = performance.now() + 1000 * seconds;
-    do {
-      const begun = performance.now();
-      for (let i = 0; i < burst; i++) work();
-      times.push((performance.now() - begun) / 1000 / burst);
-    } while (performance.now() < end);
+    do times.push(await once());
+    while (performance.now() < end);
     return median(times);
   };
   return { name, measure };

@@ -1,3 +1,5 @@
+import { fitLine } from './statistics.ts';
+
 /**
  * How long a training step takes on P threads, from what its parts cost on one. Pure: scaling.ts measures the parts.
  *
@@ -83,11 +85,7 @@ export function makespan(durations: readonly number[], threads: number): number 
 
 /** A barrier's cost as a straight line a + b·P through measured points, and never less than the smallest of them. */
 export function barrierLine(points: readonly (readonly [threads: number, seconds: number])[]) {
-  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
-  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
-  const squares = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
-  const slope =
-    squares === 0 ? 0 : points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / squares;
-  const least = Math.min(...points.map(([, y]) => y));
-  return (threads: number): number => Math.max(least, meanY + slope * (threads - meanX));
+  const line = fitLine(points);
+  const least = Math.min(...points.map(([, seconds]) => seconds));
+  return (threads: number): number => Math.max(least, line.at(threads));
 }

@@ -1,13 +1,16 @@
 import { writeFileSync } from 'node:fs';
-import { axisTitle, colours, muted, renderSvg } from '../cli/page.ts';
+import { positive, readCommandLine, text } from '../cli/common/command-line.ts';
+import { digits, duration, percent } from '../cli/common/format.ts';
+import { axisTitle, colours, muted, renderSvg } from '../cli/common/page.ts';
+import { median } from '../cli/common/quantile.ts';
+import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
-import { BLOCK_PARAMETERS } from '../engine/network/model-memory.ts';
-import { packPieces } from '../engine/network/pack-plan.ts';
+import { SortedBatch } from '../engine/network/memory/sorted-batch.ts';
+import { packPieces } from '../engine/network/programs/pack-plan.ts';
+import { runCount } from '../engine/network/programs/reduce.ts';
 import { networkOf } from '../engine/network/registry.ts';
-import { SortedBatch } from '../engine/network/sorted-batch.ts';
 import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { positive, readCommandLine, text } from './command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 import { CORES, describeMachine, machineLine } from './machine.ts';
 import { bareTeam } from './replay/bare-team.ts';
@@ -22,9 +25,9 @@ import {
   type StepCosts,
 } from './scaling-model.ts';
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
-import { median, pairedRatios } from './statistics.ts';
+import { pairedRatios } from './statistics.ts';
 import { createModel, engage, stepInside, withModels } from './steps.ts';
-import { digits, duration, markdownTable, percent } from './table.ts';
+import { markdownTable } from './table.ts';
 
 /**
  * Measures what the parts of a step cost, predicts steps on up to 64 cores from them, and sets the predictions for
@@ -38,8 +41,8 @@ const options = readCommandLine('npm run bench:scaling', {
 const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.5 }, { rounds: 3, seconds: 0.1 });
 const bandwidth = 1e9 * (options.bandwidth ?? 200);
 
-/** What is measured: one core's threads, all cores', and twice as many. */
-const measuredCounts = [...new Set([1, CORES, 2 * CORES])];
+/** What is measured: one core's threads, all cores', and twice as many, as far as a model may have so many. */
+const measuredCounts = [...new Set([1, CORES, Math.min(2 * CORES, MAX_THREADS)])];
 const predictedCounts = [1, 2, 4, 8, 16, 32, 64];
 
 /** A step recorded for one thread, and what it is cut into. */
@@ -51,7 +54,7 @@ async function recordAlone(size: Size) {
       ...{ trace, memory },
       lanes: lanesAdded(trace),
       parameterBytes: g.blockSize * g.realBytes,
-      runs: Math.ceil(g.blockSize / BLOCK_PARAMETERS),
+      runs: runCount(g),
       pieces: packPieces(g, plan).length,
     };
   });
@@ -82,7 +85,12 @@ async function measureSize(size: Size): Promise<Measured> {
   const { trace, memory, lanes, parameterBytes, runs, pieces } = await recordAlone(size);
   const team = new ReplayTeam(memory, wasmModule('float32'), 1);
   for (const phase of PHASES) await team.load(phase, callsByThread(trace, [phase]));
-  const phases = PHASES.map((phase) => team.contestant(phase));
+  // The lanes leave the reduction cold caches, here as in a step.
+  const phases = [
+    team.contestant('lanes'),
+    team.contestantAfter('lanes', 'reduce'),
+    team.contestant('update'),
+  ];
   const bare = await Promise.all([bareTeam(1), bareTeam(CORES)]);
   const times = await measureTogether(size, [...phases, sorting(size), ...bare]);
   await Promise.all([team, ...bare].map((threads) => threads.close()));

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { forwardFlops, nameOf, parseSize, SIZES, seededData, sizesOf, stepFlops } from './sizes.ts';
+import { parseCommandLine } from '../cli/common/command-line.ts';
+import {
+  forwardFlops,
+  nameOf,
+  parseSize,
+  SIZE_LIST,
+  SIZES,
+  seededData,
+  sizesOf,
+  stepFlops,
+} from './sizes.ts';
 
 describe('sizes', () => {
   it('counts the multiplications and additions of a forward pass', () => {
@@ -17,6 +27,12 @@ describe('sizes', () => {
     for (const wrong of ['', '1,2,3,4', '1,2,3,4,0', '1,2,3,4,x', '1,2,3,4,5,6']) {
       expect(() => parseSize(wrong)).toThrow(RangeError);
     }
+  });
+
+  it('says which option has a size that is none', () => {
+    const args = ['--sizes', '1,2,3,4,5;1,2,3,4'];
+    const message = '--sizes: expected five whole numbers B,T,I,H,L, got 1,2,3,4';
+    expect(() => parseCommandLine({ sizes: SIZE_LIST }, args)).toThrow(message);
   });
 
   it('has quick sizes, and they are among all', () => {

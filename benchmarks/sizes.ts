@@ -1,7 +1,7 @@
+import { expected, list } from '../cli/common/command-line.ts';
 import type { Dtype } from '../engine/kernels/kernels.ts';
 import { realBytes } from '../engine/kernels/kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
-import { list } from './command-line.ts';
 
 /** One training problem: B sequences of T steps with I inputs, L layers of H hidden units, O classes. */
 export interface Size {
@@ -37,15 +37,13 @@ export const sizesOf = (quick: boolean): readonly Size[] =>
 export const nameOf = ({ B, T, I, H, L }: Size): string => [B, T, I, H, L].join(',');
 
 /** An option of a command line. */
-export const SIZE_LIST = list('B,T,I,H,L;…', 'other sizes than the usual ones', ';', (text) =>
-  parseSize(text),
-);
+export const SIZE_LIST = list('B,T,I,H,L;…', 'other sizes than the usual ones', ';', parseSize);
 
 /** The size `nameOf` wrote. Throws RangeError for anything else. */
 export function parseSize(text: string): Size {
   const numbers = text.split(',').map(Number);
   if (numbers.length !== 5 || numbers.some((n) => !Number.isInteger(n) || n < 1)) {
-    throw new RangeError(`A size is five whole numbers B,T,I,H,L, not ${text}.`);
+    throw expected('five whole numbers B,T,I,H,L', text);
   }
   const [B, T, I, H, L] = numbers as [number, number, number, number, number];
   return { B, T, I, H, L };
@@ -83,7 +81,7 @@ export interface SeededData {
   readonly labels: Int32Array;
 }
 
-export interface DataOptions {
+interface DataOptions {
   /** Rows; by default one batch. */
   readonly rows?: number;
   readonly dtype?: Dtype;

@@ -1,17 +1,6 @@
+import { median, quantile } from '../cli/common/quantile.ts';
+
 /** Robust summaries of repeated measurements. */
-
-/** Value below which a fraction of the sample lies, interpolated between neighbours. Throws for no sample. */
-export function quantile(sample: readonly number[], fraction: number): number {
-  if (sample.length === 0) throw new RangeError('A quantile needs at least one measurement.');
-  const sorted = sample.toSorted((a, b) => a - b);
-  const at = fraction * (sorted.length - 1);
-  const low = Math.floor(at);
-  const below = sorted[low];
-  const above = sorted[Math.min(low + 1, sorted.length - 1)];
-  return below + (at - low) * (above - below);
-}
-
-export const median = (sample: readonly number[]): number => quantile(sample, 0.5);
 
 /** A sample in three numbers. */
 export interface Summary {
@@ -31,11 +20,18 @@ export function summarise(sample: readonly number[]): Summary {
 export const pairedRatios = (a: readonly number[], b: readonly number[]): number[] =>
   a.slice(0, b.length).map((value, i) => value / b[i]);
 
-/** Slope of a straight line through (ln x, ln y): the power of x that y grows with. */
-export function logLogSlope(points: readonly (readonly [number, number])[]): number {
-  const logs = points.map(([x, y]) => [Math.log(x), Math.log(y)] as const);
-  const meanX = logs.reduce((sum, [x]) => sum + x, 0) / logs.length;
-  const meanY = logs.reduce((sum, [, y]) => sum + y, 0) / logs.length;
-  const covariance = logs.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
-  return covariance / logs.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+export type Point = readonly [x: number, y: number];
+
+/** The straight line through points with the least squares of its distances in y; level through points of a single x. */
+export function fitLine(points: readonly Point[]): { readonly slope: number; at(x: number): number } {
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const covariance = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  const variance = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  const slope = variance === 0 ? 0 : covariance / variance;
+  return { slope, at: (x) => meanY + slope * (x - meanX) };
 }
+
+/** Slope of a straight line through (ln x, ln y): the power of x that y grows with. */
+export const logLogSlope = (points: readonly Point[]): number =>
+  fitLine(points.map(([x, y]) => [Math.log(x), Math.log(y)])).slope;

@@ -1,8 +1,10 @@
 import { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { KernelMaker } from '../engine/kernels/kernels.ts';
 import { networkOf } from '../engine/network/registry.ts';
-import { asyncContestant, type Contestant, mediansByTurns } from './rounds.ts';
-import { modelOptions, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
+import type { Effort } from './effort.ts';
+import { CORES } from './machine.ts';
+import { asyncContestant, type Contestant, measureRounds, mediansByTurns, timesOf } from './rounds.ts';
+import { modelOptions, nameOf, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
 
 /** The parts of training as contestants, all on one seeded model a size. */
 
@@ -34,7 +36,14 @@ export const stepsPerFit = (size: Size): number =>
 
 /** A call of `fit` with so many steps and the plainest optimizer. */
 function fitOf(steps: number, model: RNNPhonemeClassifier, size: Size): () => Promise<unknown> {
-  const data = seededData(size, { rows: size.B * steps, dtype: model.dtype });
+  const rows = size.B * steps;
+  const { x, labels } = seededData(size, { rows, dtype: model.dtype });
+  // A row's label is that of each of its frames.
+  const ofFrames = () => ({
+    data: Int32Array.from({ length: rows * size.T }, (_, i) => labels[Math.floor(i / size.T)]),
+    shape: [rows, size.T],
+  });
+  const data = { x, labels: model.output === 'steps' ? ofFrames() : labels };
   const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
   return () => model.fit(data, { batchSize: size.B, shuffle: false, optimizer });
 }
@@ -48,6 +57,20 @@ export function stepInside(
 ): Contestant {
   const whole = asyncContestant(name, fitOf(steps, model, size));
   return { name, measure: async (seconds) => (await whole.measure(seconds)) / steps };
+}
+
+/** Seconds of a step inside `fit` on all cores at each of some sizes, by turns: for each size its times, round by round. */
+export async function stepsByTurns(sizes: readonly Size[], { rounds, seconds }: Effort): Promise<number[][]> {
+  const times = await withModels(
+    sizes.map((size) => createModel(size, CORES)),
+    (...models) =>
+      measureRounds(
+        models.map((model, i) => stepInside(nameOf(sizes[i]), model, sizes[i])),
+        rounds,
+        seconds,
+      ),
+  );
+  return sizes.map((size) => timesOf(times, nameOf(size)));
 }
 
 /** Work of the shorter of two calls of fit, in operations: some 25 ms of two cores, so that most calls are left alone. */
@@ -64,15 +87,16 @@ export function stepAlone(name: string, model: RNNPhonemeClassifier, size: Size)
   return { name, measure };
 }
 
-/** Runs `use` with models, and closes them whatever happens. */
+/** Runs `use` with models, and closes them whatever happens, even if one of them could not be made. */
 export async function withModels<T>(
   models: readonly Promise<RNNPhonemeClassifier>[],
   use: (...models: RNNPhonemeClassifier[]) => Promise<T>,
 ): Promise<T> {
-  const made = await Promise.all(models);
   try {
-    return await use(...made);
+    return await use(...(await Promise.all(models)));
   } finally {
-    for (const model of made) await model.close();
+    for (const made of await Promise.allSettled(models)) {
+      if (made.status === 'fulfilled') await made.value.close();
+    }
   }
 }

@@ -15,7 +15,8 @@ export interface Case {
   readonly sequences: number;
   /** Pieces of work in one call: a time is given for one of them. */
   readonly pieces: number;
-  work(): Promise<unknown>;
+  /** Resolves with the seconds that count, where these are not those of the whole call. */
+  work(): Promise<number | undefined>;
   close(): Promise<void>;
 }
 
@@ -25,6 +26,8 @@ export interface SuiteKind {
   readonly piece: string;
   /** Whether the calling thread may do it alone: 0 threads. */
   readonly runsHere: boolean;
+  /** Whether it is held to the limit of one core's arithmetic. */
+  readonly hasLimit: boolean;
   prepare(size: Size, threads: number, kernels: KernelMaker): Promise<Case>;
 }
 
@@ -36,7 +39,8 @@ const sharedCase = (
   work: () => Promise<unknown>,
   pieces = 1,
 ): Case => ({
-  ...{ threads, work, pieces, flops: flops * pieces, sequences: size.B * pieces },
+  ...{ threads, pieces, flops: flops * pieces, sequences: size.B * pieces },
+  work: async () => void (await work()),
   close: () => model.close(),
 });
 
@@ -44,6 +48,7 @@ const trainingStep: SuiteKind = {
   name: 'training step',
   piece: 'a call of gradients with one batch',
   runsHere: true,
+  hasLimit: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const { x, labels } = seededData(size);
@@ -55,6 +60,7 @@ const fit: SuiteKind = {
   name: 'fit',
   piece: 'a step inside fit, with shuffling, clipping and Adam',
   runsHere: true,
+  hasLimit: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const steps = stepsPerFit(size);
@@ -69,6 +75,7 @@ const inference: SuiteKind = {
   name: 'inference',
   piece: 'a call of predict with one batch',
   runsHere: true,
+  hasLimit: true,
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
     const { x } = seededData(size);
@@ -76,14 +83,15 @@ const inference: SuiteKind = {
   },
 };
 
-/** Reductions are repeated for so long in one call: the way to the threads and back takes some 50 µs. */
-const REDUCTION_SECONDS = 0.02;
-
-/** The reduction alone, out of a recorded step. Its additions wait for memory, not for arithmetic. */
+/**
+ * The reduction of a recorded step, after its lanes: only what other cores have just written has to be fetched from
+ * their caches. Its additions wait for memory, not for arithmetic.
+ */
 const reduction: SuiteKind = {
   name: 'reduction',
   piece: 'adding up the gradients of all lanes, and their norm',
   runsHere: false,
+  hasLimit: false,
   // The kernel is WebAssembly's with every maker, but the number of lanes is not.
   prepare: async (size, threads, kernels) => {
     const model = await createModel(size, threads, kernels);
@@ -92,12 +100,10 @@ const reduction: SuiteKind = {
     await model.close();
     const lanes = lanesAdded(trace);
     const team = new ReplayTeam(memory, wasmModule('float32'), threads);
-    await team.load('reduce', callsByThread(trace, ['reduce']));
-    const pieces = Math.ceil(REDUCTION_SECONDS / (await team.replay('reduce', 10)));
+    for (const phase of ['lanes', 'reduce'] as const) await team.load(phase, callsByThread(trace, [phase]));
     return {
-      ...{ threads, pieces, sequences: size.B * pieces },
-      flops: lanes * parameterCount * pieces,
-      work: () => team.replay('reduce', pieces),
+      ...{ threads, pieces: 1, sequences: size.B, flops: lanes * parameterCount },
+      work: () => team.replayAfter('lanes', 'reduce'),
       close: () => team.close(),
     };
   },

@@ -1,3 +1,5 @@
+import { quantile } from '../cli/common/quantile.ts';
+
 /** A Markdown table, padded so that it can be read as plain text too. First column left, the others right. */
 export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, i) =>
@@ -8,6 +10,10 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
   return [line(header), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
+
+/** A sample's quartiles. */
+export const quartiles = (sample: readonly number[], format: (value: number) => string): string =>
+  [0.25, 0.75].map((fraction) => format(quantile(sample, fraction))).join(' – ');
 
 /** Rows one after the other, each told on stderr as soon as it is there: a whole table takes minutes. */
 export async function rowByRow<Item>(
@@ -25,16 +31,3 @@ export async function rowByRow<Item>(
 
 const pad = (cell: string, column: number, width: number): string =>
   column === 0 ? cell.padEnd(width) : cell.padStart(width);
-
-/** Three significant digits, without an exponent. */
-export const digits = (value: number): string =>
-  Number.isFinite(value)
-    ? Number(value.toPrecision(3)).toLocaleString('en', { maximumFractionDigits: 6 })
-    : '–';
-
-export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
-
-export function duration(seconds: number): string {
-  if (seconds < 1e-3) return `${digits(1e6 * seconds)} µs`;
-  return seconds < 1 ? `${digits(1e3 * seconds)} ms` : `${digits(seconds)} s`;
-}

@@ -1,4 +1,4 @@
-import { Linear } from '../engine/index.ts';
+import { Linear, measureNormalization, type Normalization } from '../engine/index.ts';
 import type { Split } from './speech/corpus.ts';
 
 /** The input of a linear classifier: a sequence's means over `parts` equal parts of its time, one after the other. */
@@ -47,10 +47,11 @@ export async function linearBaseline(
 ): Promise<Int32Array> {
   const width = featureSize * parts;
   const inputs = partMeans(train, featureSize, parts);
-  const scale = standardise(inputs, width);
+  const rows = train.lengths.length;
+  const normalization = measureNormalization({ data: inputs, shape: [1, rows, width] }, width);
+  normalize(inputs, width, normalization);
   const layer = new Linear(width, classes);
   const optimizer = adam([layer.W.data, layer.b.data], [layer.dW.data, layer.db.data]);
-  const rows = train.lengths.length;
   const batches = Math.ceil(rows / BATCH_ROWS);
   for (let epoch = 0; epoch < EPOCHS; epoch++) {
     for (let batch = 0; batch < batches; batch++) {
@@ -66,7 +67,9 @@ export async function linearBaseline(
     }
     await breathe();
   }
-  return predict(layer, applyScale(partMeans(test, featureSize, parts), width, scale), width);
+  const unheard = partMeans(test, featureSize, parts);
+  normalize(unheard, width, normalization);
+  return predict(layer, unheard, width);
 }
 
 function step(
@@ -114,26 +117,8 @@ function adam(parameters: Reals[], gradients: Reals[]): (rate: number) => void {
   };
 }
 
-interface Scale {
-  readonly mean: Float64Array;
-  readonly deviation: Float64Array;
-}
-
-/** Scales every column to mean 0 and deviation 1, in place. */
-function standardise(values: Float32Array, width: number): Scale {
-  const rows = values.length / width;
-  const mean = new Float64Array(width);
-  const deviation = new Float64Array(width);
-  for (let i = 0; i < values.length; i++) mean[i % width] += values[i] / rows;
-  for (let i = 0; i < values.length; i++) deviation[i % width] += (values[i] - mean[i % width]) ** 2 / rows;
-  const scale = { mean, deviation: deviation.map((variance) => Math.sqrt(variance) || 1) };
-  applyScale(values, width, scale);
-  return scale;
-}
-
-function applyScale(values: Float32Array, width: number, { mean, deviation }: Scale): Float32Array {
-  for (let i = 0; i < values.length; i++) values[i] = (values[i] - mean[i % width]) / deviation[i % width];
-  return values;
+function normalize(values: Float32Array, width: number, { mean, std }: Normalization): void {
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] - mean[i % width]) / std[i % width];
 }
 
 function predict(layer: Linear, inputs: Float32Array, width: number): Int32Array {

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from './page.ts';
+import { percent } from './common/format.ts';
+import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from './common/page.ts';
 
 /** What was measured after an epoch. Accuracies are fractions. */
 export interface EpochRecord {
@@ -101,7 +102,7 @@ ${groupTable(perVoice)}
 }
 
 function learningCurve(history: EpochRecord[]): string {
-  const percent = (fraction: number) => Number((100 * fraction).toFixed(2));
+  const inPercent = (fraction: number) => Number((100 * fraction).toFixed(2));
   const line = { type: 'line', symbolSize: 5, lineStyle: { width: 2 } };
   return renderInlineSvg(1060, 380, {
     legend: { top: 0, itemGap: 30, data: ['training loss', 'training accuracy', 'validation accuracy'] },
@@ -128,14 +129,14 @@ function learningCurve(history: EpochRecord[]): string {
         ...line,
         name: 'training accuracy',
         yAxisIndex: 1,
-        data: history.map(({ accuracy }) => percent(accuracy)),
+        data: history.map(({ accuracy }) => inPercent(accuracy)),
         color: trainColour,
       },
       {
         ...line,
         name: 'validation accuracy',
         yAxisIndex: 1,
-        data: history.map(({ validationAccuracy }) => percent(validationAccuracy)),
+        data: history.map(({ validationAccuracy }) => inPercent(validationAccuracy)),
         color: validationColour,
       },
     ],
@@ -198,7 +199,7 @@ function groupTable(groups: GroupResult[]): string {
     .toSorted((a, b) => a.accuracy - b.accuracy)
     .map(
       ({ name, accuracy, count }) =>
-        `<div><span>${escapeHtml(name)}</span><span>${(100 * accuracy).toFixed(1)} %</span><span>${count}</span></div>`,
+        `<div><span>${escapeHtml(name)}</span><span>${percent(accuracy)}</span><span>${count}</span></div>`,
     );
   return `<div class="groups">\n${rows.join('\n')}\n</div>`;
 }

@@ -1,3 +1,4 @@
+import { median } from './common/quantile.ts';
 import type { GroupResult } from './report.ts';
 import type { Split } from './speech/corpus.ts';
 
@@ -46,11 +47,6 @@ function groups(predicted: Int32Array, split: Split, group: Int32Array, names: s
   return names
     .map((name, g) => ({ name, count: count[g], accuracy: hits[g] / count[g] }))
     .filter((result) => result.count > 0);
-}
-
-function median(sorted: number[]): number {
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
 /** Share of the test rows that are of the class most frequent in training. */

@@ -8,6 +8,7 @@ import {
   type TensorLike,
 } from '../engine/index.ts';
 import { linearBaseline } from './baseline.ts';
+import { percent } from './common/format.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { writeReport } from './report.ts';
 import { accuracy, majorityAccuracy, type Score, score } from './score.ts';
@@ -24,7 +25,7 @@ export interface TrainingOptions {
 }
 
 /** The model of the main job. */
-export const network = { hiddenSize: 128, numLayers: 2, recurrentInit: 'orthogonal' } as const;
+const network = { hiddenSize: 128, numLayers: 2, recurrentInit: 'orthogonal' } as const;
 const training = {
   batchSize: 32,
   optimizer: { type: 'adam', learningRate: 1e-3 },
@@ -115,9 +116,7 @@ function hashWeights(model: RNNPhonemeClassifier): string {
   return hash.digest('hex');
 }
 
-export const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
-
-/** Before the first step of an epoch its figures are not finite. */
+/** Before an epoch's first step its loss is not finite, nor is the time left before the very first. */
 const known = (value: number, text: (value: number) => string): string =>
   Number.isFinite(value) ? text(value) : '…';
 

@@ -38,9 +38,12 @@ export class ElmanError extends Error {
   }
 }
 
+/** What a caught value says; anything may be thrown. */
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
 /** For example `x: expected [batch, time, 39], got [32, 20, 40]`. */
 export const badArgument = (argument: string, expected: string, got: unknown): ElmanError =>
-  new ElmanError('BAD_ARGUMENT', `${argument}: expected ${expected}, got ${describe(got)}`);
+  new ElmanError('BAD_ARGUMENT', `${shorten(argument)}: expected ${expected}, got ${describe(got)}`);
 
 export const busy = (method: string): ElmanError =>
   new ElmanError(
@@ -125,6 +128,13 @@ export const workerLost = (cause: unknown): ElmanError =>
 export const workerFailed = (message: string, cause?: unknown): ElmanError =>
   new ElmanError('WORKER_FAILED', `a worker thread failed: ${message}`, { cause });
 
+/** For what would fill the heap, which ends the process. */
+export const matrixTooLarge = (classes: number): ElmanError =>
+  new ElmanError(
+    'MEMORY_TOO_LARGE',
+    `confusion: a matrix of ${classes} classes is too large; accuracy and recall need none`,
+  );
+
 export function memoryTooLarge(
   regions: readonly { readonly name: string; readonly bytes: number }[],
   limit: number,
@@ -142,16 +152,14 @@ export function memoryTooLarge(
 export const noMemory = (bytes: number, cause: unknown): ElmanError =>
   new ElmanError(
     'MEMORY_TOO_LARGE',
-    `the system has no memory of ${megabytes(bytes)} for a model, its batch or a stream`,
-    {
-      cause,
-    },
+    `the system refuses ${megabytes(bytes)} of memory for a model, its batch or a stream, or the 10 GiB of addresses ` +
+      `that each memory reserves (ulimit -v): ${messageOf(cause)}`,
+    { cause },
   );
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-// ---- Damaged or unsuitable files
-// --------------------------------------------------------------------------------------
+// ---- Damaged or unsuitable files -----------------------------------------------------------------------------------
 
 export const badCheckpoint = (path: string, fault: string): ElmanError =>
   new ElmanError('BAD_CHECKPOINT', `${path}: ${fault}`);
@@ -246,9 +254,12 @@ function describe(value: unknown): string {
   if (value instanceof Words) return value.text;
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'string') return quote(value);
-  if (Array.isArray(value) && value.every((entry) => typeof entry === 'number')) {
-    return `[${shorten(value.join(', '))}]`;
+  if (Array.isArray(value)) {
+    // More numbers than that are not shown, and may be millions.
+    const first = value.slice(0, MAX_SHOWN);
+    if (first.every((entry) => typeof entry === 'number')) return `[${shorten(first.join(', '))}]`;
   }
+  if (typeof value === 'function') return 'a function';
   return typeof value === 'object' && value !== null ? kindOf(value) : String(value);
 }
 

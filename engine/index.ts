@@ -1,5 +1,5 @@
 /** The public surface of elman, and nothing else. */
-export type { ClassifierOptions, LoadOptions } from './classifier-options.ts';
+export type { ClassifierOptions, LoadOptions } from './classifier/classifier-options.ts';
 export type { LabelledSequences } from './data/labelled-sequences.ts';
 export { measureNormalization, type Normalization, type NormalizationSpec } from './data/normalization.ts';
 export type { LabelsLike } from './data/read-labels.ts';
@@ -7,9 +7,10 @@ export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
 export type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
-export type { OutputMode } from './network/geometry.ts';
 export type { RecurrentInit } from './network/initialise.ts';
-export type { LossOptions } from './network/loss.ts';
+export type { LossOptions } from './network/lanes/loss.ts';
+export type { OutputMode } from './network/memory/geometry.ts';
+export type { Evaluation, GradientResult, RequestedGradients } from './network/results.ts';
 export type { Adam, OptimizerOptions, OptimizerType, RmsProp, Sgd } from './optimization/optimizers.ts';
 export type {
   ConstantSchedule,
@@ -18,8 +19,6 @@ export type {
   Schedule,
   StepSchedule,
 } from './optimization/schedules.ts';
-export type { Optimizer } from './optimizer.ts';
-export type { Evaluation, GradientResult, RequestedGradients } from './results.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
 export { type GradientOptions, RNNPhonemeClassifier, type SaveOptions } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
@@ -34,4 +33,5 @@ export {
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
 export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';
+export type { Optimizer } from './training/optimizer.ts';
 export type { TrainingEvent } from './training/training-events.ts';

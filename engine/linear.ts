@@ -79,9 +79,10 @@ export class Linear {
    */
   initWeights(W: TensorLike, b: TensorLike): void {
     const given = readTensor('W', W, [this.outFeatures, this.inFeatures], this.dtype);
-    const bias = readBias('b', b, this.outFeatures, this.dtype);
+    // A copy, since it may be a view of W.
+    const bias = readBias('b', b, this.outFeatures, this.dtype).data.slice();
     this.W.data.set(given.data);
-    this.b.data.set(bias.data);
+    this.b.data.set(bias);
   }
 
   /**

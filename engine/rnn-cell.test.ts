@@ -43,6 +43,14 @@ describe('a cell by itself', () => {
     ]);
   });
 
+  it('may be given views of its own parameters', () => {
+    const cell = new RNNCell(3, 3);
+    const before = [cell.W_ih, cell.W_hh, cell.b_ih, cell.b_hh].map(({ data }) => [...data]);
+    cell.initWeights(cell.W_hh, cell.W_ih, cell.b_hh, cell.b_ih);
+    const after = [cell.W_hh, cell.W_ih, cell.b_hh, cell.b_ih].map(({ data }) => [...data]);
+    expect(after).toEqual(before);
+  });
+
   it('sets its gradients to zero', () => {
     const cell = new RNNCell(3, 2);
     const h = cell.forward([[1, 2, 3]], [[0.5, 0.5]]);

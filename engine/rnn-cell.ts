@@ -111,8 +111,10 @@ export class RNNCell {
       readTensor('W_hh', W_hh, [hiddenSize, hiddenSize], dtype),
       ...[this.#readBias('b_ih', b_ih), this.#readBias('b_hh', b_hh)],
     ];
+    // Copied before any is set: one may be a view of another.
+    const copies = given.map(({ data }) => data.slice());
     [this.W_ih, this.W_hh, this.b_ih, this.b_hh].forEach((own, i) => {
-      own.data.set(given[i].data);
+      own.data.set(copies[i]);
     });
   }
 

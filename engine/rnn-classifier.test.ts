@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { ClassifierOptions } from './classifier-options.ts';
+import type { ClassifierOptions } from './classifier/classifier-options.ts';
 import type { SequencesLike } from './data/read-sequences.ts';
 import { networkOf } from './network/registry.ts';
-import type { Evaluation } from './results.ts';
+import type { Evaluation } from './network/results.ts';
 import { type GradientOptions, RNNPhonemeClassifier } from './rnn-classifier.ts';
 import { Tensor } from './tensor.ts';
-import { bitsOf, labelled, small, withModel, zeros } from './test-models.ts';
+import { bitsOf, labelled, small, teamOf, withModel, zeros } from './testing/models.ts';
 
 describe('create', () => {
   const bad: [string, Partial<Record<keyof ClassifierOptions | 'layers', unknown>>, string][] = [
@@ -168,7 +168,7 @@ describe('calls', () => {
       for (const call of calls) {
         const controller = new AbortController();
         const ended = expect(call(controller.signal)).rejects.toBe(reason);
-        setTimeout(() => controller.abort(reason), 1);
+        setImmediate(() => controller.abort(reason));
         await ended;
         await expect(call(AbortSignal.abort(reason))).rejects.toBe(reason);
         await expect(call('now' as never)).rejects.toThrow('signal: expected an AbortSignal, got "now"');
@@ -281,6 +281,63 @@ describe('calls', () => {
       expect(() => model.initWeights(cells, [W, b])).toThrow('cells[1].b_hh: expected [11], got [3]');
       expect(bitsOf(model)).toBe(bits);
     });
+  });
+
+  it('of initWeights and loadStateDict may be views of the model’s own parameters', async () => {
+    await withModel({ threads: 0, numLayers: 1, bidirectional: true }, async (model) => {
+      const stored = model.stateDict();
+      const [forward, reverse] = model.rnn.map(
+        ({ W_ih, W_hh, b_ih, b_hh }) => [W_ih, W_hh, b_ih, b_hh] as const,
+      );
+      const { W, b } = model.outputLayer;
+      const expectExchanged = () => {
+        for (const [name, { data }] of Object.entries(model.stateDict())) {
+          const other = name.includes('reverse') ? name.replace('_reverse', '') : `${name}_reverse`;
+          expect(data).toEqual((stored[other] ?? stored[name]).data);
+        }
+      };
+      model.initWeights([reverse, forward], [W, b]);
+      expectExchanged();
+      model.loadStateDict(stored);
+      const names = ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'];
+      model.loadStateDict({
+        ...Object.fromEntries(names.map((name, i) => [`rnn.${name}`, reverse[i]])),
+        ...Object.fromEntries(names.map((name, i) => [`rnn.${name}_reverse`, forward[i]])),
+        ...{ 'output.weight': W, 'output.bias': b },
+      });
+      expectExchanged();
+    });
+  });
+
+  it('show what the model is, and let nobody change it', async () => {
+    const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 3, 4, 5] };
+    await withModel({ threads: 0, normalization, classes: ['a', 'b', 'c', 'd'] }, async (model) => {
+      await model.forward(labelled(2, 3).x);
+      const { normalization: shown, classes, metadata, rnn, hiddens } = model;
+      for (const part of [shown, shown?.mean, shown?.std, classes, metadata, rnn, hiddens])
+        expect(Object.isFrozen(part)).toBe(true);
+      const metadata2 = { a: 'b' };
+      const saving = model.toSafetensors({ metadata: metadata2 });
+      metadata2.a = 5 as never;
+      const copy = await RNNPhonemeClassifier.load(await saving, { threads: 0 });
+      expect(copy.metadata).toEqual({ a: 'b' });
+      await copy.close();
+    });
+  });
+
+  it('whose arguments close the model end with CLOSED, and no thread is left', async () => {
+    const model = await RNNPhonemeClassifier.create({ ...small, threads: 2 });
+    const team = teamOf(model);
+    let closing: Promise<void> | undefined;
+    const options = {
+      get finalStates() {
+        closing ??= model.close();
+        return false;
+      },
+    };
+    await expect(model.gradients(data.x, data.labels, options)).rejects.toMatchObject({ code: 'CLOSED' });
+    await closing;
+    expect(team.pool).toBeNull();
   });
 
   it('of save leave the metadata as they were when something is wrong with them', async () => {
@@ -580,6 +637,21 @@ describe('what is not finite', () => {
 });
 
 describe('evaluate', () => {
+  it('has no matrix of very many classes in its way', async () => {
+    await withModel({ threads: 0, outputSize: 30_000 }, async (model) => {
+      const few = labelled(3, 4, 5, 30_000);
+      const evaluation = await model.evaluate(few);
+      const { accuracy, recall } = evaluation;
+      expect(recall).toHaveLength(30_000);
+      expect(() => evaluation.confusion).toThrow('confusion: a matrix of 30000 classes is too large');
+      const [log] = await model.fit(few, {
+        validation: few,
+        optimizer: { type: 'sgd', learningRate: 1e-30 },
+      });
+      expect(log.validationAccuracy).toBe(accuracy);
+    });
+  });
+
   it('agrees with the logits, over more rows than fit into one call', async () => {
     await withModel({ threads: 2, hiddenSize: 32, dtype: 'float64' }, async (model) => {
       const data = labelled(2_500, 3);

@@ -1,11 +1,21 @@
-import { orAborted } from './call-queue.ts';
+import { orAborted } from './classifier/call-queue.ts';
 import {
   type ClassifierOptions,
   type ClassifierPlan,
   FOREIGN_OPTIONS,
   type LoadOptions,
   readClassifierOptions,
-} from './classifier-options.ts';
+} from './classifier/classifier-options.ts';
+import { encodeModel, readMetadata, readModelFile } from './classifier/model-file.ts';
+import {
+  finiteParameters,
+  readStateDict,
+  readWeights,
+  setParameters,
+  stateDictOf,
+} from './classifier/model-parameters.ts';
+import { cellOver, outputLayerOver } from './classifier/model-views.ts';
+import { Turns } from './classifier/turns.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
 import { type LabelRule, type LabelsLike, readLabels } from './data/read-labels.ts';
@@ -16,39 +26,29 @@ import { writeFileAtomically } from './io/atomic-file.ts';
 import { encodeOnnx } from './io/onnx.ts';
 import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
-import { checkMetadata, encodeModel, readModelFile } from './model-file.ts';
-import {
-  finiteParameters,
-  readStateDict,
-  readWeights,
-  setParameters,
-  stateDictOf,
-} from './model-parameters.ts';
-import { cellOver, outputLayerOver } from './model-views.ts';
 import { ROWS_PER_CALL } from './network/call-plan.ts';
 import { Calls } from './network/calls.ts';
-import { batchKey } from './network/dropout.ts';
-import { logitsShape, type NetworkShape, type OutputMode } from './network/geometry.ts';
 import { initialiseNetwork } from './network/initialise.ts';
-import { type LossOptions, lossSpec } from './network/loss.ts';
+import { batchKey } from './network/lanes/dropout.ts';
+import { type LossOptions, lossSpec } from './network/lanes/loss.ts';
+import { logitsShape, type NetworkShape, type OutputMode } from './network/memory/geometry.ts';
 import { Network } from './network/network.ts';
 import { PredictionServer } from './network/prediction-server.ts';
 import { networks } from './network/registry.ts';
+import type { Evaluation, RequestedGradients } from './network/results.ts';
+import { StreamWeights } from './network/stream-weights.ts';
 import { Random } from './numeric/random.ts';
 import { type OptimizerOptions, type OptimizerType, optimizerSpec } from './optimization/optimizers.ts';
-import { Optimizer } from './optimizer.ts';
-import type { Evaluation, RequestedGradients } from './results.ts';
 import type { CellWeights, RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
-import { StreamWeights } from './stream-weights.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
 import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
+import { Optimizer } from './training/optimizer.ts';
 import { readOptimizer, storeOptimizer } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
 import { markCallbacks } from './training/running-callback.ts';
 import { type TrainingEvent, trainingEvents } from './training/training-events.ts';
-import { Turns } from './turns.ts';
 import { checkFlag, checkInteger, checkKeys, checkPath, checkSignal, checkSource } from './validation.ts';
 
 /** Options of `gradients`; see LossOptions for `classWeights` and `labelSmoothing`. */
@@ -135,7 +135,7 @@ export class RNNPhonemeClassifier {
   readonly #seed: number;
   /** Holds everything that keeps the model's memory alive, until `close` is called. */
   readonly #turns: Turns<Parts>;
-  #metadata: Readonly<Record<string, string>> = {};
+  #metadata: Readonly<Record<string, string>> = Object.freeze({});
   /** The weights that the most recent streams share. */
   #streamWeights: StreamWeights | null = null;
   #gradientCalls = 0;
@@ -162,7 +162,7 @@ export class RNNPhonemeClassifier {
       network,
       calls: new Calls(network),
       server: new PredictionServer(network),
-      cells: network.g.cells.map((_, cell) => cellOver(network, cell)),
+      cells: Object.freeze(network.g.cells.map((_, cell) => cellOver(network, cell))),
       outputLayer: outputLayerOver(network),
     });
     networks.set(this, network);
@@ -209,7 +209,7 @@ export class RNNPhonemeClassifier {
       ...{ dtype, threads, kernels, seed },
     });
     setParameters(model.#turns.open('load').network, parameters);
-    model.#metadata = metadata;
+    model.#metadata = Object.freeze(metadata);
     return model;
   }
 
@@ -418,14 +418,15 @@ export class RNNPhonemeClassifier {
   async #encode(method: string, options: SaveOptions) {
     this.#turns.open(method);
     checkKeys('options', options, ['metadata', 'optimizer']);
-    const { metadata: own = {}, optimizer: given } = options;
-    checkMetadata(own);
-    const slot = given === undefined ? null : this.#ownSlot(given);
+    const { metadata: given = {}, optimizer: its } = options;
+    // A copy, since saving may have to wait.
+    const own = readMetadata(given);
+    const slot = its === undefined ? null : this.#ownSlot(its);
     const { parameters, optimizer } = await this.#turns.whenSettled(method, ({ network }) => ({
       parameters: finiteParameters(method, network),
       optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
     }));
-    const metadata = { ...this.#metadata, ...own };
+    const metadata = Object.freeze({ ...this.#metadata, ...own });
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
     return { bytes: encodeModel(header, parameters, metadata, optimizer), metadata };
   }

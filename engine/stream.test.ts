@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { networkOf } from './network/registry.ts';
-import { StreamWeights } from './stream-weights.ts';
-import { labelled, withModel } from './test-models.ts';
+import { StreamWeights } from './network/stream-weights.ts';
+import type { ClassifierStream } from './stream.ts';
+import { labelled, withModel } from './testing/models.ts';
 
 describe('a stream', () => {
   for (const dtype of ['float32', 'float64'] as const) {
@@ -33,6 +34,26 @@ describe('a stream', () => {
       }
     });
   }
+
+  it.each([
+    { nonlinearity: 'tanh', output: 'last' },
+    { nonlinearity: 'relu', output: 'mean' },
+  ] as const)('is as good as new when it is reset after frames that are not finite: %o', async (options) => {
+    for (const dtype of ['float32', 'float64'] as const) {
+      await withModel({ threads: 0, dtype, hiddenSize: 11, ...options }, async (model) => {
+        const frames = [0, 1, 2].map((t) => labelled(1, 3).x.data.subarray(5 * t, 5 * t + 5));
+        const logitsOf = (stream: ClassifierStream) => frames.map((frame) => [...stream.step(frame)]);
+        const expected = logitsOf(model.stream());
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+          const stream = model.stream();
+          stream.step(new Array(5).fill(value));
+          expect([...stream.step(frames[0])].some(Number.isNaN)).toBe(true);
+          stream.reset();
+          expect(logitsOf(stream)).toEqual(expected);
+        }
+      });
+    }
+  });
 
   it('begins with the states it is given, and keeps the parameters it was made with', async () => {
     await withModel({ threads: 0, dtype: 'float64' }, async (model) => {

@@ -1,9 +1,9 @@
 import { badArgument, lengthOf, noForward } from './errors.ts';
 import { PANEL_BYTES } from './kernels/kernels.ts';
 import type { WasmExports } from './kernels/wasm-kernels.ts';
-import type { Geometry } from './network/geometry.ts';
+import type { Geometry } from './network/memory/geometry.ts';
+import type { StreamWeights } from './network/stream-weights.ts';
 import { MemoryMap } from './parallel/memory-map.ts';
-import type { StreamWeights } from './stream-weights.ts';
 import { type RealArray, readTensor, realArray, type TensorLike } from './tensor.ts';
 
 /** A layer's state, and the buffer for the next one; the two are swapped at every step. */
@@ -162,9 +162,10 @@ export class ClassifierStream {
     this.#frames = 0;
     this.#wasm.zeroRows(this.#plan.sum, PANEL_BYTES, 0, 1, hiddenPanels);
     this.#plan.states.forEach(({ h }, layer) => {
-      const state = this.#reals.subarray(h / realBytes, h / realBytes + hiddenSize);
-      if (given) state.set(given.data.subarray(layer * hiddenSize, (layer + 1) * hiddenSize));
-      else state.fill(0);
+      // With the padding, which a frame that is not finite has made NaN.
+      this.#wasm.zeroRows(h, PANEL_BYTES, 0, 1, hiddenPanels);
+      if (given)
+        this.#reals.set(given.data.subarray(layer * hiddenSize, (layer + 1) * hiddenSize), h / realBytes);
     });
   }
 }

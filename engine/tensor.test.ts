@@ -63,6 +63,15 @@ describe('tensor', () => {
     expect(tensor(data, { shape })).toEqual(t);
   });
 
+  it('has a shape of its own', () => {
+    const shape = [1, 2];
+    const t = new Tensor(Float32Array.of(1, 2), shape);
+    shape.reverse();
+    expect(t.shape).toEqual([1, 2]);
+  });
+
+  const cyclic: NestedNumbers[] = [];
+  cyclic.push(cyclic);
   const refused: [string, () => unknown, string][] = [
     ['ragged rows', () => tensor([[1, 2], [3]]), 'values[1]: expected 2 entries, as the others have, got 1'],
     [
@@ -73,6 +82,16 @@ describe('tensor', () => {
           [3, null as never],
         ]),
       'values[1][1]: expected a number, got null',
+    ],
+    [
+      'an array that contains itself',
+      () => tensor(cyclic),
+      'values: expected numbers nested at most 16 deep, got deeper',
+    ],
+    [
+      'rows that are not as many as the first is long',
+      () => tensor([new Float32Array(100_000), ...new Array<NestedNumbers>(1_000_000).fill([1])]),
+      'values[1]: expected 100000 entries, as the others have, got 1',
     ],
     ['no array, and says where', () => tensor([[1, 2], 3]), 'values[1]: expected an array of 2, got 3'],
     ['text', () => tensor('abc' as unknown as NestedNumbers), 'values: expected numbers in nested arrays'],

@@ -1,4 +1,5 @@
-import { badArgument, plain } from './errors.ts';
+import { types } from 'node:util';
+import { badArgument, noMemory, plain } from './errors.ts';
 import type { Dtype } from './kernels/kernels.ts';
 import { checkKeys } from './validation.ts';
 
@@ -32,7 +33,8 @@ export class Tensor {
     if (!isShape(shape) || sizeOf(shape) !== data.length)
       throw badArgument('shape', `dimensions whose product is ${data.length}`, shape);
     this.data = data;
-    this.shape = shape;
+    // A copy: whoever changes a shape changes that of one tensor.
+    this.shape = shape.slice();
   }
 
   get dtype(): Dtype {
@@ -71,8 +73,15 @@ export class Tensor {
   }
 }
 
-const isShape = (shape: unknown): shape is readonly number[] =>
-  Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0);
+/** More dimensions are a mistake, or an array that contains itself. */
+const MAX_RANK = 16;
+
+function isShape(shape: unknown): shape is readonly number[] {
+  if (!Array.isArray(shape) || shape.length > MAX_RANK) return false;
+  // Not with `every`, which passes over holes.
+  for (let i = 0; i < shape.length; i++) if (!(Number.isInteger(shape[i]) && shape[i] >= 0)) return false;
+  return true;
+}
 
 function hasNaN(values: ArrayLike<number>, first: number, count: number): boolean {
   for (let j = first; j < first + count; j++) if (Number.isNaN(values[j])) return true;
@@ -89,8 +98,15 @@ export function largest(values: ArrayLike<number>, first: number, count: number)
 /** Number of elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
-export const newReals = (dtype: Dtype, size: number): RealArray =>
-  dtype === 'float32' ? new Float32Array(size) : new Float64Array(size);
+/** Zeros. Throws MEMORY_TOO_LARGE where there is no room for them. */
+export function newReals(dtype: Dtype, size: number): RealArray {
+  const Reals = dtype === 'float32' ? Float32Array : Float64Array;
+  try {
+    return new Reals(size);
+  } catch (cause) {
+    throw noMemory(size * Reals.BYTES_PER_ELEMENT, cause);
+  }
+}
 
 /** A view of `size` numbers of a buffer, from byte `at` on. */
 export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, size: number): RealArray =>
@@ -119,7 +135,7 @@ export function tensor(
 }
 
 const shaped = ({ data, shape }: Tensor, given: readonly number[] | undefined): Tensor =>
-  new Tensor(data, given === undefined ? shape : Array.isArray(given) ? [...given] : given);
+  new Tensor(data, given === undefined ? shape : given);
 
 export function checkDtype(dtype: unknown): asserts dtype is Dtype {
   if (dtype !== 'float32' && dtype !== 'float64') throw badArgument('dtype', "'float32' or 'float64'", dtype);
@@ -130,7 +146,8 @@ const isNumberArray = (value: unknown): value is ArrayLike<number> =>
   Array.isArray(value) ||
   (ArrayBuffer.isView(value) &&
     'length' in value &&
-    !(value instanceof BigInt64Array || value instanceof BigUint64Array));
+    !types.isBigInt64Array(value) &&
+    !types.isBigUint64Array(value));
 
 function asReals(name: string, values: ArrayLike<number>, dtype: Dtype): RealArray {
   if (dtype === 'float32' && values instanceof Float32Array) return values;
@@ -142,11 +159,26 @@ function asReals(name: string, values: ArrayLike<number>, dtype: Dtype): RealArr
   return dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
 }
 
-/** The numbers of nested arrays, and their shape. */
-function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): Tensor {
+/** Before more numbers than this are allocated, it is made sure that they are there. */
+const MANY = 2 ** 24;
+
+function shapeOf(name: string, values: readonly NestedNumbers[]): number[] {
   const shape: number[] = [];
-  for (let level: unknown = values; isNumberArray(level); level = level[0]) shape.push(level.length);
-  const data = newReals(dtype, sizeOf(shape));
+  for (let level: unknown = values; isNumberArray(level); level = level[0]) {
+    if (shape.length === MAX_RANK)
+      throw badArgument(name, `numbers nested at most ${MAX_RANK} deep`, plain('deeper nesting'));
+    shape.push(level.length);
+  }
+  return shape;
+}
+
+/** The numbers of nested arrays, and their shape. */
+function flatten(
+  name: string,
+  values: readonly NestedNumbers[],
+  dtype: Dtype,
+  shape = shapeOf(name, values),
+): Tensor {
   const place = new Array<number>(shape.length).fill(0);
   const wrong = (depth: number, expected: string, got: unknown): Error =>
     badArgument(
@@ -157,23 +189,34 @@ function flatten(name: string, values: readonly NestedNumbers[], dtype: Dtype): 
       expected,
       got,
     );
-  let at = 0;
-  const fill = (level: NestedNumbers, depth: number): void => {
-    if (depth === shape.length) {
-      if (typeof level !== 'number') throw wrong(depth, 'a number', level);
-      data[at++] = level;
-      return;
-    }
+  const last = shape.length - 1;
+  /** Visits the innermost arrays, all of which have been found to be as long as the first. */
+  const eachRow = (level: NestedNumbers, depth: number, visit: (row: ArrayLike<unknown>) => void): void => {
     // The innermost rank may be typed arrays: a frame often is one.
     if (!isNumberArray(level)) throw wrong(depth, `an array of ${shape[depth]}`, level);
     if (level.length !== shape[depth])
       throw wrong(depth, `${shape[depth]} entries, as the others have`, plain(`${level.length}`));
-    for (let i = 0; i < level.length; i++) {
-      place[depth] = i;
-      fill(level[i], depth + 1);
-    }
+    if (depth === last) visit(level);
+    else
+      for (let i = 0; i < level.length; i++) {
+        place[depth] = i;
+        eachRow(level[i], depth + 1, visit);
+      }
   };
-  fill(values, 0);
+  // So far only the first entries have been looked at: others may be shorter.
+  if (sizeOf(shape) > MANY) eachRow(values, 0, () => {});
+  const data = newReals(dtype, sizeOf(shape));
+  let at = 0;
+  eachRow(values, 0, (row) => {
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i];
+      if (typeof value !== 'number') {
+        place[last] = i;
+        throw wrong(shape.length, 'a number', value);
+      }
+      data[at++] = value;
+    }
+  });
   return new Tensor(data, shape);
 }
 
@@ -186,17 +229,25 @@ export type ExpectedShape = readonly (number | string)[];
  */
 export function readTensor(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
   const read = readAny(name, value, expected, dtype);
-  const fits = (n: number, d: number) => (typeof expected[d] === 'number' ? n === expected[d] : n >= 1);
-  if (read.shape.length !== expected.length || !read.shape.every(fits)) {
-    throw badArgument(name, textOf(expected), read.shape);
-  }
+  checkShape(name, read.shape, expected);
   return read;
+}
+
+function checkShape(name: string, shape: readonly number[], expected: ExpectedShape): void {
+  const fits = (n: number, d: number) => (typeof expected[d] === 'number' ? n === expected[d] : n >= 1);
+  if (shape.length !== expected.length || !shape.every(fits))
+    throw badArgument(name, textOf(expected), shape);
 }
 
 const textOf = (expected: ExpectedShape): string => `[${expected.join(', ')}]`;
 
 function readAny(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
-  if (Array.isArray(value)) return flatten(name, value, dtype);
+  if (Array.isArray(value)) {
+    const shape = shapeOf(name, value);
+    // Before all of it is walked, since there may be much of it.
+    if (shape.length !== expected.length) checkShape(name, shape, expected);
+    return flatten(name, value, dtype, shape);
+  }
   if (!isShapedData(value)) throw wrongForm(name, value, textOf(expected));
   const { data, shape } = value;
   if (sizeOf(shape) !== data.length) {

@@ -1,14 +1,22 @@
 import { fileURLToPath } from 'node:url';
 import { badArgument, shorten } from './errors.ts';
 
+/** Names that a message lists; a deep model has thousands of parameters. */
+const MAX_NAMES = 40;
+
+const shownOf = (names: readonly string[]): string =>
+  names.slice(0, MAX_NAMES).join(', ') + (names.length > MAX_NAMES ? ', …' : '');
+
 /** Checks that an options object has known keys only: a misspelt option is an error, not a default. */
 export function checkKeys(name: string, options: unknown, known: readonly string[], kind = 'options'): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw badArgument(name, `an object with ${known.join(', ')}`, options);
+  const isArray = Array.isArray(options) || ArrayBuffer.isView(options);
+  if (typeof options !== 'object' || options === null || isArray) {
+    throw badArgument(name, `an object with ${shownOf(known)}`, options);
   }
+  const names = new Set(known);
   for (const key of Object.keys(options)) {
-    if (!known.includes(key))
-      throw badArgument(shorten(`${name}.${key}`), `one of the ${kind} ${known.join(', ')}`, key);
+    if (!names.has(key))
+      throw badArgument(shorten(`${name}.${key}`), `one of the ${kind} ${shownOf(known)}`, key);
   }
 }
 
@@ -27,8 +35,8 @@ export function checkInteger(
 }
 
 /** Reads a path, or a file: URL of one. */
-export function checkPath(path: unknown): string {
-  return pathOf(path) ?? refuse('path', 'the path of a file', path);
+export function checkPath(path: unknown, name = 'path', expected = 'the path of a file'): string {
+  return pathOf(path) ?? refuse(name, expected, path);
 }
 
 /** A file, by its path as above or as its bytes. */

@@ -343,6 +343,11 @@ export interface Problem extends Batch {
   point: Point;
 }
 
+/** The problem with initial states of zero, as `fit` and `evaluate` have them. */
+export function withoutH0(p: Problem): Problem {
+  return { ...p, h0: undefined, point: { ...p.point, h0: zeroStates(p.network, p.x.length) } };
+}
+
 /** The options that are not the plain network's. */
 function optionsText(options: NetworkOptions): string {
   const { nonlinearity: f, isBidirectional, hasBias, features: reads, dropout: p, isNormalized } = options;

@@ -21,6 +21,7 @@ import {
   expectedLoss,
   expectSameResults,
   ignoring,
+  parametersOf,
   problemRows,
   runDelta,
   runLoss,
@@ -170,10 +171,7 @@ async function parametersAfterTraining(model: Model, p: Problem): Promise<Named>
     optimizer: 'adam',
     clipNorm: 1,
   });
-  return Object.entries(model.stateDict()).map(([name, { data, shape }]) => [
-    name,
-    { data: Float64Array.from(data), shape },
-  ]);
+  return parametersOf(model);
 }
 
 async function everything(model: Model, p: Problem) {

@@ -7,11 +7,12 @@ import type { Problem } from './arbitraries.ts';
 import { problemFor } from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
 import { expectSameBits } from './compare.ts';
-import type { Model, Named } from './engine-model.ts';
+import type { Model } from './engine-model.ts';
 import {
   dataOf,
   expectAllSameBits,
   inputOf,
+  parametersOf,
   problemRows,
   weightGradients,
   withModel,
@@ -26,11 +27,6 @@ function trainable(batch: number, time: number, form: Problem['form'] = 'padded'
     { batch, time, lengths: 'varied', form, givesH0: false, seed: 11 },
     form === 'shared' ? 'float32' : 'float64',
   );
-}
-
-function parameters(model: Model): Named {
-  const tensors: Array<[string, TensorLike]> = Object.entries(model.stateDict());
-  return tensors.map(([name, { data, shape }]) => [name, { data: Float64Array.from(data), shape }]);
 }
 
 function expectNoGradients(model: Model): void {
@@ -93,16 +89,16 @@ describe('between two steps on the calling thread', () => {
     await withModel(p, async (model) => {
       const start = model.stateDict();
       await model.fit(dataOf(p), options);
-      const [first, whole] = [parameters(model), model.stateDict()];
+      const [first, whole] = [parametersOf(model), model.stateDict()];
       model.loadStateDict(start);
       const signal = new AbortController();
       // The event loop has its turn only between two lanes: this comes within the epoch.
       setImmediate(() => signal.abort(reason));
       await expect(model.fit(dataOf(p), { ...options, signal: signal.signal })).rejects.toBe(reason);
-      expect(() => expectAllSameBits(parameters(model), first)).toThrow();
+      expect(() => expectAllSameBits(parametersOf(model), first)).toThrow();
       expectNoGradients(model);
       model.loadStateDict(whole);
-      expectAllSameBits(parameters(model), first);
+      expectAllSameBits(parametersOf(model), first);
     });
   });
 
@@ -113,7 +109,7 @@ describe('between two steps on the calling thread', () => {
       const start = model.stateDict();
       const four = problemRows(p, [0, 1, 2, 3]);
       await model.fit(dataOf(four), { batchSize: 4, shuffle: false, optimizer });
-      const after = parameters(model);
+      const after = parametersOf(model);
       model.loadStateDict(start);
       p.x[5][0][1] = Number.NaN;
       const training = model.fit(dataOf(p), { batchSize: 4, shuffle: false, optimizer });
@@ -123,7 +119,7 @@ describe('between two steps on the calling thread', () => {
           /^fit: loss NaN and gradient norm NaN in epoch 0, step 1 \(the largest norm of the epoch before it: [0-9.]+\);/,
         ),
       });
-      expectAllSameBits(parameters(model), after);
+      expectAllSameBits(parametersOf(model), after);
       expectNoGradients(model);
     });
   });
@@ -136,12 +132,12 @@ describe('between two steps on the calling thread', () => {
     // The gradient of h is the difference of two weights, and no float32 holds it.
     const network = { ...p.network, rnn: [one], output: { W: [[3e38], [-3e38]], b: [0, 0] } };
     await withModel({ ...p, network }, async (model) => {
-      const before = parameters(model);
+      const before = parametersOf(model);
       await expect(model.fit({ x: [[[0.5]]], labels: [1] })).rejects.toMatchObject({
         code: 'NOT_FINITE',
         message: expect.stringMatching(/^fit: loss [0-9.]+e\+38 and gradient norm (Infinity|NaN) /),
       });
-      expectAllSameBits(parameters(model), before);
+      expectAllSameBits(parametersOf(model), before);
     });
   });
 });

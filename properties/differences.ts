@@ -6,13 +6,19 @@ import { isReverse } from './reference.ts';
  *
  *     R = (64·D(h/4) − 20·D(h/2) + D(h)) / 45        R − f'(0) = f⁽⁷⁾ h⁶ / (7!·64) + O(h⁸)
  *
- * so that a step of 2⁻⁷ is short enough for a truncation near 1e-13 and long enough for little cancellation.
+ * so that a step of 2⁻⁷ is short enough for little truncation and long enough for little cancellation.
  *
  * relu has kinks. Where the same units are at work at all points that are asked for, the values there are those of one
  * smooth function (products and sums of the variables, then softmax), and R is the derivative of that: `isOneBranch`.
  * Other directions say nothing about the gradient and are left to the complex step and to PyTorch.
  */
-export const differenceStep = 2 ** -7;
+const differenceStep = 2 ** -7;
+
+/**
+ * What truncation may be, as a part of the gradient's norm: h⁶ / (7!·64) is 7e-19, so that this leaves room for a
+ * seventh derivative of 10⁷ times the first.
+ */
+export const truncation = 1e-11;
 
 /** The signed distances at which f is asked for. */
 const distances = [1, 1 / 2, 1 / 4].flatMap((part) => [part * differenceStep, -part * differenceStep]);

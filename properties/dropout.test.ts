@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest';
 import type { Problem } from './arbitraries.ts';
 import { batchRecipe, networkShape, plain, problem, problemFor, seed } from './arbitraries.ts';
 import { forwardBounds } from './bounds.ts';
-import type { TensorLike } from './compare.ts';
 import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model } from './engine-model.ts';
 import {
+  copyOf,
   dataOf,
   expectSameResults,
   expectSameRows,
@@ -226,10 +226,6 @@ describe('dropout', () => {
     await refused(0.5, 1);
   });
 });
-
-function copyOf({ data, shape }: TensorLike): TensorLike {
-  return { data: Float64Array.from(data), shape };
-}
 
 /** relu above a bias so large that it is always at work: the logits are then linear in what the second layer reads. */
 function linearAbove(p: Problem): Problem {

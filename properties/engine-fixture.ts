@@ -9,7 +9,7 @@ import type { ClassifierFixture } from './fixtures.ts';
 import type { Network } from './reference.ts';
 import { gradientsOf, hiddenOf, layersOf } from './reference.ts';
 
-export function shapeOf(network: Network): NetworkShape {
+function shapeOf(network: Network): NetworkShape {
   const [first] = network.rnn;
   return {
     inputSize: first.W_ih[0].length,

@@ -92,7 +92,7 @@ export async function withModel<R>(
 const extraSteps = 2;
 
 /** The steps that the model is told of: the longest sample, and more in the padded forms. */
-export function stepsGiven({ x, form }: Batch): number {
+function stepsGiven({ x, form }: Batch): number {
   const longest = Math.max(...x.map((sample) => sample.length));
   return form === 'padded' || form === 'shared' ? longest + extraSteps : longest;
 }
@@ -188,21 +188,27 @@ export function named(gradients: Gradients, batch: Batch): Named {
   return namedGradients({ ...gradients, dx: padded(gradients.dx, stepsGiven(batch), 0) });
 }
 
-function copy({ data, shape }: TensorLike): TensorLike {
+/** A copy of a tensor that nobody else writes to, in float64. */
+export function copyOf({ data, shape }: TensorLike) {
   return { data: Float64Array.from(data), shape: [...shape] };
+}
+
+/** The parameters that the model holds now, copied. */
+export function parametersOf(model: Model): Named {
+  return Object.entries(model.stateDict()).map(([name, tensor]) => [name, copyOf(tensor)]);
 }
 
 /** The weight gradients that the model holds now, copied. */
 export function weightGradients(model: Model): Named {
   const cells = model.rnn.flatMap(({ dW_ih, dW_hh, db_ih, db_hh }, c): Named => {
     const weights: Named = [
-      [`rnn[${c}].dW_ih`, copy(dW_ih)],
-      [`rnn[${c}].dW_hh`, copy(dW_hh)],
+      [`rnn[${c}].dW_ih`, copyOf(dW_ih)],
+      [`rnn[${c}].dW_hh`, copyOf(dW_hh)],
     ];
     if (db_ih.data.length === 0) return weights;
-    return [...weights, [`rnn[${c}].db_ih`, copy(db_ih)], [`rnn[${c}].db_hh`, copy(db_hh)]];
+    return [...weights, [`rnn[${c}].db_ih`, copyOf(db_ih)], [`rnn[${c}].db_hh`, copyOf(db_hh)]];
   });
-  return [...cells, ['output.dW', copy(model.outputLayer.dW)], ['output.db', copy(model.outputLayer.db)]];
+  return [...cells, ['output.dW', copyOf(model.outputLayer.dW)], ['output.db', copyOf(model.outputLayer.db)]];
 }
 
 export interface Results {
@@ -215,9 +221,9 @@ export interface Results {
 /** forward, then backward from the batch's own delta, onto gradients set to zero. */
 export async function runDelta(model: Model, batch: Batch): Promise<Results> {
   model.zeroGrad();
-  const logits = copy(await model.forward(inputOf(batch), batch.h0));
+  const logits = copyOf(await model.forward(inputOf(batch), batch.h0));
   const { dh0, dx } = await model.backward(deltaOf(batch), { inputGradient: true });
-  return { logits, gradients: [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]] };
+  return { logits, gradients: [...weightGradients(model), ['dh0', copyOf(dh0)], ['dx', copyOf(dx)]] };
 }
 
 /** The gradients of the cross-entropy loss, onto gradients set to zero. */
@@ -227,8 +233,8 @@ export async function runLoss(model: Model, batch: Batch, loss?: LossOptions): P
   const result = await model.gradients(inputOf(batch), labelsOf(batch), options);
   const { logits, dh0, dx } = result;
   if (dx === undefined) throw new Error('gradients: no dx, although it was asked for');
-  const gradients: Named = [...weightGradients(model), ['dh0', copy(dh0)], ['dx', copy(dx)]];
-  return { loss: result.loss, logits: copy(logits), gradients };
+  const gradients: Named = [...weightGradients(model), ['dh0', copyOf(dh0)], ['dx', copyOf(dx)]];
+  return { loss: result.loss, logits: copyOf(logits), gradients };
 }
 
 export interface Expected {

@@ -2,7 +2,7 @@
 import { fc } from '@fast-check/vitest';
 import { afterEach, describe, expect, vi } from 'vitest';
 import { RNNPhonemeClassifier } from '../engine/index.ts';
-import { batchSpec } from '../engine/network/batch-memory.ts';
+import { batchSpec } from '../engine/network/memory/batch-memory.ts';
 import { PredictionServer } from '../engine/network/prediction-server.ts';
 import { networkOf } from '../engine/network/registry.ts';
 import { Word } from '../engine/parallel/control.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { bitsOf, labelled, withModel } from '../engine/test-models.ts';
+import { bitsOf, labelled, withModel } from '../engine/testing/models.ts';
 
 /**
  * Weights trained from a seed, by their hash: the same on every machine and every version of Node.js. A change here is

@@ -18,7 +18,7 @@ import {
 import { backwardBounds, fixedDeltaBounds, forwardBounds, gradientBounds } from './bounds.ts';
 import type { TensorLike } from './compare.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
-import { differenceRounding, isOneBranch, richardson } from './differences.ts';
+import { differenceRounding, isOneBranch, richardson, truncation } from './differences.ts';
 import type { Model, Named } from './engine-model.ts';
 import {
   cellOf,
@@ -191,7 +191,9 @@ async function checkDirections(
     const analytic = variables.reduce((sum, { derivative }, k) => sum + derivative * steps[k], 0);
     const numeric = await derivativeAlong(p, variables, steps, value);
     if (numeric === undefined) continue;
-    expectClose(`${name} · direction`, analytic, numeric, { atol: 1e-8 * norm + differenceRounding(error) });
+    expectClose(`${name} · direction`, analytic, numeric, {
+      atol: truncation * norm + differenceRounding(error),
+    });
   }
 }
 
@@ -309,7 +311,7 @@ describe('the gradients', () => {
           if (numeric === undefined) continue;
           const { name, index, derivative } = variables[k];
           expectClose(`${name}, variable ${k}, column ${index}`, derivative, numeric, {
-            atol: 1e-8 * norm + rounding,
+            atol: truncation * norm + rounding,
           });
         }
       });

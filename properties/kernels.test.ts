@@ -1,8 +1,7 @@
-import { fc, test } from '@fast-check/vitest';
-import { describe, expect } from 'vitest';
+import { fc } from '@fast-check/vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type Dtype,
-  type KernelMaker,
   type Kernels,
   layoutOf,
   PANEL_BYTES,
@@ -15,7 +14,11 @@ import {
 import { makeKernels } from '../engine/kernels/make-kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
+import { newMemory } from '../engine/parallel/shared-memory.ts';
+import { realArray } from '../engine/tensor.ts';
+import { gamma, unitRoundoff } from './compare.ts';
 import { kernelsOfRun } from './kernels-of-run.ts';
+import { law } from './profile.ts';
 
 /**
  * Every kernel against the loop that defines it, on a memory full of guard values: outside of its output, nothing
@@ -27,19 +30,17 @@ const SIZE = 1 << 20;
 
 class Bench {
   readonly dtype: Dtype;
-  readonly maker: KernelMaker;
   readonly kernels: Kernels;
   readonly reals: Float32Array | Float64Array;
   readonly random: Random;
   #end = 64;
   #before: Float32Array | Float64Array | null = null;
 
-  constructor(maker: KernelMaker, dtype: Dtype, seed: number) {
+  constructor(dtype: Dtype, seed: number) {
     const memory = memories[dtype];
     this.dtype = dtype;
-    this.maker = maker;
-    this.kernels = kernelsOf(maker, dtype);
-    this.reals = dtype === 'float32' ? new Float32Array(memory.buffer) : new Float64Array(memory.buffer);
+    this.kernels = kernels[dtype];
+    this.reals = realArray(dtype, memory.buffer, 0, SIZE / realBytes(dtype));
     this.reals.fill(GUARD);
     this.random = new Random(seed);
   }
@@ -69,7 +70,7 @@ class Bench {
   /** Panels with so many rows in whole tiles; zero where there is no value, guards between panels. */
   panels(rows: number, width: number): Panels & { values: number[][] } {
     const panels = panelsFor(width, this.dtype);
-    const { stride, pitch, bytes } = layoutOf(this.maker, tiledRows(rows), panels);
+    const { stride, pitch, bytes } = layoutOf(kernelsOfRun, tiledRows(rows), panels);
     const matrix = { at: this.take(bytes / realBytes(this.dtype)), stride, pitch };
     const values = Array.from({ length: rows }, () => Array.from({ length: width }, () => this.value()));
     for (let r = 0; r < tiledRows(rows); r++) {
@@ -100,36 +101,24 @@ class Bench {
   }
 }
 
-const memories = {
-  float32: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
-  float64: new WebAssembly.Memory({ initial: SIZE / 65_536, maximum: 65_536, shared: true }),
-};
-const made = new Map<string, Kernels>();
-function kernelsOf(maker: KernelMaker, dtype: Dtype): Kernels {
-  const key = `${maker} ${dtype}`;
-  const kernels = made.get(key) ?? makeKernels({ maker }, wasmModule(dtype), memories[dtype], dtype);
-  made.set(key, kernels);
-  return kernels;
-}
-
-const unitRoundoff = { float32: 2 ** -24, float64: 2 ** -53 };
-const gamma = (k: number, dtype: Dtype): number => (k * unitRoundoff[dtype]) / (1 - k * unitRoundoff[dtype]);
+const memories = { float32: newMemory(SIZE), float64: newMemory(SIZE) };
+const kernelsOn = (dtype: Dtype): Kernels =>
+  makeKernels({ maker: kernelsOfRun }, wasmModule(dtype, kernelsOfRun), memories[dtype], dtype);
+const kernels = { float32: kernelsOn('float32'), float64: kernelsOn('float64') };
 
 /** Σ terms, and how far a computed sum may be from it. */
 function expectSum(name: string, got: number, terms: number[], dtype: Dtype): void {
   const exact = terms.reduce((a, b) => a + b, 0);
   const magnitude = terms.reduce((a, b) => a + Math.abs(b), 0);
-  const bound = gamma(terms.length + 2, dtype) * magnitude;
+  const bound = gamma(terms.length + 2, unitRoundoff(dtype)) * magnitude;
   expect(Math.abs(got - exact), `${name}: got ${got}, exactly ${exact}`).toBeLessThanOrEqual(bound);
 }
-
-const makers = [kernelsOfRun];
 
 const dtypes = ['float32', 'float64'] as const;
 const dtype = fc.constantFrom<Dtype>(...dtypes);
 const size = fc.oneof(fc.constantFrom(1, 3, 4, 5, 7, 8, 9, 16, 17), fc.integer({ min: 1, max: 40 }));
 const seed = fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 }));
-const shape = fc.record({ dtype, rows: size, k: size, n: size, seed });
+const shape = { dtype, rows: size, k: size, n: size, seed };
 /** More rows, of more columns, than a first-level cache holds. */
 const wide = dtypes.map((dtype) => ({ dtype, rows: 130, k: 395, n: 9, seed: 1 }));
 
@@ -152,88 +141,107 @@ function pack(
   return b;
 }
 
-describe.each(makers)('%s kernels', (maker) => {
-  test.prop([shape], { examples: wide.map((shape) => [shape]) })(
-    'project is x Wᵀ + b, in whole tiles and nowhere else',
+interface Product {
+  dtype: Dtype;
+  rows: number;
+  k: number;
+  n: number;
+  seed: number;
+}
+
+function expectProject({ dtype, rows, k, n, seed }: Product): void {
+  const bench = new Bench(dtype, seed);
+  const x = bench.panels(rows, k);
+  const W = bench.matrix(n, k);
+  const b = bench.matrix(1, n);
+  const packed = pack(bench, 'packTransposed', W.at, n, k);
+  const bias = bench.take(panelsFor(n, dtype) * panelColumns(dtype));
+  bench.kernels.packBias(bias, b.at, 0, n);
+  const y = bench.panels(rows, n);
+  bench.watch();
+  bench.kernels.project(
+    ...([y.at, y.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+    ...([x.at, x.stride, panelsFor(k, dtype), packed, bias] as const),
+  );
+  expectOnlyPanelsWritten(bench, y, rows, n);
+  for (let r = 0; r < rows; r++) {
+    for (let j = 0; j < n; j++) {
+      const terms = [b.values[0][j], ...x.values[r].map((value, i) => value * W.values[j][i])];
+      expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y, r, j)], terms, dtype);
+    }
+  }
+}
+
+describe(`${kernelsOfRun} kernels`, () => {
+  law('project is x Wᵀ + b, in whole tiles and nowhere else', shape, { cases: 100 }, expectProject);
+  it.each(wide)('project is that of more rows, in $dtype', expectProject);
+
+  law(
+    'multiply is dz W, in whole tiles and nowhere else',
+    shape,
+    { cases: 100 },
     ({ dtype, rows, k, n, seed }) => {
-      const bench = new Bench(maker, dtype, seed);
-      const x = bench.panels(rows, k);
-      const W = bench.matrix(n, k);
-      const b = bench.matrix(1, n);
-      const packed = pack(bench, 'packTransposed', W.at, n, k);
-      const bias = bench.take(panelsFor(n, dtype) * panelColumns(dtype));
-      bench.kernels.packBias(bias, b.at, 0, n);
-      const y = bench.panels(rows, n);
+      const bench = new Bench(dtype, seed);
+      const dz = bench.panels(rows, k);
+      const W = bench.matrix(k, n);
+      const packed = pack(bench, 'packPlain', W.at, n, k);
+      const zeros = bench.take(PANEL_BYTES / realBytes(dtype));
+      bench.reals.fill(0, zeros / realBytes(dtype), zeros / realBytes(dtype) + panelColumns(dtype));
+      const dx = bench.panels(rows, n);
       bench.watch();
-      bench.kernels.project(
-        ...([y.at, y.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
-        ...([x.at, x.stride, panelsFor(k, dtype), packed, bias] as const),
+      bench.kernels.multiply(
+        ...([dx.at, dx.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+        ...([dz.at, dz.stride, panelsFor(k, dtype), packed, zeros] as const),
       );
-      expectOnlyPanelsWritten(bench, y, rows, n);
+      expectOnlyPanelsWritten(bench, dx, rows, n);
       for (let r = 0; r < rows; r++) {
         for (let j = 0; j < n; j++) {
-          const terms = [b.values[0][j], ...x.values[r].map((value, i) => value * W.values[j][i])];
-          expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y, r, j)], terms, dtype);
+          const terms = dz.values[r].map((value, i) => value * W.values[i][j]);
+          expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx, r, j)], terms, dtype);
         }
       }
     },
   );
 
-  test.prop([shape])('multiply is dz W, in whole tiles and nowhere else', ({ dtype, rows, k, n, seed }) => {
-    const bench = new Bench(maker, dtype, seed);
-    const dz = bench.panels(rows, k);
-    const W = bench.matrix(k, n);
-    const packed = pack(bench, 'packPlain', W.at, n, k);
-    const zeros = bench.take(PANEL_BYTES / realBytes(dtype));
-    bench.reals.fill(0, zeros / realBytes(dtype), zeros / realBytes(dtype) + panelColumns(dtype));
-    const dx = bench.panels(rows, n);
-    bench.watch();
-    bench.kernels.multiply(
-      ...([dx.at, dx.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
-      ...([dz.at, dz.stride, panelsFor(k, dtype), packed, zeros] as const),
-    );
-    expectOnlyPanelsWritten(bench, dx, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) {
-        const terms = dz.values[r].map((value, i) => value * W.values[i][j]);
-        expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx, r, j)], terms, dtype);
+  law(
+    'outerProduct is dzᵀ x, onto what is there or not',
+    { ...shape, add: fc.boolean() },
+    { cases: 100 },
+    ({ dtype, rows, k: m, n, seed, add }) => {
+      const bench = new Bench(dtype, seed);
+      // More rows than are summed in one go, now and then.
+      const depth = tiledRows(rows * (seed % 7 === 0 ? 30 : 1));
+      const dz = bench.panels(depth, m);
+      const x = bench.panels(depth, n);
+      const dW = bench.matrix(m, n);
+      const edge = bench.take(128 / realBytes(dtype));
+      bench.watch();
+      bench.kernels.outerProduct(
+        ...([dW.at, n * realBytes(dtype), m, n, dz.at, dz.stride, x.at, x.stride, depth, edge] as const),
+        add ? 1 : 0,
+      );
+      const first = dW.at / realBytes(dtype);
+      const edgeFirst = edge / realBytes(dtype);
+      bench.unchanged(
+        (i) =>
+          (i >= first && i < first + m * n) || (i >= edgeFirst && i < edgeFirst + 128 / realBytes(dtype)),
+      );
+      for (let i = 0; i < m; i++) {
+        for (let j = 0; j < n; j++) {
+          const terms = dz.values.map((row, r) => row[i] * x.values[r][j]);
+          if (add) terms.push(dW.values[i][j]);
+          expectSum(`dW[${i}, ${j}]`, bench.reals[first + i * n + j], terms, dtype);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.prop([shape, fc.boolean()])('outerProduct is dzᵀ x, onto what is there or not', (input, add) => {
-    const { dtype, rows, k: m, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    // More rows than are summed in one go, now and then.
-    const depth = tiledRows(rows * (seed % 7 === 0 ? 30 : 1));
-    const dz = bench.panels(depth, m);
-    const x = bench.panels(depth, n);
-    const dW = bench.matrix(m, n);
-    const edge = bench.take(128 / realBytes(dtype));
-    bench.watch();
-    bench.kernels.outerProduct(
-      ...([dW.at, n * realBytes(dtype), m, n, dz.at, dz.stride, x.at, x.stride, depth, edge] as const),
-      add ? 1 : 0,
-    );
-    const first = dW.at / realBytes(dtype);
-    const edgeFirst = edge / realBytes(dtype);
-    bench.unchanged(
-      (i) => (i >= first && i < first + m * n) || (i >= edgeFirst && i < edgeFirst + 128 / realBytes(dtype)),
-    );
-    for (let i = 0; i < m; i++) {
-      for (let j = 0; j < n; j++) {
-        const terms = dz.values.map((row, r) => row[i] * x.values[r][j]);
-        if (add) terms.push(dW.values[i][j]);
-        expectSum(`dW[${i}, ${j}]`, bench.reals[first + i * n + j], terms, dtype);
-      }
-    }
-  });
-
-  test.prop([shape, fc.boolean()])(
+  law(
     'sumRows adds the rows up, twice, onto what is there or not',
-    (input, add) => {
-      const { dtype, rows, n, seed } = input;
-      const bench = new Bench(maker, dtype, seed);
+    { ...shape, add: fc.boolean() },
+    { cases: 100 },
+    ({ dtype, rows, n, seed, add }) => {
+      const bench = new Bench(dtype, seed);
       const dz = bench.panels(rows, n);
       const sums = [bench.matrix(1, n), bench.matrix(1, n)];
       const edge = bench.take(128 / realBytes(dtype));
@@ -256,94 +264,109 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([shape])('one step forward is tanh(c + h Wᵀ), one back is (d + dz W) ∘ (1 − h²)', (input) => {
-    const { dtype, rows, k, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const a = bench.panels(rows, k);
-    const W = bench.matrix(n, k);
-    const packed = pack(bench, 'packTransposed', W.at, n, k);
-    const c = bench.panels(rows, n);
-    const h = bench.panels(rows, n);
-    const d = bench.panels(rows, n);
-    bench.watch();
-    bench.kernels.tanhStep(
-      ...([c.at, c.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
-      ...([a.at, a.stride, panelsFor(k, dtype), packed] as const),
-    );
-    expectOnlyPanelsWritten(bench, c, rows, n);
-    bench.watch();
-    bench.kernels.tanhStepBackward(
-      ...([d.at, d.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
-      ...([a.at, a.stride, panelsFor(k, dtype), packed, h.at, h.stride] as const),
-    );
-    expectOnlyPanelsWritten(bench, d, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) {
-        const products = a.values[r].map((value, i) => value * W.values[j][i]);
-        const sum = products.reduce((x, y) => x + y, 0);
-        const magnitude = products.reduce((x, y) => x + Math.abs(y), 0);
-        const bound = gamma(k + 3, dtype) * (magnitude + 4);
-        const z = c.values[r][j] + sum;
-        // |tanh'| ≤ 1: an error in z is at most as large in tanh z; two units in the last place are tanh's own.
-        const step = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(z));
-        expect(step).toBeLessThanOrEqual(bound + 4 * unitRoundoff[dtype]);
-        const slope = 1 - h.values[r][j] ** 2;
-        const back = bench.reals[bench.index(d, r, j)];
-        const backBound =
-          (bound + gamma(4, dtype) * Math.abs(d.values[r][j] + sum)) * (1 + h.values[r][j] ** 2);
-        expect(Math.abs(back - (d.values[r][j] + sum) * slope)).toBeLessThanOrEqual(backBound);
+  law(
+    'one step forward is tanh(c + h Wᵀ), one back is (d + dz W) ∘ (1 − h²)',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, k, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const a = bench.panels(rows, k);
+      const W = bench.matrix(n, k);
+      const packed = pack(bench, 'packTransposed', W.at, n, k);
+      const c = bench.panels(rows, n);
+      const h = bench.panels(rows, n);
+      const d = bench.panels(rows, n);
+      bench.watch();
+      bench.kernels.tanhStep(
+        ...([c.at, c.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+        ...([a.at, a.stride, panelsFor(k, dtype), packed] as const),
+      );
+      expectOnlyPanelsWritten(bench, c, rows, n);
+      bench.watch();
+      bench.kernels.tanhStepBackward(
+        ...([d.at, d.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+        ...([a.at, a.stride, panelsFor(k, dtype), packed, h.at, h.stride] as const),
+      );
+      expectOnlyPanelsWritten(bench, d, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const products = a.values[r].map((value, i) => value * W.values[j][i]);
+          const sum = products.reduce((x, y) => x + y, 0);
+          const magnitude = products.reduce((x, y) => x + Math.abs(y), 0);
+          const bound = gamma(k + 3, unitRoundoff(dtype)) * (magnitude + 4);
+          const z = c.values[r][j] + sum;
+          // |tanh'| ≤ 1: an error in z is at most as large in tanh z. Two units in the last place below 1, and
+          // those of Math.tanh, are 4u.
+          const step = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(z));
+          expect(step).toBeLessThanOrEqual(bound + 4 * unitRoundoff(dtype));
+          const slope = 1 - h.values[r][j] ** 2;
+          const back = bench.reals[bench.index(d, r, j)];
+          const backBound =
+            (bound + gamma(4, unitRoundoff(dtype)) * Math.abs(d.values[r][j] + sum)) *
+            (1 + h.values[r][j] ** 2);
+          expect(Math.abs(back - (d.values[r][j] + sum) * slope)).toBeLessThanOrEqual(backBound);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.prop([shape])('a first step from rest is the nonlinearity of c', (input) => {
-    const { dtype, rows, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const [c, z] = [bench.panels(rows, n), bench.panels(rows, n)];
-    bench.watch();
-    bench.kernels.tanhForward(c.at, c.stride, tiledRows(rows), panelsFor(n, dtype));
-    expectOnlyPanelsWritten(bench, c, rows, n);
-    bench.watch();
-    bench.kernels.reluForward(z.at, z.stride, tiledRows(rows), panelsFor(n, dtype));
-    expectOnlyPanelsWritten(bench, z, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) {
-        const error = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(c.values[r][j]));
-        expect(error).toBeLessThanOrEqual(4 * unitRoundoff[dtype]);
-        expect(bench.reals[bench.index(z, r, j)]).toBe(Math.max(0, z.values[r][j]));
+  law(
+    'a first step from rest is the nonlinearity of c',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const [c, z] = [bench.panels(rows, n), bench.panels(rows, n)];
+      bench.watch();
+      bench.kernels.tanhForward(c.at, c.stride, tiledRows(rows), panelsFor(n, dtype));
+      expectOnlyPanelsWritten(bench, c, rows, n);
+      bench.watch();
+      bench.kernels.reluForward(z.at, z.stride, tiledRows(rows), panelsFor(n, dtype));
+      expectOnlyPanelsWritten(bench, z, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const error = Math.abs(bench.reals[bench.index(c, r, j)] - Math.tanh(c.values[r][j]));
+          expect(error).toBeLessThanOrEqual(4 * unitRoundoff(dtype));
+          expect(bench.reals[bench.index(z, r, j)]).toBe(Math.max(0, z.values[r][j]));
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.prop([shape])('gathered rows come back when they are scattered, and padding is zero', (input) => {
-    const { dtype, rows, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const from = bench.matrix(rows, n);
-    const panels = bench.panels(rows, n);
-    bench.watch();
-    bench.kernels.gatherRows(panels.at, panels.stride, panels.pitch, from.at, rows, n);
-    expectOnlyPanelsWritten(bench, panels, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < panelsFor(n, dtype) * panelColumns(dtype); j++) {
-        const got = bench.reals[bench.index(panels, r, j)];
-        expect(got).toBe(j < n ? from.values[r][j] : 0);
+  law(
+    'gathered rows come back when they are scattered, and padding is zero',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const from = bench.matrix(rows, n);
+      const panels = bench.panels(rows, n);
+      bench.watch();
+      bench.kernels.gatherRows(panels.at, panels.stride, panels.pitch, from.at, rows, n);
+      expectOnlyPanelsWritten(bench, panels, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < panelsFor(n, dtype) * panelColumns(dtype); j++) {
+          const got = bench.reals[bench.index(panels, r, j)];
+          expect(got).toBe(j < n ? from.values[r][j] : 0);
+        }
       }
-    }
-    const to = bench.matrix(rows, n);
-    bench.watch();
-    bench.kernels.scatterRows(to.at, panels.at, panels.stride, panels.pitch, rows, n, 2);
-    const first = to.at / realBytes(dtype);
-    bench.unchanged((i) => i >= first && i < first + rows * n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) expect(bench.reals[first + r * n + j]).toBe(from.values[r][j] / 2);
-    }
-  });
+      const to = bench.matrix(rows, n);
+      bench.watch();
+      bench.kernels.scatterRows(to.at, panels.at, panels.stride, panels.pitch, rows, n, 2);
+      const first = to.at / realBytes(dtype);
+      bench.unchanged((i) => i >= first && i < first + rows * n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) expect(bench.reals[first + r * n + j]).toBe(from.values[r][j] / 2);
+      }
+    },
+  );
 
-  test.prop([shape])(
+  law(
     'a gradient that has faded below the least magnitude is 0, and NaN stays NaN',
-    (input) => {
-      const { dtype, rows, n, seed } = input;
-      const bench = new Bench(maker, dtype, seed);
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, n, seed }) => {
+      const bench = new Bench(dtype, seed);
       const least = dtype === 'float32' ? 2 ** -96 : 2 ** -960;
       const h = bench.panels(rows, n);
       const d = bench.panels(rows, n);
@@ -365,90 +388,103 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([shape])('accumulate adds a B, reluStep and its way back are what the formulas say', (input) => {
-    const { dtype, rows, k, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const a = bench.panels(rows, k);
-    const W = bench.matrix(n, k);
-    const packed = pack(bench, 'packTransposed', W.at, n, k);
-    const size = [tiledRows(rows), panelsFor(n, dtype)] as const;
-    const left = [a.at, a.stride, panelsFor(k, dtype), packed] as const;
-    const sum = bench.panels(rows, n);
-    const h = bench.panels(rows, n);
-    const d = bench.panels(rows, n);
-    bench.watch();
-    bench.kernels.accumulate(sum.at, sum.stride, ...size, ...left);
-    expectOnlyPanelsWritten(bench, sum, rows, n);
-    const state = bench.panels(rows, n);
-    bench.watch();
-    bench.kernels.reluStep(state.at, state.stride, ...size, ...left);
-    expectOnlyPanelsWritten(bench, state, rows, n);
-    bench.watch();
-    bench.kernels.reluStepBackward(d.at, d.stride, ...size, ...left, h.at, h.stride);
-    expectOnlyPanelsWritten(bench, d, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) {
-        const at = (matrix: Panels) => bench.reals[bench.index(matrix, r, j)];
-        const products = a.values[r].map((value, i) => value * W.values[j][i]);
-        expectSum(`sum[${r}, ${j}]`, at(sum), [sum.values[r][j], ...products], dtype);
-        // Values are on a grid: the sums are exact, so that relu has no doubt on which side of 0 they lie.
-        const exact = products.reduce((x, y) => x + y, 0);
-        expect(at(state)).toBe(Math.max(0, state.values[r][j] + exact));
-        expect(at(d) + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] + exact : 0);
+  law(
+    'accumulate adds a B, reluStep and its way back are what the formulas say',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, k, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const a = bench.panels(rows, k);
+      const W = bench.matrix(n, k);
+      const packed = pack(bench, 'packTransposed', W.at, n, k);
+      const size = [tiledRows(rows), panelsFor(n, dtype)] as const;
+      const left = [a.at, a.stride, panelsFor(k, dtype), packed] as const;
+      const sum = bench.panels(rows, n);
+      const h = bench.panels(rows, n);
+      const d = bench.panels(rows, n);
+      bench.watch();
+      bench.kernels.accumulate(sum.at, sum.stride, ...size, ...left);
+      expectOnlyPanelsWritten(bench, sum, rows, n);
+      const state = bench.panels(rows, n);
+      bench.watch();
+      bench.kernels.reluStep(state.at, state.stride, ...size, ...left);
+      expectOnlyPanelsWritten(bench, state, rows, n);
+      bench.watch();
+      bench.kernels.reluStepBackward(d.at, d.stride, ...size, ...left, h.at, h.stride);
+      expectOnlyPanelsWritten(bench, d, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++) {
+          const at = (matrix: Panels) => bench.reals[bench.index(matrix, r, j)];
+          const products = a.values[r].map((value, i) => value * W.values[j][i]);
+          expectSum(`sum[${r}, ${j}]`, at(sum), [sum.values[r][j], ...products], dtype);
+          // Values are on a grid: the sums are exact, so that relu has no doubt on which side of 0 they lie.
+          const exact = products.reduce((x, y) => x + y, 0);
+          expect(at(state)).toBe(Math.max(0, state.values[r][j] + exact));
+          expect(at(d) + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] + exact : 0);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.prop([shape])('relu of NaN is NaN; the last step back passes on where h > 0', (input) => {
-    const { dtype, rows, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const none = bench.panels(rows, n);
-    const W = bench.matrix(n, n);
-    const packed = pack(bench, 'packTransposed', W.at, n, n);
-    const zeros = bench.panels(rows, n);
-    bench.kernels.zeroRows(zeros.at, zeros.stride, zeros.pitch, tiledRows(rows), panelsFor(n, dtype));
-    bench.reals[bench.index(none, 0, 0)] = Number.NaN;
-    bench.kernels.reluStep(
-      ...([none.at, none.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
-      ...([zeros.at, zeros.stride, panelsFor(n, dtype), packed] as const),
-    );
-    expect(bench.reals[bench.index(none, 0, 0)]).toBeNaN();
-    const [d, h] = [bench.panels(rows, n), bench.panels(rows, n)];
-    bench.watch();
-    bench.kernels.reluBackward(d.at, d.stride, h.at, h.stride, tiledRows(rows), panelsFor(n, dtype));
-    expectOnlyPanelsWritten(bench, d, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++)
-        expect(bench.reals[bench.index(d, r, j)] + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] : 0);
-    }
-  });
+  law(
+    'relu of NaN is NaN; the last step back passes on where h > 0',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const none = bench.panels(rows, n);
+      const W = bench.matrix(n, n);
+      const packed = pack(bench, 'packTransposed', W.at, n, n);
+      const zeros = bench.panels(rows, n);
+      bench.kernels.zeroRows(zeros.at, zeros.stride, zeros.pitch, tiledRows(rows), panelsFor(n, dtype));
+      bench.reals[bench.index(none, 0, 0)] = Number.NaN;
+      bench.kernels.reluStep(
+        ...([none.at, none.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+        ...([zeros.at, zeros.stride, panelsFor(n, dtype), packed] as const),
+      );
+      expect(bench.reals[bench.index(none, 0, 0)]).toBeNaN();
+      const [d, h] = [bench.panels(rows, n), bench.panels(rows, n)];
+      bench.watch();
+      bench.kernels.reluBackward(d.at, d.stride, h.at, h.stride, tiledRows(rows), panelsFor(n, dtype));
+      expectOnlyPanelsWritten(bench, d, rows, n);
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < n; j++)
+          expect(bench.reals[bench.index(d, r, j)] + 0).toBe(h.values[r][j] > 0 ? d.values[r][j] : 0);
+      }
+    },
+  );
 
-  test.prop([shape])('some columns of a matrix are packed like a matrix of their own', (input) => {
-    const { dtype, k, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const before = seed % 5;
-    const behind = (seed >>> 3) % 5;
-    const bytes = realBytes(dtype);
-    for (const how of ['packTransposed', 'packPlain'] as const) {
-      const [rows, columns] = how === 'packTransposed' ? [n, k] : [k, n];
-      const wide = bench.matrix(rows, before + columns + behind);
-      const alone = bench.take(rows * columns);
-      wide.values.forEach((row, i) => {
-        bench.reals.set(row.slice(before, before + columns), alone / bytes + i * columns);
-      });
-      const expected = pack(bench, how, alone, n, k);
-      const got = pack(bench, how, wide.at + before * bytes, n, k, before + columns + behind);
-      const size = panelsFor(k, dtype) * panelColumns(dtype) * panelsFor(n, dtype) * panelColumns(dtype);
-      const values = (at: number) => [...bench.reals.subarray(at / bytes, at / bytes + size)];
-      expect(values(got)).toEqual(values(expected));
-    }
-  });
+  law(
+    'some columns of a matrix are packed like a matrix of their own',
+    shape,
+    { cases: 100 },
+    ({ dtype, k, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const before = seed % 5;
+      const behind = (seed >>> 3) % 5;
+      const bytes = realBytes(dtype);
+      for (const how of ['packTransposed', 'packPlain'] as const) {
+        const [rows, columns] = how === 'packTransposed' ? [n, k] : [k, n];
+        const wide = bench.matrix(rows, before + columns + behind);
+        const alone = bench.take(rows * columns);
+        wide.values.forEach((row, i) => {
+          bench.reals.set(row.slice(before, before + columns), alone / bytes + i * columns);
+        });
+        const expected = pack(bench, how, alone, n, k);
+        const got = pack(bench, how, wide.at + before * bytes, n, k, before + columns + behind);
+        const size = panelsFor(k, dtype) * panelColumns(dtype) * panelsFor(n, dtype) * panelColumns(dtype);
+        const values = (at: number) => [...bench.reals.subarray(at / bytes, at / bytes + size)];
+        expect(values(got)).toEqual(values(expected));
+      }
+    },
+  );
 
-  test.prop([shape, fc.boolean()])(
+  law(
     'addRows adds scaled rows, to each its own or all to one',
-    (input, toOne) => {
-      const { dtype, rows, n, seed } = input;
-      const bench = new Bench(maker, dtype, seed);
+    { ...shape, toOne: fc.boolean() },
+    { cases: 100 },
+    ({ dtype, rows, n, seed, toOne }) => {
+      const bench = new Bench(dtype, seed);
       const to = bench.panels(rows, n);
       const from = bench.panels(rows, n);
       bench.watch();
@@ -466,33 +502,42 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([shape])('normalizeRows is (x − mean) / std, rounded twice', (input) => {
-    const { dtype, rows, n, seed } = input;
-    const bench = new Bench(maker, dtype, seed);
-    const x = bench.panels(rows, n);
-    const width = panelsFor(n, dtype) * panelColumns(dtype);
-    const [mean, std] = [bench.take(width), bench.take(width)];
-    const means = Array.from({ length: width }, (_, j) => (j < n ? bench.value() : 0));
-    const stds = Array.from({ length: width }, (_, j) => (j < n ? Math.abs(bench.value()) + 0.125 : 1));
-    bench.reals.set(means, mean / realBytes(dtype));
-    bench.reals.set(stds, std / realBytes(dtype));
-    bench.watch();
-    bench.kernels.normalizeRows(x.at, x.stride, x.pitch, rows, panelsFor(n, dtype), mean, std);
-    expectOnlyPanelsWritten(bench, x, rows, n);
-    const round = dtype === 'float32' ? Math.fround : (value: number) => value;
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < width; j++) {
-        const expected = j < n ? round(round(x.values[r][j] - means[j]) / stds[j]) : 0;
-        expect(bench.reals[bench.index(x, r, j)]).toBe(expected);
+  law(
+    'normalizeRows is (x − mean) / std, rounded twice',
+    shape,
+    { cases: 100 },
+    ({ dtype, rows, n, seed }) => {
+      const bench = new Bench(dtype, seed);
+      const x = bench.panels(rows, n);
+      const width = panelsFor(n, dtype) * panelColumns(dtype);
+      const [mean, std] = [bench.take(width), bench.take(width)];
+      const means = Array.from({ length: width }, (_, j) => (j < n ? bench.value() : 0));
+      const stds = Array.from({ length: width }, (_, j) => (j < n ? Math.abs(bench.value()) + 0.125 : 1));
+      bench.reals.set(means, mean / realBytes(dtype));
+      bench.reals.set(stds, std / realBytes(dtype));
+      bench.watch();
+      bench.kernels.normalizeRows(x.at, x.stride, x.pitch, rows, panelsFor(n, dtype), mean, std);
+      expectOnlyPanelsWritten(bench, x, rows, n);
+      const round = dtype === 'float32' ? Math.fround : (value: number) => value;
+      for (let r = 0; r < rows; r++) {
+        for (let j = 0; j < width; j++) {
+          const expected = j < n ? round(round(x.values[r][j] - means[j]) / stds[j]) : 0;
+          expect(bench.reals[bench.index(x, r, j)]).toBe(expected);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test.prop([shape, fc.integer({ min: 0, max: 0xffffffff }), fc.integer({ min: 0, max: 1000 })])(
+  const counter = {
+    key: fc.integer({ min: 0, max: 0xffffffff }),
+    firstUnit: fc.integer({ min: 0, max: 1000 }),
+  };
+  law(
     'dropRows keeps the units whose bits the counter says, scaled',
-    (input, key, firstUnit) => {
-      const { dtype, rows, n, seed } = input;
-      const bench = new Bench(maker, dtype, seed);
+    { ...shape, ...counter },
+    { cases: 100 },
+    ({ dtype, rows, n, seed, key, firstUnit }) => {
+      const bench = new Bench(dtype, seed);
       const from = bench.panels(rows, n);
       const to = bench.panels(rows, n);
       const threshold = Math.min(2 * seed, 2 ** 32 - 1);
@@ -527,18 +572,16 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  const divisor = fc.integer({ min: 1, max: 512 });
-  test.prop([
-    dtype,
-    fc.integer({ min: 1, max: 64 }),
-    fc.integer({ min: 1, max: 8 }),
-    divisor,
-    fc.boolean(),
-    seed,
-  ])(
+  const sums = {
+    ...{ dtype, lanes: fc.integer({ min: 1, max: 64 }), registers: fc.integer({ min: 1, max: 8 }) },
+    ...{ divisor: fc.integer({ min: 1, max: 512 }), onto: fc.boolean(), seed },
+  };
+  law(
     'lanes are added along the binary tree over their numbers and averaged, bit for bit',
-    (dtype, lanes, registers, divisor, onto, seed) => {
-      const bench = new Bench(maker, dtype, seed);
+    sums,
+    { cases: 100 },
+    ({ dtype, lanes, registers, divisor, onto, seed }) => {
+      const bench = new Bench(dtype, seed);
       const count = (registers * 16) / realBytes(dtype);
       const sums = Array.from({ length: lanes }, () =>
         Array.from({ length: count }, () => bench.random.normal()),
@@ -574,10 +617,18 @@ describe.each(makers)('%s kernels', (maker) => {
     },
   );
 
-  test.prop([dtype, fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 9 }), seed])(
+  const logits = {
+    dtype,
+    width: fc.integer({ min: 1, max: 70 }),
+    rows: fc.integer({ min: 1, max: 9 }),
+    seed,
+  };
+  law(
     'softmax rows sum to 1, and return the largest logit, its place and Σ exp',
-    (dtype, width, rows, seed) => {
-      const bench = new Bench(maker, dtype, seed);
+    logits,
+    { cases: 100 },
+    ({ dtype, width, rows, seed }) => {
+      const bench = new Bench(dtype, seed);
       const z = bench.panels(rows, width);
       const sums = bench.take(16 / realBytes(dtype));
       const row = bench.random.integer(rows);
@@ -599,8 +650,8 @@ describe.each(makers)('%s kernels', (maker) => {
       const doubles = new Float64Array(bench.reals.buffer, sums, 2);
       expect(best).toBe(values.indexOf(most));
       expect(doubles[0]).toBe(most);
-      const u = unitRoundoff[dtype];
-      expect(Math.abs(doubles[1] / total - 1)).toBeLessThanOrEqual(gamma(width + 4, dtype));
+      const u = unitRoundoff(dtype);
+      expect(Math.abs(doubles[1] / total - 1)).toBeLessThanOrEqual(gamma(width + 4, unitRoundoff(dtype)));
       for (const [at, j] of places) {
         const p = j < width ? Math.exp(values[j] - most) / total : 0;
         expect(Math.abs(bench.reals[at] - p)).toBeLessThanOrEqual((width + 8) * 2 * u * p);

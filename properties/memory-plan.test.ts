@@ -1,4 +1,4 @@
-import { fc, test } from '@fast-check/vitest';
+import { fc } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
 import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
@@ -8,9 +8,9 @@ import {
   blockWorkspace,
   lanesOf,
   planBatch,
-} from '../engine/network/batch-memory.ts';
-import { geometryOf, type OutputMode } from '../engine/network/geometry.ts';
-import { planModel } from '../engine/network/model-memory.ts';
+} from '../engine/network/memory/batch-memory.ts';
+import { geometryOf, type OutputMode } from '../engine/network/memory/geometry.ts';
+import { planModel } from '../engine/network/memory/model-memory.ts';
 import {
   laneCount,
   laneStart,
@@ -19,6 +19,7 @@ import {
   smallestLane,
 } from '../engine/parallel/lane-plan.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
+import { law } from './profile.ts';
 
 /** The plan of memory, for sizes up to the edge of what a memory can hold: pure, nothing is allocated. */
 
@@ -73,9 +74,11 @@ function planned<T>(plan: () => T): T | null {
 }
 
 describe('memory plan', () => {
-  test.prop([shape, dtype, batch, maker])(
+  law(
     'regions of model and batch tile the memory',
-    (shape, dtype, batch, maker) => {
+    { shape, dtype, batch, maker },
+    { cases: 100 },
+    ({ shape, dtype, batch, maker }) => {
       const g = geometryOf(shape, dtype, maker);
       const model = planned(() => planModel(g, batch.threads));
       if (!model) return;
@@ -87,9 +90,11 @@ describe('memory plan', () => {
     },
   );
 
-  test.prop([shape, dtype, batch, maker])(
+  law(
     'the workspaces of all blocks fit into their region',
-    (shape, dtype, batch, maker) => {
+    { shape, dtype, batch, maker },
+    { cases: 100 },
+    ({ shape, dtype, batch, maker }) => {
       const g = geometryOf(shape, dtype, maker);
       const spec: BatchSpec = { ...batch, start: 0, time: batch.steps, inputFrames: 0 };
       const memory = planned(() => planBatch(g, spec));
@@ -108,24 +113,31 @@ describe('memory plan', () => {
     },
   );
 
-  test.prop([shape, dtype])('parameters lie one after the other without gap or overlap', (shape, dtype) => {
-    const g = geometryOf(shape, dtype);
-    let offset = 0;
-    for (const parameter of g.parameters) {
-      expect(parameter.offset).toBe(offset);
-      expect(parameter.size).toBe(parameter.shape.reduce((a, b) => a * b, 1));
-      offset += parameter.size;
-    }
-    expect(g.parameterCount).toBe(offset);
-    expect(g.blockSize - offset).toBeLessThan(8);
-    expect(g.blockSize % 8).toBe(0);
-  });
+  law(
+    'parameters lie one after the other without gap or overlap',
+    { shape, dtype },
+    { cases: 100 },
+    ({ shape, dtype }) => {
+      const g = geometryOf(shape, dtype);
+      let offset = 0;
+      for (const parameter of g.parameters) {
+        expect(parameter.offset).toBe(offset);
+        expect(parameter.size).toBe(parameter.shape.reduce((a, b) => a * b, 1));
+        offset += parameter.size;
+      }
+      expect(g.parameterCount).toBe(offset);
+      expect(g.blockSize - offset).toBeLessThan(8);
+      expect(g.blockSize % 8).toBe(0);
+    },
+  );
 });
 
 describe('the memory of a training step', () => {
-  test.prop([shape, dtype, maker])(
+  law(
     'does not grow with the batch, once there are as many lanes as there may be and blocks are full',
-    (shape, dtype, maker) => {
+    { shape, dtype, maker },
+    { cases: 100 },
+    ({ shape, dtype, maker }) => {
       const g = geometryOf(shape, dtype, maker);
       const bytes = (rows: number) => {
         const sizes = { rows, steps: 20, time: 20, threads: 4, inputFrames: 0, start: 0 };
@@ -137,9 +149,11 @@ describe('the memory of a training step', () => {
 });
 
 describe('lane plan', () => {
-  test.prop([shape, dtype, maker, size(5_000)])(
+  law(
     'only gradient buffers are a reason for fewer lanes than there are smallest ones',
-    (sizes, dtype, maker, rows) => {
+    { sizes: shape, dtype, maker, rows: size(5_000) },
+    { cases: 100 },
+    ({ sizes, dtype, maker, rows }) => {
       const g = geometryOf(sizes, dtype, maker);
       const lanes = (gradients: boolean, keep: boolean) => lanesOf(g, { rows, gradients, keep });
       const laneRows = smallestLane(maker, rows, g.cells[0].W_ih.size + g.cells[0].W_hh.size);
@@ -150,9 +164,15 @@ describe('lane plan', () => {
     },
   );
 
-  test.prop([size(5_000), fc.integer({ min: 1, max: 2 ** 28 }), fc.constantFrom(4, 8)])(
+  law(
     'lanes cover every row once, in whole tiles',
-    (rows, gradientBytes, laneRows) => {
+    {
+      rows: size(5_000),
+      gradientBytes: fc.integer({ min: 1, max: 2 ** 28 }),
+      laneRows: fc.constantFrom(4, 8),
+    },
+    { cases: 100 },
+    ({ rows, gradientBytes, laneRows }) => {
       const lanes = laneCount(rows, gradientBytes, laneRows);
       const starts = Array.from({ length: lanes + 1 }, (_, lane) => laneStart(lane, lanes, rows));
       expect(starts[0]).toBe(0);
@@ -166,9 +186,11 @@ describe('lane plan', () => {
     },
   );
 
-  test.prop([fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 200 })])(
+  law(
     'rows are ordered from the longest to the shortest, equal ones as they came',
-    (lengths) => {
+    { lengths: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 200 }) },
+    { cases: 100 },
+    ({ lengths }) => {
       const order = new Int32Array(lengths.length);
       orderByLength(Int32Array.from(lengths), lengths.length, Math.max(...lengths), order);
       const expected = lengths.map((_, row) => row).sort((a, b) => lengths[b] - lengths[a] || a - b);

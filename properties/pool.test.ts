@@ -2,13 +2,14 @@ import type { Worker } from 'node:worker_threads';
 import { fc } from '@fast-check/vitest';
 import { describe } from 'vitest';
 import { networks as openNetworks } from '../engine/network/registry.ts';
-import { killWorker, teamOf } from '../engine/test-models.ts';
+import { killWorker, teamOf } from '../engine/testing/models.ts';
 import type { BatchRecipe, NetworkOptions, NetworkShape, Problem } from './arbitraries.ts';
 import { batchRecipe, dtype, plain, problemFor } from './arbitraries.ts';
 import type { Dtype, TensorLike } from './compare.ts';
 import { expectSameBits } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
 import {
+  copyOf,
   createModel,
   dataOf,
   deltaOf,
@@ -17,6 +18,7 @@ import {
   inputOf,
   labelsOf,
   lossOptions,
+  parametersOf,
   problemRows,
   weightGradients,
 } from './engine-model.ts';
@@ -46,13 +48,6 @@ interface Meanwhile {
 }
 
 type Outcome<T> = { ok: true; value: T } | { ok: false; code: unknown };
-
-const copy = ({ data, shape }: TensorLike): TensorLike => ({ data: Float64Array.from(data), shape });
-
-function parameters(model: Model): Named {
-  const tensors: Array<[string, TensorLike]> = Object.entries(model.stateDict());
-  return tensors.map(([name, tensor]) => [name, copy(tensor)]);
-}
 
 function sameBits(actual: Named, expected: Named): boolean {
   try {
@@ -171,7 +166,7 @@ class Pair {
 
   /** The model has the twin's bits in parameters and gradients. */
   expectTwins(): void {
-    expectAllSameBits(parameters(this.model), parameters(this.twin));
+    expectAllSameBits(parametersOf(this.model), parametersOf(this.twin));
     expectAllSameBits(weightGradients(this.model), weightGradients(this.twin));
   }
 
@@ -270,7 +265,7 @@ function forwardCommand(recipe: BatchRecipe, meanwhile: Meanwhile): Command {
       const outcome = await pair.attempt(() => forward(p)(pair.model), meanwhile);
       expected.kept = null;
       if (!wentWell(outcome, meanwhile, pair)) return;
-      expectSameBits('logits', copy(outcome.value), copy(await forward(p)(pair.twin)));
+      expectSameBits('logits', copyOf(outcome.value), copyOf(await forward(p)(pair.twin)));
       expected.kept = p;
     },
   );
@@ -288,8 +283,8 @@ function backwardCommand(meanwhile: Meanwhile): Command {
       if (kept === null) return expectCode(outcome, 'NO_FORWARD');
       if (!wentWell(outcome, meanwhile, pair)) return;
       const { dh0, dx } = await backward(kept)(pair.twin);
-      expectSameBits('dh0', copy(outcome.value.dh0), copy(dh0));
-      expectSameBits('dx', copy(outcome.value.dx), copy(dx));
+      expectSameBits('dh0', copyOf(outcome.value.dh0), copyOf(dh0));
+      expectSameBits('dx', copyOf(outcome.value.dx), copyOf(dx));
     },
   );
 }
@@ -306,8 +301,8 @@ function gradientsCommand(recipe: BatchRecipe, meanwhile: Meanwhile): Command {
       if (!wentWell(outcome, meanwhile, pair)) return;
       const { loss, logits, dh0 } = await gradients(p)(pair.twin);
       expectSameBits('loss', outcome.value.loss, loss);
-      expectSameBits('logits', copy(outcome.value.logits), copy(logits));
-      expectSameBits('dh0', copy(outcome.value.dh0), copy(dh0));
+      expectSameBits('logits', copyOf(outcome.value.logits), copyOf(logits));
+      expectSameBits('dh0', copyOf(outcome.value.dh0), copyOf(dh0));
     },
   );
 }
@@ -322,7 +317,7 @@ function predictCommand(recipe: BatchRecipe, meanwhile: Meanwhile): Command {
       const p = pair.problem(recipe);
       const outcome = await pair.attempt(() => predict(p)(pair.model), meanwhile);
       if (!wentWell(outcome, meanwhile, pair)) return;
-      expectSameBits('probabilities', copy(outcome.value), copy(await predict(p)(pair.twin)));
+      expectSameBits('probabilities', copyOf(outcome.value), copyOf(await predict(p)(pair.twin)));
     },
   );
 }
@@ -361,8 +356,8 @@ const learningRate = 1 / 64;
 async function trainTwin(twin: Model, p: Problem, size: number, training: Training): Promise<States> {
   const states: States = { parameters: [], probabilities: [] };
   const remember = async () => {
-    states.parameters.push(parameters(twin));
-    states.probabilities.push(copy(await twin.predict(x(p))));
+    states.parameters.push(parametersOf(twin));
+    states.probabilities.push(copyOf(await twin.predict(x(p))));
   };
   const optimizer = twin.optimizer({ type: training.type, learningRate });
   let step = 0;
@@ -417,7 +412,7 @@ function fitCommand(training: Training, meanwhile: Meanwhile): Command {
         expectPrediction(prediction, states, meanwhile);
       });
       if (meanwhile.event === 'close') return;
-      const end = parameters(pair.model);
+      const end = parametersOf(pair.model);
       if (!outcome.ok && states.parameters.some((state) => sameBits(end, state))) {
         pair.twin.loadStateDict(pair.model.stateDict());
       }
@@ -432,7 +427,7 @@ function expectPrediction(
   { event }: Meanwhile,
 ): void {
   if (prediction.ok) {
-    const given = copy(prediction.value);
+    const given = copyOf(prediction.value);
     const found = probabilities.some((state) => sameBits([['probabilities', given]], [['', state]]));
     if (!found) throw new Error('predict: not the probabilities of any whole step of training');
     return;
@@ -467,7 +462,7 @@ function queueCommand(recipe: BatchRecipe): Command {
         model.backward(deltaOf(p)),
         model.predict(x(p)),
       ];
-      return (await Promise.all(calls)).map((tensor, k): Named[number] => [`call ${k}`, copy(tensor)]);
+      return (await Promise.all(calls)).map((tensor, k): Named[number] => [`call ${k}`, copyOf(tensor)]);
     };
     const actual = await all(pair.model);
     const twin = await all(pair.twin);

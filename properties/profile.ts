@@ -38,7 +38,7 @@ export const profile = profileOf(process.env.ELMAN_PROFILE ?? 'quick');
 /** A case that takes longer is taken for a deadlock. Far above what the slowest takes on a loaded machine. */
 const caseMs = 20_000;
 
-export interface LawOptions {
+interface LawOptions {
   /** Cases in the quick profile. */
   cases: number;
   caseMs?: number;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { RNNPhonemeClassifier } from '../engine/index.ts';
 import type { BatchRecipe, NetworkOptions } from './arbitraries.ts';
 import { plain, problemFor } from './arbitraries.ts';
@@ -72,6 +72,8 @@ const written = packedCases().filter(({ name }) =>
   ].some((part) => name.includes(part)),
 );
 
+it('the committed cases have both', () => expect(written).toHaveLength(2));
+
 const saved: Array<[string, NetworkOptions, 'float32' | 'float64']> = [
   ['a plain model in float32', plain, 'float32'],
   ['a bidirectional model in float64', { ...plain, isBidirectional: true, features: 'steps' }, 'float64'],
@@ -90,8 +92,12 @@ const saved: Array<[string, NetworkOptions, 'float32' | 'float64']> = [
 ];
 
 describe.skipIf(python === undefined)("a model's file", () => {
-  const folder = mkdtempSync(join(tmpdir(), 'elman-'));
-  const path = join(folder, 'model.safetensors');
+  let folder: string;
+  let path: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'elman-'));
+    path = join(folder, 'model.safetensors');
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it.each(saved)('read in Python gives PyTorch the logits of %s', async (_, options, dtype) => {
@@ -128,6 +134,4 @@ describe.skipIf(python === undefined)("a model's file", () => {
       await model.close();
     }
   });
-
-  it('is tried in both kinds', () => expect(written).toHaveLength(2));
 });

@@ -5,7 +5,7 @@ import { problem, seed, seededVector } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';
 import { expectClose, gamma, largestMagnitude, unitRoundoff } from './compare.ts';
 import { complexStep } from './complex-step.ts';
-import { differenceRounding, isOneBranch, richardson } from './differences.ts';
+import { differenceRounding, isOneBranch, richardson, truncation } from './differences.ts';
 import { classifierFixtures } from './fixtures.ts';
 import { law } from './profile.ts';
 import type { Labels, Nested, Point } from './reference.ts';
@@ -156,7 +156,7 @@ describe('the reference', () => {
       const numeric = await richardson((distance) => lossOf(moved(p.point, d, distance), p.labels, p.step));
       const rounding = differenceRounding(errorBounds(p).loss);
       expectClose('∇loss · d', dot(gradient, steps), numeric, {
-        atol: 1e-8 * Math.hypot(...gradient) + rounding,
+        atol: truncation * Math.hypot(...gradient) + rounding,
       });
     },
   );

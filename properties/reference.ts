@@ -417,7 +417,7 @@ export function crossEntropy(logits: number[], label: number): number {
 }
 
 /** The mean over the counted readings. logits: [B][K][O] */
-export function meanLoss(logits: number[][][], labels: Labels): number {
+function meanLoss(logits: number[][][], labels: Labels): number {
   let sum = 0;
   labels.classes.forEach((row, b) => {
     row.forEach((label, k) => {
@@ -428,7 +428,7 @@ export function meanLoss(logits: number[][][], labels: Labels): number {
 }
 
 /** softmax − one-hot, one row a reading, zero where the label is not counted, not divided: [B][K][O] */
-export function crossEntropyDelta(logits: number[][][], { classes, ignored }: Labels): number[][][] {
+function crossEntropyDelta(logits: number[][][], { classes, ignored }: Labels): number[][][] {
   return logits.map((sample, b) =>
     sample.map((row, k) => {
       const label = classes[b][k];

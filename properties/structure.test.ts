@@ -11,6 +11,7 @@ import {
   problemFor,
   seed,
   size,
+  withoutH0,
 } from './arbitraries.ts';
 import { forwardBounds } from './bounds.ts';
 import type { TensorLike, Values } from './compare.ts';
@@ -18,6 +19,7 @@ import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model, Named, Results } from './engine-model.ts';
 import {
   cellOf,
+  copyOf,
   dataOf,
   deltaOf,
   expectAllClose,
@@ -39,7 +41,7 @@ import {
   withModel,
 } from './engine-model.ts';
 import { law } from './profile.ts';
-import type { Network, Point } from './reference.ts';
+import type { Network } from './reference.ts';
 import { countOf, forward } from './reference.ts';
 
 const midSize = { time: 7, batch: 33 };
@@ -364,7 +366,7 @@ describe('the loss', () => {
     { p: problem(midSize) },
     { cases: 50 },
     async ({ p }) => {
-      const started = { ...p, h0: undefined, step: undefined, point: withoutH0(p.point) };
+      const started = { ...withoutH0(p), step: undefined };
       await withModel(p, async (model) => {
         const { loss } = await model.evaluate(dataOf(p), ignoring(p));
         const expected = expectedLoss(started);
@@ -373,10 +375,6 @@ describe('the loss', () => {
     },
   );
 });
-
-function withoutH0(point: Point): Point {
-  return { ...point, h0: point.h0.map((layer) => layer.map((row) => row.map(() => 0))) };
-}
 
 describe('predict', () => {
   law(
@@ -501,10 +499,6 @@ interface Matrix {
 
 function matrixOf(rows: number[][]): Matrix {
   return { data: Float64Array.from(rows.flat()), shape: [rows.length, rows[0].length] };
-}
-
-function copyOf({ data, shape }: TensorLike): Matrix {
-  return { data: Float64Array.from(data), shape: [...shape] };
 }
 
 function zeroTensor(rows: number, columns: number): Matrix {

@@ -1,7 +1,7 @@
 import { fc } from '@fast-check/vitest';
 import { describe, it } from 'vitest';
 import type { Problem } from './arbitraries.ts';
-import { problem, problemFor, seededNetwork } from './arbitraries.ts';
+import { problem, problemFor, seededNetwork, withoutH0 } from './arbitraries.ts';
 import type { TensorLike } from './compare.ts';
 import { expectClose, expectSameBits, gamma, unitRoundoff } from './compare.ts';
 import type { Model, Named } from './engine-model.ts';
@@ -14,6 +14,7 @@ import {
   inputOf,
   labelsOf,
   lossOptions,
+  parametersOf,
   problemRows,
   readingsOf,
   runLoss,
@@ -26,17 +27,6 @@ import { countOf } from './reference.ts';
 
 const small = { width: 9, layers: 3, time: 5, batch: 33 };
 const learningRate = 0.125;
-
-/** fit has no h0: every sequence starts from zeros. */
-function withoutH0(p: Problem): Problem {
-  const h0 = p.point.h0.map((layer) => layer.map((row) => row.map(() => 0)));
-  return { ...p, h0: undefined, point: { ...p.point, h0 } };
-}
-
-function parameters(model: Model): Named {
-  const tensors: Array<[string, TensorLike]> = Object.entries(model.stateDict());
-  return tensors.map(([name, { data, shape }]) => [name, { data: Float64Array.from(data), shape }]);
-}
 
 /** An epoch's rows 0 … B − 1 in batches of `size`, the last one as large as is left, each with the number of its step. */
 function stepsOf(p: Problem, size: number, epoch = 0): Problem[] {
@@ -127,7 +117,7 @@ describe('fit', () => {
       await withModel(p, async (model) => {
         const { size, epochs, type, clipNorm } = training;
         const byHand = await trainByHand(model, p, training);
-        const expected = parameters(model);
+        const expected = parametersOf(model);
         setWeights(model, p.network);
         // Dropout's masks come from fit's seed; by hand, from the model's.
         const { seed } = p.network.dropout;
@@ -135,7 +125,7 @@ describe('fit', () => {
         const options = { batchSize: size, epochs, shuffle: false, optimizer, seed, ...ignoring(p) };
         const logs = await model.fit(dataOf(p), clipNorm === undefined ? options : { ...options, clipNorm });
         const log = logs[epochs - 1];
-        expectAllSameBits(parameters(model), expected);
+        expectAllSameBits(parametersOf(model), expected);
         expectClose('accuracy', log.accuracy, byHand.accuracy, { atol: 0 });
         // Each step's loss is the same; the means are added up in another order.
         const atol = gamma(2 * countOf(p.labels) + 4, unitRoundoff(p.dtype)) * (byHand.loss + 1);
@@ -156,11 +146,11 @@ describe('fit', () => {
     const p = problemFor(shape, recipe, 'float64');
     await withModel(p, async (model) => {
       await trainByHand(model, p, { size: 9, epochs: 1, type: 'sgd', clipNorm: 2 ** -6 });
-      const expected = parameters(model);
+      const expected = parametersOf(model);
       setWeights(model, p.network);
       const optimizer = { type: 'sgd', learningRate } as const;
       await model.fit(dataOf(p), { batchSize: 9, shuffle: false, optimizer, clipNorm: 2 ** -6 });
-      expectAllSameBits(parameters(model), expected);
+      expectAllSameBits(parametersOf(model), expected);
     });
   });
 
@@ -174,7 +164,7 @@ describe('fit', () => {
       const options = { batchSize: p.x.length, optimizer, ...ignoring(p) };
       await withModel(p, async (model) => {
         await model.fit(data, { ...options, shuffle: false });
-        const expected = parameters(model);
+        const expected = parametersOf(model);
         setWeights(model, p.network);
         await model.fit(data, { ...options, seed });
         const { gradientBounds } = expectedLoss(p);
@@ -186,7 +176,7 @@ describe('fit', () => {
           const allowed = gradient.map((e, i) => 2 * learningRate * e + 4 * u * (Math.abs(numbers[i]) + 1));
           return [name, { data: allowed, shape }];
         });
-        expectAllClose(parameters(model), expected, bounds);
+        expectAllClose(parametersOf(model), expected, bounds);
       });
     },
   );
@@ -205,10 +195,10 @@ describe('fit', () => {
           const zeros = Array.from((values as TensorLike).data, () => 0);
           expectClose(name, values, { ...(values as TensorLike), data: zeros }, { atol: 0 });
         }
-        const expected = parameters(model);
+        const expected = parametersOf(model);
         setWeights(model, p.network);
         await model.fit(data, options);
-        expectAllSameBits(parameters(model), expected);
+        expectAllSameBits(parametersOf(model), expected);
       });
     },
   );

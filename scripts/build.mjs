@@ -23,11 +23,11 @@ const modules = ['f32', 'f64'].flatMap((real) => [
 /** A digest of what the kernels are made from: if it is unchanged, they need not be compiled again. */
 function digestOfSources() {
   const hash = createHash('sha256').update(asc.version);
-  for (const folder of ['engine/kernels/wasm/assembly', 'scripts'])
-    for (const name of readdirSync(folder)
-      .filter((name) => /\.(ts|mjs)$/.test(name))
-      .sort())
-      hash.update(name).update(readFileSync(join(folder, name)));
+  const folder = 'engine/kernels/wasm/assembly';
+  const sources = readdirSync(folder).filter((name) => name.endsWith('.ts'));
+  const steps = ['build', 'keep-constants', 'unroll'].map((name) => `scripts/${name}.mjs`);
+  for (const path of [...sources.sort().map((name) => join(folder, name)), ...steps])
+    hash.update(path).update(readFileSync(path));
   return hash.digest('hex');
 }
 
@@ -58,7 +58,10 @@ async function compile({ name, real, features }) {
 
 const STAMP = 'dist/kernels.sha256';
 const digest = digestOfSources();
-const areThere = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digest;
+const areThere =
+  existsSync(STAMP) &&
+  readFileSync(STAMP, 'utf8') === digest &&
+  modules.every(({ name }) => existsSync(`dist/kernels/${name}.wasm`));
 console.error(areThere ? 'Building …' : 'Building, first the kernels …');
 if (!areThere) {
   rmSync(STAMP, { force: true });

@@ -10,19 +10,19 @@ const pack = assembly('pack');
 const reduction = assembly('reduction');
 const loss = assembly('loss');
 const cell = 'engine/cells/elman-cell.ts';
-const lane = 'engine/network/lane.ts';
-const laneBackward = 'engine/network/lane-backward.ts';
-const sharedProducts = 'engine/network/shared-products.ts';
-const laneLoss = 'engine/network/lane-loss.ts';
-const lanePrograms = 'engine/network/lane-programs.ts';
-const calls = 'engine/network/call-programs.ts';
-const epoch = 'engine/network/epoch-program.ts';
-const update = 'engine/network/update-program.ts';
-const reduce = 'engine/network/reduce.ts';
+const lane = 'engine/network/lanes/lane.ts';
+const laneBackward = 'engine/network/lanes/lane-backward.ts';
+const sharedProducts = 'engine/parallel/shared-products.ts';
+const laneLoss = 'engine/network/lanes/lane-loss.ts';
+const lanePrograms = 'engine/network/programs/lane-programs.ts';
+const calls = 'engine/network/programs/call-programs.ts';
+const epoch = 'engine/network/programs/epoch-program.ts';
+const update = 'engine/network/programs/update-program.ts';
+const reduce = 'engine/network/programs/reduce.ts';
 const plan = 'engine/parallel/lane-plan.ts';
 const barrier = 'engine/parallel/barrier.ts';
 const optimizers = 'engine/optimization/optimizers.ts';
-const updateRun = 'engine/network/update-run.ts';
+const updateRun = 'engine/network/programs/update-run.ts';
 
 const fault = (name, file, find, replace, first = []) => ({ name, file, find, replace, first });
 const laws = ['gradients'];
@@ -386,7 +386,7 @@ export const faults = [
   ),
   fault(
     'nobody updates the register at the border of two threads',
-    'engine/network/pack-plan.ts',
+    'engine/network/programs/pack-plan.ts',
     'REGISTER_BYTES * Math.ceil(((end.first',
     'REGISTER_BYTES * Math.floor(((end.first',
     training,
@@ -555,7 +555,7 @@ export const faults = [
   ),
   fault(
     'what a call has made is not taken over',
-    'engine/network/take-over.ts',
+    'engine/network/programs/take-over.ts',
     'const from = (second + offset) / real;',
     'const from = (second > 0 ? home + offset : 0) / real;',
     laws,

@@ -1,8 +1,8 @@
 import { threadId } from 'node:worker_threads';
 import { workerData } from 'piscina';
-import type { Job } from '../engine/network/jobs.ts';
-import { programOf } from '../engine/network/programs.ts';
-import { ModelThread, type ThreadSetup } from '../engine/network/thread.ts';
+import type { Job } from '../engine/network/programs/jobs.ts';
+import { programOf } from '../engine/network/programs/program-of.ts';
+import { ModelThread, type ThreadSetup } from '../engine/network/programs/thread.ts';
 import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
 import { Word } from '../engine/parallel/control.ts';
 import { type Mailbox, take } from '../engine/parallel/mailbox.ts';

@@ -1,10 +1,11 @@
+import { digits, duration } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
-import { median, quantile } from '../statistics.ts';
 import { createModel, stepAlone, stepOutside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable, rowByRow } from '../table.ts';
+import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /**
  * A step called from outside against one inside `fit`, which has the optimizer's update besides; and what copying
@@ -35,11 +36,11 @@ async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<stri
   const copying = median(fromOwn.map((time, i) => time - fromShared[i]));
   // A difference within the noise has no rate.
   const rate = copying > 1e-6 ? `${digits(own.x.data.byteLength / copying / 1e9)} GB/s` : '–';
-  const microseconds = (time: number) => Math.round(time * 1e6);
+  const microseconds = (time: number) => String(Math.round(time * 1e6));
   return [
     ...[nameOf(size), duration(median(inside)), duration(median(fromShared))],
     `${microseconds(median(more))} µs`,
-    [0.25, 0.75].map((q) => microseconds(quantile(more, q))).join(' – '),
+    quartiles(more, microseconds),
     ...[duration(median(fromOwn)), rate],
   ];
 }

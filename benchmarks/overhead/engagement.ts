@@ -1,22 +1,22 @@
+import { duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
+import { CORES, workerCounts } from '../machine.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
-import { pairedRatios, quantile } from '../statistics.ts';
+import { pairedRatios } from '../statistics.ts';
 import { createModel, engage, stepInside, stepOutside, withModels } from '../steps.ts';
-import { duration, markdownTable, percent, rowByRow } from '../table.ts';
+import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
-/** The number of threads that a call engages by itself against every fixed number. */
+/** The number of threads that a call engages by itself against fixed numbers. */
 export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {
   for (const where of ['from outside', 'inside fit'] as const) {
     const rows = await rowByRow(sizes, (size) => engagementAt(size, where, effort));
     console.log(`\n## Threads engaged, a step ${where}\n`);
-    const fixed = counts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
+    const fixed = workerCounts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
     console.log(markdownTable(['B,T,I,H,L', 'by itself', ...fixed, 'against the best', 'quartiles'], rows));
   }
 }
-
-const counts = (): number[] => Array.from({ length: CORES }, (_, i) => i + 1);
 
 async function engagementAt(
   size: Size,
@@ -24,7 +24,7 @@ async function engagementAt(
   { rounds, seconds }: Effort,
 ): Promise<string[]> {
   const data = seededData(size);
-  const fixed = counts();
+  const fixed = workerCounts();
   const names = ['by itself', ...fixed.map(String)];
   const times = await withModels(
     names.map(() => createModel(size, CORES)),
@@ -36,11 +36,11 @@ async function engagementAt(
       return measureRounds(contestants, rounds, seconds);
     },
   );
-  const middle = (name: string) => quantile(timesOf(times, name), 0.5);
+  const middle = (name: string) => median(timesOf(times, name));
   const best = fixed.map(String).toSorted((a, b) => middle(a) - middle(b))[0];
   const slower = pairedRatios(timesOf(times, 'by itself'), timesOf(times, best)).map((ratio) => ratio - 1);
   return [
     ...[nameOf(size), ...names.map((name) => duration(middle(name)))],
-    ...[percent(quantile(slower, 0.5)), [0.25, 0.75].map((q) => percent(quantile(slower, q))).join(' – ')],
+    ...[percent(median(slower)), quartiles(slower, percent)],
   ];
 }

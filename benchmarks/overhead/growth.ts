@@ -1,10 +1,11 @@
+import { duration } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
-import { logLogSlope, median } from '../statistics.ts';
-import { createModel, stepInside, withModels } from '../steps.ts';
-import { duration, markdownTable, rowByRow } from '../table.ts';
+import { logLogSlope } from '../statistics.ts';
+import { stepsByTurns } from '../steps.ts';
+import { markdownTable, rowByRow } from '../table.ts';
 
 /**
  * How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. The work itself
@@ -23,25 +24,12 @@ export async function growth(effort: Effort): Promise<void> {
   console.log(markdownTable(['in', 'values', 'steps take', 'log-log slope', 'of their work'], rows));
 }
 
-async function growthIn(
-  letter: keyof Size,
-  values: readonly number[],
-  { rounds, seconds }: Effort,
-): Promise<string[]> {
+async function growthIn(letter: keyof Size, values: readonly number[], effort: Effort): Promise<string[]> {
   // With as many inputs as hidden units every layer has the same work.
   const sizes = values.map(
     (value): Size => ({ ...BASE, I: letter === 'L' ? BASE.H : BASE.I, [letter]: value }),
   );
-  const times = await withModels(
-    sizes.map((size) => createModel(size, CORES)),
-    (...models) =>
-      measureRounds(
-        models.map((model, i) => stepInside(nameOf(sizes[i]), model, sizes[i])),
-        rounds,
-        seconds,
-      ),
-  );
-  const medians = sizes.map((size) => median(timesOf(times, nameOf(size))));
+  const medians = (await stepsByTurns(sizes, effort)).map(median);
   const slopeOf = (ys: readonly number[]) => logLogSlope(values.map((value, i) => [value, ys[i]])).toFixed(3);
   const slopes = [slopeOf(medians), slopeOf(sizes.map(stepFlops))];
   return [letter, values.join(', '), medians.map(duration).join(', '), ...slopes];

@@ -1,3 +1,5 @@
+import { duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
@@ -5,9 +7,9 @@ import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, oneBufferAThread, recordStep } from '../replay/trace.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
-import { pairedRatios, quantile, summarise } from '../statistics.ts';
+import { pairedRatios, summarise } from '../statistics.ts';
 import { createModel, withModels } from '../steps.ts';
-import { duration, markdownTable, percent, rowByRow } from '../table.ts';
+import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /**
  * What it costs that results do not depend on the number of threads: the kernels of a step as they are, a gradient
@@ -31,10 +33,10 @@ async function costAt(size: Size, { rounds, seconds }: Effort): Promise<string[]
   const times = await measureRounds([team.contestant('lanes'), team.contestant('threads')], rounds, seconds);
   await team.close();
   const [lanes, threads] = [timesOf(times, 'lanes'), timesOf(times, 'threads')];
-  const { median, spread } = summarise(lanes);
+  const { median: time, spread } = summarise(lanes);
   const costs = pairedRatios(lanes, threads).map((ratio) => ratio - 1);
   return [
-    ...[nameOf(size), duration(median), percent(spread), duration(summarise(threads).median)],
-    ...[percent(quantile(costs, 0.5)), [0.25, 0.75].map((q) => percent(quantile(costs, q))).join(' – ')],
+    ...[nameOf(size), duration(time), percent(spread), duration(median(threads))],
+    ...[percent(median(costs)), quartiles(costs, percent)],
   ];
 }

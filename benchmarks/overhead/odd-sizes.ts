@@ -1,10 +1,11 @@
+import { percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
 import { MEDIUM, nameOf, type Size, SMALL, stepFlops } from '../sizes.ts';
-import { pairedRatios, quantile } from '../statistics.ts';
-import { createModel, stepInside, withModels } from '../steps.ts';
-import { markdownTable, percent, rowByRow } from '../table.ts';
+import { pairedRatios } from '../statistics.ts';
+import { stepsByTurns } from '../steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /** Sizes that do not fill tiles or panels against neighbours that do, for the same amount of work. */
 interface Pair {
@@ -26,19 +27,8 @@ export async function oddSizes(effort: Effort): Promise<void> {
   console.log(markdownTable(['odd', 'even', 'for each', 'slower by', 'quartiles'], rows));
 }
 
-async function costOf({ odd, even, per, work }: Pair, { rounds, seconds }: Effort): Promise<string[]> {
-  const sizes = [odd, even];
-  const times = await withModels(
-    sizes.map((size) => createModel(size, CORES)),
-    (...models) =>
-      measureRounds(
-        models.map((model, i) => stepInside(nameOf(sizes[i]), model, sizes[i])),
-        rounds,
-        seconds,
-      ),
-  );
-  const ratios = pairedRatios(timesOf(times, nameOf(odd)), timesOf(times, nameOf(even)));
-  const costs = ratios.map((ratio) => (ratio * work(even)) / work(odd) - 1);
-  const quartiles = [0.25, 0.75].map((q) => percent(quantile(costs, q))).join(' – ');
-  return [nameOf(odd), nameOf(even), per, percent(quantile(costs, 0.5)), quartiles];
+async function costOf({ odd, even, per, work }: Pair, effort: Effort): Promise<string[]> {
+  const [oddTimes, evenTimes] = await stepsByTurns([odd, even], effort);
+  const costs = pairedRatios(oddTimes, evenTimes).map((ratio) => (ratio * work(even)) / work(odd) - 1);
+  return [nameOf(odd), nameOf(even), per, percent(median(costs)), quartiles(costs, percent)];
 }

@@ -1,12 +1,14 @@
+import { digits, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import { type ClassifierOptions, RNNPhonemeClassifier } from '../../engine/index.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import type { Effort } from '../effort.ts';
 import { CORES } from '../machine.ts';
-import { asyncContestant, type Contestant, measureRounds, timesOf } from '../rounds.ts';
-import { MEDIUM, modelOptions, seededData } from '../sizes.ts';
-import { pairedRatios, quantile } from '../statistics.ts';
-import { stepsPerFit, withModels } from '../steps.ts';
-import { digits, markdownTable, percent } from '../table.ts';
+import { measureRounds, timesOf } from '../rounds.ts';
+import { MEDIUM, modelOptions } from '../sizes.ts';
+import { pairedRatios } from '../statistics.ts';
+import { stepInside, withModels } from '../steps.ts';
+import { markdownTable, quartiles } from '../table.ts';
 
 /** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
 
@@ -30,18 +32,15 @@ export async function optionCosts({ rounds, seconds }: Effort): Promise<void> {
     RNNPhonemeClassifier.create({ ...modelOptions(MEDIUM), threads: CORES, ...VARIANTS[name] }),
   );
   const rows = await withModels(made, async (...models) => {
-    const contestants = models.map((model, i) => fitOf(names[i], model));
+    const contestants = models.map((model, i) => stepInside(names[i], model, MEDIUM));
     const times = await measureRounds(contestants, rounds, seconds);
     const work = models.map(operationsOf);
     return names.slice(1).map((name, i) => {
       const ratios = pairedRatios(timesOf(times, name), timesOf(times, 'plain'));
       const operations = work[i + 1] / work[0];
       const costs = ratios.map((ratio) => ratio / operations - 1);
-      const quartiles = [0.25, 0.75].map((q) => percent(quantile(costs, q))).join(' – ');
-      return [
-        ...[name, digits(quantile(ratios, 0.5)), digits(operations)],
-        ...[percent(quantile(costs, 0.5)), quartiles],
-      ];
+      const more = [percent(median(costs)), quartiles(costs, percent)];
+      return [name, digits(median(ratios)), digits(operations), ...more];
     });
   });
   console.log(`\n## Options against the plain model, inside fit, ${CORES} threads\n`);
@@ -62,15 +61,4 @@ function operationsOf(model: RNNPhonemeClassifier): number {
   const cells = g.cells.reduce((sum, cell) => sum + 3 * size(cell), 0);
   const unneeded = g.cells.slice(0, g.directions).reduce((sum, { W_ih }) => sum + W_ih.size, 0);
   return 2 * B * (T * (cells - unneeded) + (g.output === 'steps' ? T : 1) * 3 * g.W.size);
-}
-
-function fitOf(name: string, model: RNNPhonemeClassifier): Contestant {
-  const rows = B * stepsPerFit(MEDIUM);
-  const data = seededData(MEDIUM, { rows });
-  const perStep = { data: Int32Array.from({ length: rows * T }, (_, i) => (i * 7) % 48), shape: [rows, T] };
-  const labels = model.output === 'steps' ? perStep : data.labels;
-  const optimizer = model.optimizer({ type: 'sgd', learningRate: 1e-4 });
-  return asyncContestant(name, () =>
-    model.fit({ x: data.x, labels }, { batchSize: B, shuffle: false, optimizer }),
-  );
 }

@@ -1,3 +1,5 @@
+import { digits, duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import type { Effort } from '../effort.ts';
@@ -7,9 +9,9 @@ import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, recordStep } from '../replay/trace.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, seededData } from '../sizes.ts';
-import { median, pairedRatios, summarise } from '../statistics.ts';
-import { createModel, stepInside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable, percent, rowByRow } from '../table.ts';
+import { pairedRatios, summarise } from '../statistics.ts';
+import { createModel, engage, stepInside, withModels } from '../steps.ts';
+import { markdownTable, rowByRow } from '../table.ts';
 
 /**
  * Where the time of a step inside `fit` goes: the kernel calls of one step are recorded and run again in a bare
@@ -51,9 +53,15 @@ async function shareAt(size: Size, threads: number, { rounds, seconds }: Effort)
   );
   const team = new ReplayTeam(memory, wasmModule('float32'), threads);
   await team.load('kernels alone', callsByThread(trace));
-  const times = await withModels([createModel(size, threads)], (model) =>
-    measureRounds([stepInside('step', model, size), team.contestant('kernels alone')], rounds, seconds),
-  );
+  const times = await withModels([createModel(size, threads)], (model) => {
+    // As many as the replay has, also where the step is worth fewer.
+    engage(model, threads);
+    return measureRounds(
+      [stepInside('step', model, size), team.contestant('kernels alone')],
+      rounds,
+      seconds,
+    );
+  });
   await team.close();
   const alone = new Replay(wasmKernels(wasmModule('float32'), memory, 'float32'), callsByThread(trace)[0]);
   const { median: step, spread } = summarise(timesOf(times, 'step'));

@@ -1,12 +1,14 @@
+import { digits, duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../effort.ts';
-import { limitContestant } from '../limit.ts';
+import { limitContestant, limitOf } from '../limit.ts';
 import { CORES } from '../machine.ts';
 import { bareTeam } from '../replay/bare-team.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
 import { nameOf, type Size, stepFlops } from '../sizes.ts';
-import { median, pairedRatios, quantile } from '../statistics.ts';
+import { pairedRatios } from '../statistics.ts';
 import { createModel, engage, stepInside, withModels } from '../steps.ts';
-import { digits, duration, markdownTable, percent, rowByRow } from '../table.ts';
+import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /**
  * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on
@@ -29,14 +31,14 @@ async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<strin
   });
   await Promise.all(bare.map((team) => team.close()));
   const [bareOne, bareAll] = bare.map(({ name }) => timesOf(times, name));
-  const bareRatio = CORES * quantile(pairedRatios(bareOne, bareAll), 0.5);
+  const bareRatio = CORES * median(pairedRatios(bareOne, bareAll));
   const [one, all] = [timesOf(times, 'one'), timesOf(times, 'all')];
   const ratios = pairedRatios(one, all);
   const rate = stepFlops(size) / median(all);
-  const peak = limit.flops / median(timesOf(times, limit.name));
+  const { median: peak } = limitOf(limit, timesOf(times, limit.name));
   return [
-    ...[nameOf(size), duration(median(one)), duration(median(all)), digits(quantile(ratios, 0.5))],
-    [0.25, 0.75].map((q) => digits(quantile(ratios, q))).join('–'),
+    ...[nameOf(size), duration(median(one)), duration(median(all)), digits(median(ratios))],
+    quartiles(ratios, digits),
     ...[digits(bareRatio), digits(rate / 1e9), percent(rate / (CORES * peak))],
   ];
 }

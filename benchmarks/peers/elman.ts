@@ -5,6 +5,9 @@ import type { Peer, Problem } from './problem.ts';
 const title = (what: string, threads: number, kernels: KernelMaker): string =>
   `elman${what}${kernels === 'blas' ? ' with BLAS' : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
 
+/** The name of a step called from outside. */
+export const stepTitle = (threads: number, kernels: KernelMaker): string => title('', threads, kernels);
+
 /** A step called from outside: forward, mean cross-entropy, backward. */
 export async function elmanStep(
   { size, data }: Problem,
@@ -13,7 +16,7 @@ export async function elmanStep(
 ): Promise<Peer> {
   const model = await createModel(size, threads, kernels);
   const { loss } = await model.gradients(data.x, data.labels);
-  const name = title('', threads, kernels);
+  const name = stepTitle(threads, kernels);
   return { ...stepOutside(name, model, data), threads, loss, close: () => model.close() };
 }
 

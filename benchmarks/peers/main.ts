@@ -1,16 +1,17 @@
-import { RNNPhonemeClassifier } from '../../engine/index.ts';
-import { fail, flag, readCommandLine, text } from '../command-line.ts';
+import { fail, flag, readCommandLine, text } from '../../cli/common/command-line.ts';
+import { digits, duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import { EFFORT, effortOf } from '../effort.ts';
-import { limitContestant } from '../limit.ts';
-import { CORES, coresUsed, describeMachine, machineLine, threadCounts } from '../machine.ts';
+import { heldTo, limitContestant, limitOf } from '../limit.ts';
+import { CORES, coresUsed, describeMachine, machineLine, workerCounts } from '../machine.ts';
 import { type Measurement, saveResults } from '../results.ts';
 import { measureRounds, timesOf } from '../rounds.ts';
-import { modelOptions, nameOf, SIZE_LIST, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
-import { pairedRatios, quantile, summarise } from '../statistics.ts';
+import { nameOf, SIZE_LIST, SIZES, type Size, SMALL, stepFlops, TINY } from '../sizes.ts';
+import { pairedRatios, type Summary, summarise } from '../statistics.ts';
 import { createModel } from '../steps.ts';
-import { digits, duration, markdownTable, percent } from '../table.ts';
+import { markdownTable, quartiles } from '../table.ts';
 import { brainStep } from './brain.ts';
-import { elmanFit, elmanStep } from './elman.ts';
+import { elmanFit, elmanStep, stepTitle } from './elman.ts';
 import { settleOpenBlas } from './openblas.ts';
 import { checkLoss, type Peer, type Problem, problemOf } from './problem.ts';
 import { tfjsStep } from './tfjs.ts';
@@ -36,7 +37,7 @@ const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.6 }, { ro
 const SLOW = { 'tfjs wasm': 12e9, 'tfjs cpu': 3e9, 'brain.js': 1e9 } as const;
 
 /** Of worker threads; the best of each library's is what counts. */
-const counts = threadCounts().filter((threads) => threads > 0);
+const counts = workerCounts();
 
 type Maker = (problem: Problem) => Promise<Peer>;
 
@@ -71,18 +72,9 @@ function makers(size: Size): Maker[] {
   ];
 }
 
-async function problemFor(size: Size): Promise<Problem> {
-  const model = await RNNPhonemeClassifier.create({ ...modelOptions(size), threads: 0 });
-  try {
-    return problemOf(size, model);
-  } finally {
-    await model.close();
-  }
-}
-
 /** Measures one size; returns what is kept of it. */
 async function compareAt(size: Size): Promise<Measurement[]> {
-  const problem = await problemFor(size);
+  const problem = await problemOf(size);
   const peers: Peer[] = [];
   try {
     for (const make of makers(size)) peers.push(await make(problem));
@@ -90,27 +82,24 @@ async function compareAt(size: Size): Promise<Measurement[]> {
     for (const peer of peers) checkLoss(peer, loss);
     const limit = limitContestant('float32');
     const times = await measureRounds([limit, ...peers], rounds, seconds);
-    const peak = limit.flops / summarise(timesOf(times, limit.name)).median;
+    const peak = limitOf(limit, timesOf(times, limit.name));
     const measurements = peers.map((peer) => measurement(size, peer, timesOf(times, peer.name), peak));
-    print(size, loss, measurements, times, peak);
+    print(size, loss, measurements, times, peak.median);
     return measurements;
   } finally {
     for (const peer of peers) await peer.close();
   }
 }
 
-function measurement(size: Size, { name, threads }: Peer, times: number[], peak: number): Measurement {
+function measurement(size: Size, { name, threads }: Peer, times: number[], peak: Summary): Measurement {
   const { median: middle, spread } = summarise(times);
   const rate = stepFlops(size) / middle;
   return {
     ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },
-    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle, limit: peak / 1e9 },
-    share: rate / (coresUsed(threads) * peak),
+    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle },
+    ...heldTo(peak, rate, coresUsed(threads)),
   };
 }
-
-const quartiles = (ratios: readonly number[]): string =>
-  `${digits(quantile(ratios, 0.25))}–${digits(quantile(ratios, 0.75))}`;
 
 /** Every peer's time over that of elman on all cores, round by round. */
 function print(
@@ -120,13 +109,11 @@ function print(
   times: Map<string, number[]>,
   peak: number,
 ): void {
-  const ours = measurements.find(
-    ({ name, threads }) => name.startsWith('elman, ') && threads === CORES,
-  ) as Measurement;
-  const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours.name));
+  const ours = stepTitle(CORES, 'wasm');
+  const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours));
   const rows = measurements.map(({ name, seconds: middle, spread, gflops, share }) => [
     ...[name, duration(middle), percent(spread), digits(gflops ?? 0), percent(share ?? 0)],
-    ...[digits(quantile(ratiosOf(name), 0.5)), quartiles(ratiosOf(name))],
+    ...[digits(median(ratiosOf(name))), quartiles(ratiosOf(name), digits)],
   ]);
   const work = `${digits(stepFlops(size) / 1e9)} GFLOP a step`;
   console.log(
@@ -134,9 +121,9 @@ function print(
   );
   const columns = ['training step', 'median', 'spread', 'GFLOP/s', 'of the limit', '× elman', 'quartiles'];
   console.log(markdownTable(columns, rows));
-  const blas = measurements.findLast(({ name }) => name.startsWith('elman with BLAS'));
-  for (const own of blas ? [ours, blas] : [ours]) {
-    for (const peer of ['PyTorch', 'tfjs', 'brain.js']) printBest(own.name, peer, measurements, times);
+  const blas = stepTitle(CORES, 'blas');
+  for (const own of times.has(blas) ? [ours, blas] : [ours]) {
+    for (const peer of ['PyTorch', 'tfjs', 'brain.js']) printBest(own, peer, measurements, times);
   }
 }
 
@@ -152,7 +139,7 @@ function printBest(
   if (!best) return;
   const ratios = pairedRatios(timesOf(times, best.name), timesOf(times, own));
   console.log(
-    `\n${own}: ${digits(quantile(ratios, 0.5))} times as fast (${quartiles(ratios)}) as ${best.name}`,
+    `\n${own}: ${digits(median(ratios))} times as fast (${quartiles(ratios, digits)}) as ${best.name}`,
   );
 }
 

@@ -1,5 +1,5 @@
-import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import { nameOf, type SeededData, type Size, seededData } from '../sizes.ts';
+import { createModel, withModels } from '../steps.ts';
 
 /** The same weights and the same batch for everybody. */
 export interface Problem {
@@ -20,8 +20,9 @@ export interface Peer {
   close(): Promise<void>;
 }
 
-export function problemOf(size: Size, model: RNNPhonemeClassifier): Problem {
-  const weights = Object.entries(model.stateDict()).map(
+export async function problemOf(size: Size): Promise<Problem> {
+  const state = await withModels([createModel(size, 0)], async (model) => model.stateDict());
+  const weights = Object.entries(state).map(
     ([name, { data, shape }]) => [name, { data: Float32Array.from(data), shape }] as const,
   );
   return { size, data: seededData(size), weights: new Map(weights) };

@@ -1,11 +1,13 @@
-import { RNNPhonemeClassifier } from '../../engine/index.ts';
-import { readCommandLine } from '../command-line.ts';
+import { readCommandLine } from '../../cli/common/command-line.ts';
+import { digits, duration, percent } from '../../cli/common/format.ts';
+import { median } from '../../cli/common/quantile.ts';
 import { EFFORT, effortOf } from '../effort.ts';
 import { describeMachine, machineLine } from '../machine.ts';
 import { measureRounds, syncContestant, timesOf } from '../rounds.ts';
-import { modelOptions, nameOf, type Size } from '../sizes.ts';
-import { median, pairedRatios, summarise } from '../statistics.ts';
-import { digits, duration, markdownTable, percent } from '../table.ts';
+import { nameOf, type Size } from '../sizes.ts';
+import { pairedRatios, summarise } from '../statistics.ts';
+import { createModel } from '../steps.ts';
+import { markdownTable } from '../table.ts';
 import { checkLoss, framesOf, lossOfLogits, type Peer, type Problem, problemOf } from './problem.ts';
 import { tfjsStream } from './tfjs.ts';
 import { findTorch, torchStep } from './torch.ts';
@@ -19,7 +21,7 @@ const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.5 }, { ro
 const SIZES: readonly Size[] = [64, 128, 256].map((H) => ({ B: 1, T: 100, I: 40, H, L: 2 }));
 
 async function elmanStream(problem: Problem): Promise<Peer> {
-  const model = await RNNPhonemeClassifier.create({ ...modelOptions(problem.size), threads: 0 });
+  const model = await createModel(problem.size, 0);
   const stream = model.stream();
   const frames = framesOf(problem);
   const sequence = (): ArrayLike<number> => {
@@ -38,24 +40,26 @@ async function elmanStream(problem: Problem): Promise<Peer> {
 }
 
 async function measureSize(size: Size): Promise<string[][]> {
-  const model = await RNNPhonemeClassifier.create({ ...modelOptions(size), threads: 0 });
-  const problem = problemOf(size, model);
-  await model.close();
-  const python = findTorch();
-  const peers = [await elmanStream(problem)];
-  if (python) peers.push(await torchStep(problem, python, 1, 'stream'));
-  for (const backend of ['cpu', 'wasm'] as const) peers.push(await tfjsStream(problem, backend));
-  for (const peer of peers) checkLoss(peer, peers[0].loss);
-  const times = await measureRounds(peers, rounds, seconds);
-  for (const peer of peers) await peer.close();
-  return peers.map(({ name }) => {
-    const { median: time, spread } = summarise(timesOf(times, name));
-    const ratio = median(pairedRatios(timesOf(times, name), timesOf(times, 'elman')));
-    return [nameOf(size), name, duration(time), percent(spread), digits(ratio)];
-  });
+  const problem = await problemOf(size);
+  const peers: Peer[] = [];
+  try {
+    peers.push(await elmanStream(problem));
+    if (python) peers.push(await torchStep(problem, python, 1, 'stream'));
+    for (const backend of ['cpu', 'wasm'] as const) peers.push(await tfjsStream(problem, backend));
+    for (const peer of peers) checkLoss(peer, peers[0].loss);
+    const times = await measureRounds(peers, rounds, seconds);
+    return peers.map(({ name }) => {
+      const { median: time, spread } = summarise(timesOf(times, name));
+      const ratio = median(pairedRatios(timesOf(times, name), timesOf(times, 'elman')));
+      return [nameOf(size), name, duration(time), percent(spread), digits(ratio)];
+    });
+  } finally {
+    for (const peer of peers) await peer.close();
+  }
 }
 
 console.log(machineLine(describeMachine()));
+const python = findTorch();
 const rows: string[][] = [];
 for (const size of SIZES) rows.push(...(await measureSize(size)));
 console.log(`\n## One frame of a stream\n`);

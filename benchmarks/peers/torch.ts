@@ -33,7 +33,7 @@ export function findTorch(): string | undefined {
 const COOL_DOWN_MS = 60;
 
 /** What is timed: a training step on the batch, or one frame of a stream (of a batch of one sequence). */
-export type TorchWork = 'step' | 'stream';
+type TorchWork = 'step' | 'stream';
 
 export async function torchStep(
   problem: Problem,

@@ -1,4 +1,5 @@
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import { BARE_BYTES, bareCall } from '../limit.ts';
 import type { Contestant } from '../rounds.ts';
 import { ReplayTeam } from './replay-team.ts';
@@ -8,8 +9,7 @@ import { ReplayTeam } from './replay-team.ts';
  * of this machine give at the time.
  */
 export async function bareTeam(parties: number): Promise<Contestant & { close(): Promise<void> }> {
-  const memory = new WebAssembly.Memory({ initial: parties, maximum: 65_536, shared: true });
-  const team = new ReplayTeam(memory, wasmModule('float32'), parties);
+  const team = new ReplayTeam(newMemory(parties * BARE_BYTES), wasmModule('float32'), parties);
   const name = `bare loop on ${parties}`;
   const calls = Array.from({ length: parties }, (_, i) => [
     { kernel: 'bareTile' as const, args: bareCall(i * BARE_BYTES, 'float32') },

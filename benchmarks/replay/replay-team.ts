@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { Contestant } from '../rounds.ts';
+import { type Contestant, timedContestant } from '../rounds.ts';
 import type { KernelCall } from './trace.ts';
 
 /** Threads that run recorded kernel calls at the same time, each its own, and nothing else. */
@@ -17,6 +17,7 @@ export interface ReplaySetup {
 export type ReplayTask =
   | { readonly kind: 'load'; readonly name: string; readonly calls: readonly (readonly KernelCall[])[] }
   | { readonly kind: 'replay'; readonly name: string; readonly repetitions: number }
+  | { readonly kind: 'replay after'; readonly first: string; readonly name: string }
   | { readonly kind: 'barrier'; readonly repetitions: number };
 
 export class ReplayTeam {
@@ -42,6 +43,11 @@ export class ReplayTeam {
     return this.#ask({ kind: 'replay', name, repetitions });
   }
 
+  /** Seconds of one repetition that follows other loaded calls, as all threads have come through these. */
+  replayAfter(first: string, name: string): Promise<number> {
+    return this.#ask({ kind: 'replay after', first, name });
+  }
+
   /** Seconds of one barrier. */
   barrier(repetitions: number): Promise<number> {
     return this.#ask({ kind: 'barrier', repetitions });
@@ -55,6 +61,11 @@ export class ReplayTeam {
       return this.replay(name, Math.max(1, Math.round(seconds / once)));
     };
     return { name, measure };
+  }
+
+  /** The same of calls that follow others; the time of those counts towards how long is measured. */
+  contestantAfter(first: string, name: string): Contestant {
+    return timedContestant(name, () => this.replayAfter(first, name));
   }
 
   /** One question after the other: an answer does not say to which it belongs. */

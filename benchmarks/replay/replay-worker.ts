@@ -18,15 +18,27 @@ function timed(repetitions: number, work: () => void): number {
   return (performance.now() - begun) / 1000 / repetitions;
 }
 
+function replayOf(name: string): Replay {
+  const replay = replays.get(name);
+  if (!replay) throw new Error(`Nothing was loaded under the name ${name}.`);
+  return replay;
+}
+
 function answer(task: ReplayTask): number {
   switch (task.kind) {
     case 'load':
       replays.set(task.name, new Replay(kernels, task.calls[index]));
       return 0;
     case 'replay': {
-      const replay = replays.get(task.name);
-      if (!replay) throw new Error(`Nothing was loaded under the name ${task.name}.`);
+      const replay = replayOf(task.name);
       return timed(task.repetitions, () => replay.run());
+    }
+    case 'replay after': {
+      const replay = replayOf(task.name);
+      // So that they all arrive at the calls that count when they do in a step.
+      barrier.wait(nothing);
+      replayOf(task.first).run();
+      return timed(1, () => replay.run());
     }
     case 'barrier':
       return timed(task.repetitions, () => barrier.wait(nothing));

@@ -1,10 +1,11 @@
 import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
-import type { Job } from '../../engine/network/jobs.ts';
-import { programOf } from '../../engine/network/programs.ts';
+import type { Job } from '../../engine/network/programs/jobs.ts';
+import { programOf } from '../../engine/network/programs/program-of.ts';
+import type { ModelThread } from '../../engine/network/programs/thread.ts';
 import { networkOf } from '../../engine/network/registry.ts';
-import type { ModelThread } from '../../engine/network/thread.ts';
 import { Word } from '../../engine/parallel/control.ts';
+import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import type { SeededData } from '../sizes.ts';
 import { engage } from '../steps.ts';
 
@@ -24,14 +25,14 @@ export type Phase = (typeof RECORDED)[number];
 export type StepTrace = Readonly<Record<Phase, readonly (readonly KernelCall[])[]>>;
 
 /** A step's calls, and a copy of the memory they refer to. */
-export interface RecordedStep {
+interface RecordedStep {
   readonly trace: StepTrace;
   readonly memory: WebAssembly.Memory;
 }
 
 /**
- * Records one step of `fit` with the plainest optimizer as `parties` threads would do it: the threads' programs run by turns on the calling
- * thread, a lane each, so that each gets its even share.
+ * Records one step of `fit` with the plainest optimizer as `parties` threads would do it: the threads' programs run by
+ * turns on the calling thread, a lane each, so that each gets its even share.
  */
 export async function recordStep(
   model: RNNPhonemeClassifier,
@@ -51,12 +52,8 @@ export async function recordStep(
   return { trace: recorder.trace, memory: copyMemory(network.thread.buffer) };
 }
 
-function copyMemory(buffer: ArrayBufferLike): WebAssembly.Memory {
-  const memory = new WebAssembly.Memory({
-    initial: buffer.byteLength / 65_536,
-    maximum: 65_536,
-    shared: true,
-  });
+export function copyMemory(buffer: ArrayBufferLike): WebAssembly.Memory {
+  const memory = newMemory(buffer.byteLength);
   new Uint8Array(memory.buffer).set(new Uint8Array(buffer));
   return memory;
 }
@@ -114,8 +111,8 @@ export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASE
 
 /**
  * The same step with one gradient buffer a thread instead of one a lane: each thread's lanes are added onto one
- * another in the order they come, and the reduction adds one buffer a thread. What bit-identity costs is the
- * difference.
+ * another in the order they come, and the reduction adds one buffer for each thread that has a lane. What bit-identity
+ * costs is the difference.
  */
 export function oneBufferAThread(trace: StepTrace): StepTrace {
   const parties = trace.lanes.length;
@@ -123,6 +120,7 @@ export function oneBufferAThread(trace: StepTrace): StepTrace {
   const first = Math.min(...additions.map(({ args }) => args[0]));
   const [, stride, lanes] = additions[0].args;
   const end = first + stride * lanes;
+  const buffers = Math.min(parties, lanes);
   const lanesOf = (calls: readonly KernelCall[], thread: number): KernelCall[] => {
     const written = new Set<number>();
     const onThreads = (at: number): number => first + thread * stride + ((at - first) % stride);
@@ -139,7 +137,7 @@ export function oneBufferAThread(trace: StepTrace): StepTrace {
   };
   const fewer = (call: KernelCall): KernelCall =>
     call.kernel === 'reduceLanes'
-      ? { ...call, args: [call.args[0], stride, parties, ...call.args.slice(3)] }
+      ? { ...call, args: [call.args[0], stride, buffers, ...call.args.slice(3)] }
       : call;
   return {
     ...trace,

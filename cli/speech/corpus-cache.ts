@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeFileAtomically } from '../../engine/io/atomic-file.ts';
 import type { Corpus, Split } from './corpus.ts';
 
 /** A corpus without the fields that say where it came from. */
@@ -54,18 +55,12 @@ export function hashCorpus(corpus: StoredCorpus): string {
 
 const fileName = (key: string) => `speech-${key}.bin`;
 
-/** Writes a corpus beside its place and renames it, so that no reader ever sees half of it. */
+/** Writes a corpus to its place, so that no reader ever sees half of it. */
 export async function writeCachedCorpus(directory: string, key: string, corpus: StoredCorpus): Promise<void> {
   await mkdir(directory, { recursive: true });
-  const path = join(directory, fileName(key));
-  const beside = `${path}.${process.pid}.tmp`;
-  try {
-    const pieces = serialize(corpus);
-    await writeFile(beside, Buffer.concat([Buffer.from(magic + hashOf(pieces)), ...pieces]));
-    await rename(beside, path);
-  } finally {
-    await rm(beside, { force: true });
-  }
+  const pieces = serialize(corpus);
+  const file = Buffer.concat([Buffer.from(magic + hashOf(pieces)), ...pieces]);
+  await writeFileAtomically(join(directory, fileName(key)), file);
 }
 
 /**

@@ -1,7 +1,32 @@
 import { describe, expect, it } from 'vitest';
-import { measureNormalization } from './normalization.ts';
+import { measureNormalization, normalizationSpec } from './normalization.ts';
+
+describe('a normalization', () => {
+  it('must be one in the model’s data type', () => {
+    const spec = (mean: number, std: number, dtype: 'float32' | 'float64') =>
+      normalizationSpec({ mean: [mean], std: [std] }, 1, dtype);
+    expect(spec(1e39, 1e-50, 'float64')).toEqual({ mean: [1e39], std: [1e-50] });
+    expect(() => spec(1e39, 1, 'float32')).toThrow(
+      'normalization.mean[0]: expected a finite number in float32, got 1e+39',
+    );
+    expect(() => spec(0, 1e-50, 'float32')).toThrow(
+      'normalization.std[0]: expected a number above 0 in float32, got 1e-50',
+    );
+  });
+});
 
 describe('measureNormalization', () => {
+  it('looks at each number once, and knows which of them vary', () => {
+    const x = [
+      [
+        [1, 2, 5],
+        [1, 3, 5],
+      ],
+      [[1, 2, 6]],
+    ];
+    expect(Array.from(measureNormalization(x, 3).std, (value) => value === 1)).toEqual([true, false, false]);
+  });
+
   it('gives what never changes the deviation 1, though its mean is rounded', () => {
     for (const [value, frames] of [
       [0.1, 3],
@@ -25,6 +50,12 @@ describe('measureNormalization', () => {
 });
 
 describe('frames to be measured', () => {
+  it('are refused where their variance is too large for a number', () => {
+    expect(() => measureNormalization([[[0, 1e200]], [[1, -1e200]]], 2)).toThrow(
+      'x: expected frames whose variance is a number, got some too large at value 1',
+    );
+  });
+
   it('are refused where one is not finite, and named', () => {
     const x = [
       [[1, 2]],

@@ -1,4 +1,5 @@
-import { badArgument, lengthOf } from '../errors.ts';
+import { badArgument, lengthOf, plain } from '../errors.ts';
+import type { Dtype } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
 import { checkInteger, checkKeys } from '../validation.ts';
 import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
@@ -18,19 +19,31 @@ export interface NormalizationSpec {
   readonly std: readonly number[];
 }
 
-/** Checks a normalization. Throws BAD_ARGUMENT. */
-export function normalizationSpec(given: unknown, inputSize: number): NormalizationSpec {
+/** Checks a normalization, which must be one in the model's data type as well. Throws BAD_ARGUMENT. */
+export function normalizationSpec(given: unknown, inputSize: number, dtype: Dtype): NormalizationSpec {
   checkKeys('normalization', given, ['mean', 'std']);
   const { mean, std } = given as Normalization;
-  const read = (name: string, values: unknown, least: number): number[] => {
+  const rounded = (value: number) => (dtype === 'float32' ? Math.fround(value) : value);
+  const read = (name: string, values: unknown, least: number): readonly number[] => {
     const list = Array.isArray(values) || ArrayBuffer.isView(values) ? (values as ArrayLike<unknown>) : null;
     if (list?.length !== inputSize) throw badArgument(name, `${inputSize} numbers`, lengthOf(values));
-    return Array.from(list, (value, i) => {
-      if (typeof value === 'number' && Number.isFinite(value) && value > least) return value;
-      throw badArgument(`${name}[${i}]`, least === 0 ? 'a number above 0' : 'a finite number', value);
+    const numbers = Array.from({ length: inputSize }, (_, i) => {
+      const value = list[i];
+      if (typeof value === 'number' && Number.isFinite(rounded(value)) && rounded(value) > least)
+        return value;
+      throw badArgument(
+        `${name}[${i}]`,
+        `a ${least === 0 ? 'number above 0' : 'finite number'} in ${dtype}`,
+        value,
+      );
     });
+    return Object.freeze(numbers);
   };
-  return { mean: read('normalization.mean', mean, -Infinity), std: read('normalization.std', std, 0) };
+  // Frozen, since the model shows it: it is what frames are normalized with, and what is saved.
+  return Object.freeze({
+    mean: read('normalization.mean', mean, -Infinity),
+    std: read('normalization.std', std, 0),
+  });
 }
 
 /**
@@ -53,7 +66,7 @@ export function writeNormalization(
  * without padding. A value that never varies gets the deviation 1.
  * @param x [B, T, I], an array of [Tᵢ, I], or `{ data, shape: [B, T, I], lengths }`
  * @param inputSize values per frame (I)
- * @throws BAD_ARGUMENT
+ * @throws BAD_ARGUMENT, also where a variance is too large for a number
  */
 export function measureNormalization(x: SequencesLike, inputSize: number): Normalization {
   checkInteger('inputSize', inputSize, 1);
@@ -71,10 +84,14 @@ export function measureNormalization(x: SequencesLike, inputSize: number): Norma
     );
   const mean = averages(values, inputSize, (value) => value);
   const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
+  const tooLarge = variance.findIndex((square) => !Number.isFinite(square));
+  if (tooLarge >= 0)
+    throw badArgument('x', 'frames whose variance is a number', plain(`some too large at value ${tooLarge}`));
   // Compares the values themselves: the mean of equal numbers is rounded, so that their variance may not be zero.
-  const varies = (i: number): boolean =>
-    values.some((value, at) => at % inputSize === i && value !== values[i]);
-  return { mean, std: variance.map((square, i) => (square > 0 && varies(i) ? Math.sqrt(square) : 1)) };
+  const varies = new Array<boolean>(inputSize).fill(false);
+  for (let at = 0; at < values.length; at++)
+    if (values[at] !== values[at % inputSize]) varies[at % inputSize] = true;
+  return { mean, std: variance.map((square, i) => (square > 0 && varies[i] ? Math.sqrt(square) : 1)) };
 }
 
 /** The mean of `of(value)` over all frames, for each value of a frame. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Makes a folder unless it exists, and checks that files can be written into it. */
@@ -8,6 +8,15 @@ export async function makeFolder(path: string): Promise<void> {
   const probe = join(path, `${randomUUID()}.tmp`);
   await writeFile(probe, '');
   await rm(probe);
+}
+
+/** Flushes a file to the disk, unless Node.js forbids that: newer versions do, with --permission. */
+async function flush(file: FileHandle): Promise<void> {
+  try {
+    await file.sync();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error;
+  }
 }
 
 /**
@@ -20,7 +29,7 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
     const file = await open(beside, 'w');
     try {
       await file.writeFile(bytes);
-      await file.sync();
+      await flush(file);
     } finally {
       await file.close();
     }

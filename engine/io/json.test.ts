@@ -12,14 +12,16 @@ describe('JSON from a file', () => {
 
   it('may be 16 levels deep; what is deeper is refused before it is parsed', () => {
     expect(parseJson(nested(16))).toBeTruthy();
-    expect(parseJson(`[${Array.from({ length: 99 }, () => nested(15)).join()}]`)).toHaveLength(99);
+    for (const brackets of [nested(15), '{}'])
+      expect(parseJson(`[${Array(99).fill(brackets).join()}]`)).toHaveLength(99);
     for (const deep of [nested(17), '{"a":'.repeat(3_000_000), nested(3_000_000)])
       expect(() => parseJson(deep)).toThrow('nested deeper than 16 levels');
   });
 
-  it('may have four million entries', () => {
-    expect(() => parseJson(`[${'[],'.repeat(2 ** 22 + 1)}[]]`)).toThrow('more than 4194304 entries');
-    expect(parseJson(`[${'1,'.repeat(100_000)}1]`)).toHaveLength(100_001);
+  it('may have four million entries, and more characters than that', () => {
+    expect(parseJson(`${' '.repeat(2 ** 22)} 1`)).toBe(1);
+    expect(() => parseJson(','.repeat(2 ** 22))).toThrow('Unexpected token');
+    expect(() => parseJson(','.repeat(2 ** 22 + 1))).toThrow('more than 4194304 entries');
   });
 
   it.each(['', '"', '"\\', '"a\\"', '{"a', ']', '[1', '}{'])('is refused where it is none: %s', (text) => {

@@ -7,7 +7,7 @@ import { expectClose, gamma, unitRoundoff } from '../../properties/compare.ts';
 import { Random } from '../numeric/random.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { Tensor } from '../tensor.ts';
-import { withModel } from '../test-models.ts';
+import { withModel } from '../testing/models.ts';
 import { encodeOnnx, type OnnxSource } from './onnx.ts';
 
 // The models are tiny.

@@ -1,5 +1,6 @@
-import { fc, test } from '@fast-check/vitest';
+import { fc } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
+import { law } from '../../properties/profile.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from './safetensors.ts';
 
 /** A file with this header text (or bytes) and data; `claimed` is the header size it states. */
@@ -77,6 +78,11 @@ describe('encodeSafetensors', () => {
 
   it('refuses metadata that is no text', () => {
     expect(() => encodeSafetensors({}, { a: 1 as unknown as string })).toThrow('metadata: expected a string');
+  });
+
+  it('refuses a header that no reader would take', () => {
+    const metadata = { text: 'x'.repeat(100_000_000) };
+    expect(() => encodeSafetensors({}, metadata)).toThrow('metadata: expected 100000000 bytes at most');
   });
 });
 
@@ -231,15 +237,22 @@ describe('both together', () => {
       ]),
     );
 
-  test.prop([tensorMap, fc.dictionary(text, text)])('read what was written', (tensors, metadata) => {
-    const read = decodeSafetensors(encodeSafetensors(tensors, metadata));
-    expect(bitsOf(read.tensors)).toEqual(bitsOf(tensors));
-    expect(Object.entries(read.metadata).sort()).toEqual(Object.entries(metadata).sort());
-  });
+  law(
+    'read what was written',
+    { tensors: tensorMap, metadata: fc.dictionary(text, text) },
+    { cases: 100 },
+    ({ tensors, metadata }) => {
+      const read = decodeSafetensors(encodeSafetensors(tensors, metadata));
+      expect(bitsOf(read.tensors)).toEqual(bitsOf(tensors));
+      expect(Object.entries(read.metadata).sort()).toEqual(Object.entries(metadata).sort());
+    },
+  );
 
-  test.prop([tensorMap, fc.nat(), fc.integer({ min: 1, max: 255 })])(
+  law(
     'answer a flipped byte with tensors or with an ElmanError, never with anything else',
-    (tensors, position, flip) => {
+    { tensors: tensorMap, position: fc.nat(), flip: fc.integer({ min: 1, max: 255 }) },
+    { cases: 100 },
+    ({ tensors, position, flip }) => {
       const bytes = encodeSafetensors(tensors);
       const at = position % bytes.length;
       bytes[at] = (bytes[at] as number) ^ flip;
@@ -251,8 +264,13 @@ describe('both together', () => {
     },
   );
 
-  test.prop([tensorMap, fc.nat()])('refuse every shortened file', (tensors, cut) => {
-    const bytes = encodeSafetensors(tensors);
-    expect(() => decodeSafetensors(bytes.subarray(0, cut % bytes.length))).toThrow(/^safetensors: /);
-  });
+  law(
+    'refuse every shortened file',
+    { tensors: tensorMap, cut: fc.nat() },
+    { cases: 100 },
+    ({ tensors, cut }) => {
+      const bytes = encodeSafetensors(tensors);
+      expect(() => decodeSafetensors(bytes.subarray(0, cut % bytes.length))).toThrow(/^safetensors: /);
+    },
+  );
 });

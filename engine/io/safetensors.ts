@@ -29,6 +29,7 @@ import {
   fileSizeMismatch,
   fileTrailing,
   fileTruncated,
+  plain,
 } from '../errors.ts';
 import { endOfString, parseJson } from './json.ts';
 
@@ -56,7 +57,7 @@ type Format = (typeof FORMATS)[number];
  * The bytes of a safetensors file with these tensors, in the order described above, and metadata.
  *
  * @throws BAD_ARGUMENT for a name or text that is not well-formed Unicode, the name "__metadata__", a
- * dtype or shape that does not fit the data
+ * dtype or shape that does not fit the data, more metadata and names than a header holds
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, StoredTensor> | Readonly<Record<string, StoredTensor>>,
@@ -112,6 +113,12 @@ function encodeHeader(entries: readonly Entry[], metadata: Readonly<Record<strin
     offset = end;
   }
   const json = new TextEncoder().encode(`{${parts.join(',')}}`);
+  if (json.length > MAX_HEADER_BYTES - 8)
+    throw badArgument(
+      'metadata',
+      `${MAX_HEADER_BYTES} bytes at most, with all names`,
+      plain(`${json.length}`),
+    );
   const header = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20);
   header.set(json);
   return header;

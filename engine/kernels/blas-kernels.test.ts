@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bitsOf, hasBlas, labelled, withModel } from '../test-models.ts';
+import { bitsOf, hasBlas, labelled, withModel } from '../testing/models.ts';
 
 describe('BLAS kernels', () => {
   it('say what was looked for when there is no such library', async () => {

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import { blasMissing } from '../errors.ts';
 import type { Dtype } from './kernels.ts';
+import { betterCore, processorFlags } from './openblas-core.ts';
 
 /** C = alpha·op(A)·op(B) + beta·C on addresses in this process; row-major (see the BLAS reference's cblas_?gemm). */
 export type Gemm = (
@@ -81,19 +81,15 @@ const calledOnce = (library: Library, prototype: string): boolean => {
   }
 };
 
-/**
- * Warns of an OpenBLAS that is older than the processor: it takes it for a Pentium 4 and runs several
- * times slower than it could, which nothing else shows.
- */
+/** Warns of an OpenBLAS that does not know the processor. */
 function warnOfSlowKernels(library: Library): void {
-  if (!isMainThread || process.platform !== 'linux') return;
+  if (!isMainThread) return;
   try {
-    const core: unknown = library.func('const char *openblas_get_corename(void)')();
-    const flags = readFileSync('/proc/cpuinfo', 'utf8');
-    if (core !== 'Prescott' || !/\bavx2\b/.test(flags)) return;
-    const better = /\bavx512f\b/.test(flags) ? 'SkylakeX' : 'Haswell';
+    const core = library.func('const char *openblas_get_corename(void)')() as string;
+    const better = betterCore(core, processorFlags());
+    if (better === undefined) return;
     process.emitWarning(
-      `OpenBLAS does not know this processor and uses its Prescott kernels; OPENBLAS_CORETYPE=${better} in the environment makes it several times faster`,
+      `OpenBLAS does not know this processor and uses its ${core} kernels; OPENBLAS_CORETYPE=${better} in the environment makes it several times faster`,
     );
   } catch {
     // Another BLAS than OpenBLAS has no such function, and nothing to be warned of.

@@ -1,7 +1,13 @@
 import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Engagement } from '../parallel/team.ts';
-import { type BatchKind, type BatchMemory, type BatchSpec, batchSpec, lanesOf } from './batch-memory.ts';
+import {
+  type BatchKind,
+  type BatchMemory,
+  type BatchSpec,
+  batchSpec,
+  lanesOf,
+} from './memory/batch-memory.ts';
 import type { Network } from './network.ts';
 
 /** Plans calls: how their batch lies in memory, and which threads compute it. */
@@ -26,6 +32,11 @@ export const extentOf = ({ rows, steps, time, frames, shared }: SequenceInput): 
   ...{ rows, steps, time, frames, inputFrames: shared ? 0 : frames },
 });
 
+interface PlannedCall {
+  readonly plan: BatchMemory;
+  readonly engagement: Engagement;
+}
+
 /** Plans a call and makes room for it from `start` on. Throws MEMORY_TOO_LARGE before it changes anything. */
 export function planCall(
   network: Network,
@@ -33,11 +44,29 @@ export function planCall(
   { rows, steps, time, frames, inputFrames }: Extent,
   start: number,
   kind: BatchKind = {},
-): { plan: BatchMemory; engagement: Engagement } {
+): PlannedCall {
   const lanes = lanesOf(network.g, { rows, gradients: kind.gradients, keep: kind.keep });
   const engagement = network.engagement.ofCall(call, { rows, frames, lanes });
   const sizes = { start, rows, steps, time, threads: engagement.parties, inputFrames };
   return { plan: network.reserve(batchSpec(sizes, kind)), engagement };
+}
+
+/** The parts in which `evaluate` goes through a data set. */
+export function* partsOf({ lengths }: Sequences): Generator<{ first: number; lengths: Int32Array }> {
+  for (let first = 0; first < lengths.length; first += ROWS_PER_CALL)
+    yield { first, lengths: lengths.subarray(first, Math.min(lengths.length, first + ROWS_PER_CALL)) };
+}
+
+/** Plans the forward pass of such a part, by the lengths of its rows. */
+export function planPart(network: Network, lengths: Int32Array, start: number): PlannedCall {
+  const steps = longest(lengths);
+  const extent = { rows: lengths.length, steps, time: steps, frames: total(lengths), inputFrames: 0 };
+  return planCall(network, 'forward', extent, start);
+}
+
+/** Makes room for every part of an evaluation. Throws MEMORY_TOO_LARGE. */
+export function reserveEvaluation(network: Network, data: Sequences, start: number): void {
+  for (const { lengths } of partsOf(data)) planPart(network, lengths, start);
 }
 
 /**

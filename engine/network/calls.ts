@@ -1,17 +1,17 @@
 import type { Labels } from '../data/read-labels.ts';
-import { longest, type SequenceInput, total } from '../data/read-sequences.ts';
+import { type SequenceInput, total } from '../data/read-sequences.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { lossNotFinite, noForward } from '../errors.ts';
 import { Real } from '../parallel/control.ts';
-import type { Evaluation, GradientResult } from '../results.ts';
 import { largest, readTensor, sizeOf, Tensor, type TensorLike } from '../tensor.ts';
-import type { BatchMemory } from './batch-memory.ts';
-import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
-import { logitsShape, outputRowSize } from './geometry.ts';
+import { extentOf, partsOf, planCall, planPart } from './call-plan.ts';
+import { Confusion } from './confusion.ts';
 import { type KeptForward, readHiddens } from './hiddens.ts';
-import type { LossSpec } from './loss.ts';
+import type { LossSpec } from './lanes/loss.ts';
+import type { BatchMemory } from './memory/batch-memory.ts';
+import { logitsShape, outputRowSize } from './memory/geometry.ts';
 import type { Network } from './network.ts';
-import { runAndTakeOver } from './take-over.ts';
+import type { Evaluation, GradientResult } from './results.ts';
 
 /** The checked arguments of `gradients`. */
 export interface GradientRequest {
@@ -25,7 +25,7 @@ export interface GradientRequest {
 
 /** What the last forward left for backward and hiddens. */
 interface Kept extends KeptForward {
-  hiddens: Tensor[] | null;
+  hiddens: readonly Tensor[] | null;
 }
 
 /**
@@ -48,7 +48,7 @@ export class Calls {
   /** The states of the last forward, T + 1 times [L · D, B, H]; copied out on first access. Throws NO_FORWARD. */
   get hiddens(): readonly Tensor[] {
     if (!this.#kept) throw noForward('hiddens');
-    this.#kept.hiddens ??= readHiddens(this.#network, this.#kept);
+    this.#kept.hiddens ??= Object.freeze(readHiddens(this.#network, this.#kept));
     return this.#kept.hiddens;
   }
 
@@ -82,7 +82,7 @@ export class Calls {
     const { plan, engagement } = planCall(network, 'backward', extent, kept.plan.end, kind);
     network.reals(plan.delta, given.data.length).set(given.data);
     const job = { kind: 'backward', spec: plan.spec, kept: kept.plan.spec, h0: kept.h0 } as const;
-    await runAndTakeOver(network, job, engagement, [network.model.gradients]);
+    await network.runAndTakeOver(job, engagement, [network.model.gradients]);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
   }
@@ -101,7 +101,7 @@ export class Calls {
     network.writeLabels(plan, labels);
     const h0 = states !== null;
     const job = { kind: 'gradients', spec: plan.spec, rows, h0, loss, dropoutKey } as const;
-    await runAndTakeOver(network, job, engagement, [network.model.gradients]);
+    await network.runAndTakeOver(job, engagement, [network.model.gradients]);
     return {
       loss: network.control.reals[Real.lossSum] / total(labels.counted),
       logits: this.#readLogits(plan, input),
@@ -122,22 +122,24 @@ export class Calls {
     data: Sequences,
     { signal, between }: { signal?: AbortSignal | undefined; between?: () => Promise<void> },
   ): Promise<Evaluation> {
-    const { outputSize } = this.#network.g;
-    const confusion = Array.from({ length: outputSize }, () => new Array<number>(outputSize).fill(0));
-    const rows = data.lengths.length;
+    const confusion = new Confusion(this.#network.g.outputSize);
     let loss = 0;
-    for (let first = 0; first < rows; first += ROWS_PER_CALL) {
+    for (const { first, lengths } of partsOf(data)) {
       await between?.();
       signal?.throwIfAborted();
-      const lengths = data.lengths.subarray(first, Math.min(rows, first + ROWS_PER_CALL));
       loss += await this.#scoreRows(data, first, lengths, confusion);
     }
     if (!Number.isFinite(loss))
       throw lossNotFinite(name, loss, firstNotFinite(data, this.#network.g.inputSize));
     const counted = total(data.counted);
-    const correct = confusion.reduce((sum, row, label) => sum + row[label], 0);
-    const recall = confusion.map((row, label) => row[label] / row.reduce((a, b) => a + b, 0));
-    return { loss: loss / counted, accuracy: correct / counted, confusion, recall };
+    const scores = { loss: loss / counted, accuracy: confusion.correct / counted, recall: confusion.recall };
+    if (confusion.isSmall) return { ...scores, confusion: confusion.matrix };
+    return {
+      ...scores,
+      get confusion() {
+        return confusion.matrix;
+      },
+    };
   }
 
   /** Scores the rows `first` …, counts them in `confusion`, and returns the sum of their losses. */
@@ -145,24 +147,22 @@ export class Calls {
     data: Sequences,
     first: number,
     lengths: Int32Array,
-    confusion: number[][],
+    confusion: Confusion,
   ): Promise<number> {
     const network = this.#network;
     const { g } = network;
     const rows = lengths.length;
-    const steps = longest(lengths);
-    const extent = { rows, steps, time: steps, frames: total(lengths), inputFrames: 0 };
-    const { plan, engagement } = planCall(network, 'forward', extent, this.scratchStart);
+    const { plan, engagement } = planPart(network, lengths, this.scratchStart);
     const job = { kind: 'forward', spec: plan.spec, rows: { first, data, values: null } } as const;
     await network.run({ ...job, h0: false, probabilities: false, score: true }, engagement);
-    const rowSize = outputRowSize(g, steps);
+    const rowSize = outputRowSize(g, plan.spec.steps);
     const logits = network.reals(plan.logits, rows * rowSize);
     const { labels, labelStarts } = data;
     for (let i = 0; i < rows; i++) {
       const count = g.output === 'steps' ? lengths[i] : 1;
       for (let t = 0; t < count; t++) {
         const label = labels[labelStarts[first + i] + t];
-        if (label >= 0) confusion[label][largest(logits, i * rowSize + t * g.outputSize, g.outputSize)]++;
+        if (label >= 0) confusion.add(label, largest(logits, i * rowSize + t * g.outputSize, g.outputSize));
       }
     }
     return network.control.reals[Real.lossSum];

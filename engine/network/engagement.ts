@@ -1,7 +1,7 @@
 import { CORES } from '../parallel/spin.ts';
 import type { Engagement } from '../parallel/team.ts';
-import type { Geometry } from './geometry.ts';
-import { type Job, PASSES } from './jobs.ts';
+import type { Geometry } from './memory/geometry.ts';
+import { type Job, PASSES } from './programs/jobs.ts';
 
 /**
  * Floating-point operations of a batch for each thread it engages: with fewer, barriers cost more than a thread gains.

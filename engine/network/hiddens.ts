@@ -1,10 +1,10 @@
 import { ALONE } from '../parallel/program.ts';
 import { newReals, type RealArray, Tensor } from '../tensor.ts';
-import type { BatchMemory } from './batch-memory.ts';
-import type { Geometry } from './geometry.ts';
-import { type Block, everyState } from './lane.ts';
+import { type Block, everyState } from './lanes/lane.ts';
+import type { BatchMemory } from './memory/batch-memory.ts';
+import type { Geometry } from './memory/geometry.ts';
+import { SortedBatch } from './memory/sorted-batch.ts';
 import type { Network } from './network.ts';
-import { SortedBatch } from './sorted-batch.ts';
 
 /** What a forward that is kept leaves in memory. */
 export interface KeptForward {

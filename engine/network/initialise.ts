@@ -2,7 +2,7 @@ import { orthogonal } from '../numeric/orthogonal.ts';
 import type { Random } from '../numeric/random.ts';
 import { uniformWeights } from '../numeric/uniform-weights.ts';
 import type { RealArray } from '../tensor.ts';
-import type { Geometry, Parameter } from './geometry.ts';
+import type { Geometry, Parameter } from './memory/geometry.ts';
 
 /** Initial values of W_hh: uniform, or a random orthogonal matrix. */
 export type RecurrentInit = 'uniform' | 'orthogonal';

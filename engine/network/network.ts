@@ -9,17 +9,17 @@ import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { countAsGarbage, growTo, newMemory } from '../parallel/shared-memory.ts';
+import { offersIn, withdrawOffers } from '../parallel/shared-products.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray, realArray } from '../tensor.ts';
-import type { BatchMemory, BatchSpec } from './batch-memory.ts';
 import { EngagementPolicy } from './engagement.ts';
-import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './geometry.ts';
-import { type Job, PASSES, type Rows } from './jobs.ts';
-import { openLanes } from './lane-programs.ts';
-import { type Copies, type ModelMemory, planModel } from './model-memory.ts';
-import { programOf } from './programs.ts';
-import { offersIn, withdrawOffers } from './shared-products.ts';
-import { ModelThread, type ThreadSetup } from './thread.ts';
+import type { BatchMemory, BatchSpec } from './memory/batch-memory.ts';
+import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './memory/geometry.ts';
+import { type Copies, type ModelMemory, planModel } from './memory/model-memory.ts';
+import { type Job, PASSES, type Rows } from './programs/jobs.ts';
+import { openLanes } from './programs/lane-programs.ts';
+import { programOf } from './programs/program-of.ts';
+import { ModelThread, type ThreadSetup } from './programs/thread.ts';
 
 /** A classifier's memory and threads. It has no queue: the caller must make one call at a time. */
 export class Network {
@@ -144,6 +144,21 @@ export class Network {
     return this.team && !(here && parties === 1)
       ? this.team.run(job, engagement)
       : this.#here.run(job, ALONE);
+  }
+
+  /**
+   * Runs a job whose program ends with `takeOver`. If a thread is lost while the second copies are taken
+   * over, they are complete all the same, and are taken over here.
+   */
+  async runAndTakeOver(job: Job, engagement: Engagement, arrays: readonly Copies[]): Promise<void> {
+    const { words } = this.control;
+    Atomics.store(words, Word.whole, 0);
+    try {
+      await this.run(job, engagement);
+    } catch (error) {
+      if (!Atomics.load(words, Word.whole)) throw error;
+      this.takeOver(arrays);
+    }
   }
 
   /** Makes the second copies of arrays the current ones. */

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import type { Tensor } from '../tensor.ts';
-import { labelled, withModel } from '../test-models.ts';
+import { labelled, withModel } from '../testing/models.ts';
 import type { FitOptions } from '../training/fit-options.ts';
 import { networkOf } from './registry.ts';
 

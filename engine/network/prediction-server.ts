@@ -1,11 +1,11 @@
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
-import { type BatchMemory, batchSpec } from './batch-memory.ts';
 import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
-import { logitsShape, outputRowSize } from './geometry.ts';
+import { type BatchMemory, batchSpec } from './memory/batch-memory.ts';
+import { logitsShape, outputRowSize } from './memory/geometry.ts';
 import type { Network } from './network.ts';
-import { writeServeSpec } from './serve-program.ts';
+import { writeServeSpec } from './programs/serve-program.ts';
 
 /** How often to check whether the threads have computed a prediction. */
 const LOOK_MS = 1;

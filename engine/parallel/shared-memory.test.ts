@@ -18,7 +18,7 @@ describe('shared memory', () => {
   it('that cannot be had is an error of this library, with its size', () => {
     const refusal = expect.objectContaining({
       code: 'MEMORY_TOO_LARGE',
-      message: expect.stringContaining('no memory of 8192.0 MiB'),
+      message: expect.stringContaining('the system refuses 8192.0 MiB of memory'),
     });
     expect(() => newMemory(2 ** 33)).toThrow(refusal);
     expect(() => growTo(newMemory(1), 2 ** 33)).toThrow(refusal);

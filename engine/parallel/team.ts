@@ -1,6 +1,6 @@
 import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
-import { workerFailed, workerLost } from '../errors.ts';
+import { messageOf, workerFailed, workerLost } from '../errors.ts';
 import { Aborted, GIVEN_UP, giveUp } from './barrier.ts';
 import type { CallingThread } from './calling-thread.ts';
 import { Word } from './control.ts';
@@ -9,6 +9,15 @@ import type { Place } from './program.ts';
 import { type Reply, Shift } from './shift.ts';
 
 type Pool = Piscina<Mailbox, Reply>;
+
+/** Throws WORKER_FAILED where Node.js starts no threads, for example with --permission but without --allow-worker. */
+function newPool(options: ConstructorParameters<typeof Piscina>[0]): Pool {
+  try {
+    return new Piscina<Mailbox, Reply>(options);
+  } catch (cause) {
+    throw workerFailed(messageOf(cause), cause);
+  }
+}
 
 /** The threads a call engages: how many, and whether the calling thread is the first of them. */
 export interface Engagement {
@@ -214,7 +223,7 @@ export class WorkerTeam<Job> {
   #start(): Pool {
     // Throws if the file does not exist: piscina would leave every task but the first pending for ever.
     const filename = workerFile();
-    const pool = new Piscina<Mailbox, Reply>({
+    const pool = newPool({
       filename,
       minThreads: this.size,
       maxThreads: this.size,

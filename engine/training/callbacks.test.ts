@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { networkOf } from '../network/registry.ts';
-import { collectUntil, labelled, withModel } from '../test-models.ts';
+import { collectUntil, labelled, withModel } from '../testing/models.ts';
 import type { StepsLog } from './fit-options.ts';
 
 const data = labelled(50, 6);

@@ -1,10 +1,10 @@
-import { badArgument } from '../errors.ts';
-import { checkFlag, checkInteger, checkKeys } from '../validation.ts';
+import { resolve } from 'node:path';
+import { checkFlag, checkInteger, checkKeys, checkPath } from '../validation.ts';
 
 /** Where and how often `fit` saves the state of training. */
 export interface CheckpointOptions {
   /** A directory for this training only; it is created if need be. */
-  dir: string;
+  dir: string | URL;
   /** Epochs between checkpoints; default 1, unless `everySteps` is given. */
   everyEpochs?: number | undefined;
   /** Steps between checkpoints. */
@@ -29,10 +29,10 @@ export interface CheckpointSpec {
 export function checkpointSpec(options: CheckpointOptions): CheckpointSpec {
   checkKeys('checkpoint', options, ['dir', 'everyEpochs', 'everySteps', 'keep', 'resume']);
   const { dir, everyEpochs, everySteps, keep = 2, resume = false } = options;
-  if (typeof dir !== 'string' || dir === '') throw badArgument('checkpoint.dir', 'a path', dir);
   const epochs = everyEpochs === undefined && everySteps === undefined ? 1 : everyEpochs;
   return {
-    dir,
+    // Absolute: the process may change its working directory while it trains.
+    dir: resolve(checkPath(dir, 'checkpoint.dir', 'a path')),
     everyEpochs: epochs === undefined ? null : checkInteger('checkpoint.everyEpochs', epochs, 1),
     everySteps: everySteps === undefined ? null : checkInteger('checkpoint.everySteps', everySteps, 1),
     keep: checkInteger('checkpoint.keep', keep, 1),

@@ -1,17 +1,18 @@
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ClassifierOptions } from '../classifier-options.ts';
+import type { ClassifierOptions } from '../classifier/classifier-options.ts';
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { decodeSafetensors } from '../io/safetensors.ts';
 import { Calls } from '../network/calls.ts';
 import { networkOf } from '../network/registry.ts';
 import { Word } from '../parallel/control.ts';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
-import { CHECKPOINT_KEY } from './checkpoint.ts';
-import type { CheckpointOptions } from './checkpoint-options.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
+import { CHECKPOINT_KEY, saveCheckpoint } from './checkpoint.ts';
+import { type CheckpointOptions, checkpointSpec } from './checkpoint-options.ts';
 import type { EpochLog, FitOptions, StepsLog } from './fit-options.ts';
+import { freshState } from './training-state.ts';
 
 const data = labelled(50, 6);
 const validation = labelled(20, 6, 5, 4, 9);
@@ -407,6 +408,32 @@ describe('checkpoints', () => {
     };
     expect(await saved({ everyEpochs: 3, keep: 9 })).toEqual([15, 30, 35]);
     expect(await saved({})).toEqual([30, 35]);
+  });
+
+  it('are in the order of their steps, however many there are, and keep to one directory', async () => {
+    const spec = { ...checkpointSpec({ dir: relative('.', dir), keep: 1, resume: true }) };
+    expect(spec.dir).toBe(dir);
+    const parameters = new Float64Array(4);
+    const optimizer = { first: parameters, second: parameters, counts: { adam: 1, sgd: 0 } as never };
+    const state = freshState([1]);
+    for (const steps of [999_999_998, 999_999_999, 1_000_000_000]) {
+      const settings = { steps };
+      await saveCheckpoint(spec, steps, { parameters, best: null, optimizer, state, settings });
+    }
+    expect(await readdir(dir)).toEqual(['checkpoint-1000000000.safetensors']);
+  });
+
+  it('are not begun where a validation has no room: it is told before training', async () => {
+    await withModel({ threads: 0, inputSize: 1, outputSize: 300, output: 'steps' }, async (model) => {
+      const bits = bitsOf(model);
+      const sequences = (rows: number, steps: number) => ({
+        x: { data: new Float32Array(rows * steps), shape: [rows, steps, 1] },
+        labels: { data: new Int32Array(rows * steps), shape: [rows, steps] },
+      });
+      const fit = model.fit(sequences(4, 3), { validation: sequences(1_024, 4_200) });
+      await expect(fit).rejects.toMatchObject({ code: 'MEMORY_TOO_LARGE' });
+      expect(bitsOf(model)).toBe(bits);
+    });
   });
 
   it('have onSteps told of no step that an interrupted run has done', async () => {

@@ -8,13 +8,14 @@ import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/s
 import { isCounts } from '../optimization/optimizers.ts';
 import type { RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
+import { historyArray, readHistory } from './history-array.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
 import type { TrainingState } from './training-state.ts';
 
 /**
  * A checkpoint. Its file is in the safetensors format: the block of parameters, the optimizer's two blocks of
- * moments, if there is one the block of the best parameters so far, and in the metadata what is not an array
- * and a checksum of everything. It is written atomically: a crash at any byte leaves the file before it whole.
+ * moments, if there is one the block of the best parameters so far, the history, and in the metadata what is not an
+ * array and a checksum of everything. It is written atomically: a crash at any byte leaves the file before it whole.
  */
 export interface Checkpoint {
   readonly parameters: RealArray;
@@ -26,14 +27,17 @@ export interface Checkpoint {
 }
 
 /** The entry of a checkpoint's metadata, before it is checked. */
-type Written = Partial<Pick<Checkpoint, 'state' | 'settings'>> & { readonly counts?: unknown };
+interface Written extends Partial<Pick<Checkpoint, 'settings'>> {
+  readonly state?: Omit<TrainingState, 'history'>;
+  readonly counts?: unknown;
+}
 
 /** What must be the same for training to resume as if it had not been interrupted. */
 export type TrainingSettings = Readonly<Record<string, unknown>>;
 
-const NAME = /^checkpoint-(\d{9})\.safetensors$/;
+const NAME = /^checkpoint-(\d{9,})\.safetensors$/;
 /** What a process leaves behind if it dies while it writes a checkpoint (see io/atomic-file.ts). */
-const UNFINISHED = /^checkpoint-\d{9}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
+const UNFINISHED = /^checkpoint-\d{9,}\.safetensors\.[0-9a-f-]{36}\.tmp$/;
 /** The entry of the metadata that distinguishes a checkpoint from other files. */
 export const CHECKPOINT_KEY = 'elman.training';
 const CHECKSUM = 'elman.sha256';
@@ -46,12 +50,14 @@ export async function saveCheckpoint(
   steps: number,
   checkpoint: Checkpoint,
 ): Promise<void> {
-  const { parameters, best, optimizer, state, settings } = checkpoint;
+  const { parameters, best, optimizer, settings } = checkpoint;
   const { first, second, counts } = optimizer;
+  const { history, ...state } = checkpoint.state;
   const tensors: Record<string, StoredTensor> = {
     parameters: stored(parameters),
     first: stored(first),
     second: stored(second),
+    history: historyArray(history),
   };
   if (best) tensors.best = stored(best);
   // The directory may have been removed meanwhile.
@@ -71,11 +77,9 @@ const stored = (data: RealArray): StoredTensor => ({
 
 /** The checkpoints of a directory, the newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
+  const stepsOf = (name: string): number => Number(NAME.exec(name)?.[1]);
   const names = await filesOf(dir);
-  return names
-    .filter((name) => NAME.test(name))
-    .sort()
-    .reverse();
+  return names.filter((name) => NAME.test(name)).sort((a, b) => stepsOf(b) - stepsOf(a));
 }
 
 const filesOf = (dir: string): Promise<string[]> =>
@@ -133,6 +137,8 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
   if (!state || !isCounts(counts) || !saved) throw badCheckpoint(path, 'it says nothing of a training');
   if (metadata[CHECKSUM] !== checksum(metadata[CHECKPOINT_KEY], Object.fromEntries(tensors)))
     throw badCheckpoint(path, 'its contents are not those of its checksum');
+  const history = readHistory(tensors.get('history'));
+  if (history?.length !== state.epoch) throw badCheckpoint(path, 'it has not the history of its epochs');
   requireSameSettings(settings, saved);
   const block = (name: string): RealArray => {
     const data = tensors.get(name)?.data;
@@ -144,7 +150,8 @@ async function readCheckpoint(path: string, settings: TrainingSettings, size: nu
     parameters: block('parameters'),
     best: tensors.has('best') ? block('best') : null,
     optimizer: { first: block('first'), second: block('second'), counts },
-    ...{ state, settings },
+    state: { ...state, history },
+    settings,
   };
 }
 

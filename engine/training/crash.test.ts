@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
 
 /** A process is killed in the middle of training, more than once. */
 
@@ -12,7 +12,7 @@ const options = { epochs: 100, batchSize: 8, seed: 3, optimizer: 'adam' } as con
 
 /** A process that trains as this test does, with the built package. */
 const program = (dir: string) => `
-  import { RNNPhonemeClassifier } from ${JSON.stringify(join(import.meta.dirname, '../../dist/engine/index.js'))};
+  import { RNNPhonemeClassifier } from ${JSON.stringify(new URL('../../dist/engine/index.js', import.meta.url))};
   const data = ${JSON.stringify({ x: { data: [...data.x.data], shape: data.x.shape }, labels: [...data.labels] })};
   const model = await RNNPhonemeClassifier.create({
     inputSize: 5, hiddenSize: 11, outputSize: 4, numLayers: 2, seed: 7, threads: 2, dtype: 'float64',

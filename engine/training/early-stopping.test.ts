@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
 import {
   type EarlyStopping,
   earlyStoppingSpec,
@@ -42,6 +42,17 @@ describe('early stopping', () => {
 
   it('takes no figure that is not a number for the best', () => {
     expect(watch({ patience: 1 }, [Number.NaN, 3, 2])).toEqual({ epochs: 3, best: 2 });
+  });
+
+  const refused: [unknown, string][] = [
+    [{ patients: 1 }, 'earlyStopping.patients: expected one of the options monitor, patience, minDelta'],
+    [{ monitor: 'f1' }, "earlyStopping.monitor: expected 'loss', 'accuracy', 'validationLoss' or"],
+    [{ patience: -1 }, 'earlyStopping.patience: expected an integer, 0 or more, got -1'],
+    [{ minDelta: -1 }, 'earlyStopping.minDelta: expected a number, 0 or more, got -1'],
+    [{ restoreBest: 1 }, 'earlyStopping.restoreBest: expected true or false, got 1'],
+  ];
+  it.each(refused)('refuses %j, and says which option that is', (options, message) => {
+    expect(() => earlyStoppingSpec(options as EarlyStopping)).toThrow(message);
   });
 
   it('leaves the parameters of the last epoch where restoreBest is false', async () => {

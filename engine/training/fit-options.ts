@@ -1,12 +1,12 @@
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
-import { type LossSpec, lossSpec } from '../network/loss.ts';
+import { type LossSpec, lossSpec } from '../network/lanes/loss.ts';
 import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
 import { type Schedule, type ScheduleSpec, scheduleSpec } from '../optimization/schedules.ts';
-import type { Optimizer } from '../optimizer.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf, checkPositive, checkSignal } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
+import type { Optimizer } from './optimizer.ts';
 
 /**
  * The results of an epoch. Loss and accuracy are means over the epoch's rows, each taken in the step
@@ -39,7 +39,7 @@ export interface Progress {
   /** Means over the rows of this epoch seen so far; NaN before there are any. */
   readonly loss: number;
   readonly accuracy: number;
-  /** 0, and `secondsLeft` Infinity, until a step is done: at an epoch's start, and after a checkpoint of `everySteps`. */
+  /** At the rate of this epoch or, before its first step, of the one before; 0 in the beginning, `secondsLeft` Infinity. */
   readonly sequencesPerSecond: number;
   readonly secondsLeft: number;
 }
@@ -49,7 +49,7 @@ export interface StepsLog {
   readonly epoch: number;
   /** Steps done in this epoch. */
   readonly step: number;
-  /** Mean over the rows of these steps, without steps that were left out. */
+  /** Mean over the rows of these steps, without steps that were left out; NaN where no label of theirs counts. */
   readonly loss: number;
   /** Largest global norm of these steps, before clipping. */
   readonly gradientNorm: number;

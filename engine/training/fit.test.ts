@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
 import type { Progress, StepsLog } from './fit-options.ts';
 
 const data = labelled(50, 6);
@@ -136,12 +136,36 @@ describe('progress', () => {
     });
   });
 
+  it('knows the rate at an epoch’s start from the one before', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      // One step an epoch, and longer than the time between two reports: most are made before it is done.
+      const reports: Progress[] = [];
+      const enough = new AbortController();
+      const onProgress = (progress: Progress) => {
+        if (progress.epoch > 0 && progress.step === 0 && reports.push(progress) === 2)
+          enough.abort(new Error('seen enough'));
+      };
+      const options = { epochs: 10_000, batchSize: 20_000, callbacks: { onProgress }, signal: enough.signal };
+      await expect(model.fit(labelled(20_000, 20), options)).rejects.toThrow('seen enough');
+      for (const { epoch, secondsLeft, sequencesPerSecond } of reports)
+        expect((secondsLeft * sequencesPerSecond) / 20_000).toBeCloseTo(10_000 - epoch, 4);
+    });
+  });
+
   it('is of rows a second, in a log as well', async () => {
     await withModel({ threads: 0 }, async (model) => {
-      const started = performance.now();
-      const [log] = await model.fit(labelled(500, 20), { batchSize: 4 });
-      const seconds = (performance.now() - started) / 1_000;
-      expect(log.sequencesPerSecond).toBeGreaterThan(500 / seconds);
+      let now = 1_000;
+      const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+      const onSteps = () => {
+        now = 3_000;
+      };
+      const [log] = await model.fit(labelled(500, 20), {
+        batchSize: 4,
+        everySteps: 125,
+        callbacks: { onSteps },
+      });
+      clock.mockRestore();
+      expect(log.sequencesPerSecond).toBe(500 / 2);
     });
   });
 });

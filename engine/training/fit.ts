@@ -1,12 +1,12 @@
 import { fingerprint } from '../data/fingerprint.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
-import { planEpoch } from '../network/call-plan.ts';
+import { planEpoch, reserveEvaluation } from '../network/call-plan.ts';
 import type { Calls } from '../network/calls.ts';
-import type { Epoch } from '../network/jobs.ts';
 import type { Network } from '../network/network.ts';
 import type { PredictionServer } from '../network/prediction-server.ts';
-import { newStepLog } from '../network/step-log.ts';
+import type { Epoch } from '../network/programs/jobs.ts';
+import { newStepLog } from '../network/programs/step-log.ts';
 import { Random } from '../numeric/random.ts';
 import { afterEpoch } from '../optimization/schedules.ts';
 import { Command, Real, Word } from '../parallel/control.ts';
@@ -116,6 +116,8 @@ class Training {
     this.#state = freshState(new Random(plan.seed).state());
     this.#permutation = new Uint32Array(new SharedArrayBuffer(4 * rows));
     const { spec, end } = planEpoch(network, data, plan.batchSize, this.#start);
+    // Now, not after the first epoch.
+    if (validation) reserveEvaluation(network, validation, this.#start);
     this.#memoryEnd = end;
     this.#steps = Math.ceil(rows / spec.rows);
     this.#epoch = {
@@ -288,7 +290,8 @@ class Training {
   /** What needs no threads at an epoch's end: callback and checkpoint. */
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
     const { callbacks, checkpoint } = this.#plan;
-    await callbacks.onEpochEnd?.(epoch, log);
+    // A copy: what the callback does to it does not change the history.
+    await callbacks.onEpochEnd?.(epoch, { ...log });
     if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
   }
 
@@ -306,9 +309,9 @@ class Training {
       const { model, g } = this.#network;
       this.#best = this.#network.copy(model.parameters[0], g.blockSize);
     }
+    history.push(log);
     this.#state = {
-      ...{ epoch: epoch + 1, step: 0, sums: noSums, random },
-      history: [...history, log],
+      ...{ epoch: epoch + 1, step: 0, sums: noSums, random, history },
       plateau: afterEpoch(schedule, plateau, log.validationLoss ?? log.loss),
       stopping: watched,
     };

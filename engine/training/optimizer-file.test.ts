@@ -2,13 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ClassifierOptions } from '../classifier-options.ts';
+import type { ClassifierOptions } from '../classifier/classifier-options.ts';
 import { checksum } from '../io/checksum.ts';
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.ts';
 import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
-import type { Optimizer } from '../optimizer.ts';
 import { RNNPhonemeClassifier } from '../rnn-classifier.ts';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
+import type { Optimizer } from './optimizer.ts';
 import { splitOptimizer } from './optimizer-file.ts';
 
 const data = labelled(20, 6);

@@ -1,8 +1,7 @@
 import { normNotFinite } from '../errors.ts';
-import { stepCopies } from '../network/model-memory.ts';
+import { stepCopies } from '../network/memory/model-memory.ts';
 import type { Network } from '../network/network.ts';
-import { runAndTakeOver } from '../network/take-over.ts';
-import { readCounts, writeCounts } from '../network/update-program.ts';
+import { readCounts, writeCounts } from '../network/programs/update-program.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
 import { Real } from '../parallel/control.ts';
 import { newReals, type RealArray } from '../tensor.ts';
@@ -34,7 +33,7 @@ export class OptimizerSlot {
   async step(network: Network, clipNorm: number | null, rate = this.spec.learningRate): Promise<void> {
     this.moveIn(network);
     const job = { kind: 'update', optimizer: this.spec, learningRate: rate, clipNorm } as const;
-    await runAndTakeOver(network, job, network.engagement.ofUpdate(), stepCopies(network.model));
+    await network.runAndTakeOver(job, network.engagement.ofUpdate(), stepCopies(network.model));
     const norm = network.control.reals[Real.gradientNorm];
     if (!Number.isFinite(norm)) throw normNotFinite(norm);
     takeOverCounts(network);

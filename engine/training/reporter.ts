@@ -1,5 +1,5 @@
 import type { Network } from '../network/network.ts';
-import { readStep, type StepEntry } from '../network/step-log.ts';
+import { readStep, type StepEntry } from '../network/programs/step-log.ts';
 import { Word } from '../parallel/control.ts';
 import type { FitPlan, Progress, StepsLog } from './fit-options.ts';
 import { readSums, type TrainingState } from './training-state.ts';
@@ -12,15 +12,23 @@ export interface EpochSteps {
   readonly log: Float64Array;
 }
 
+/** What the threads began with, and when. */
+interface Running {
+  readonly from: TrainingState;
+  readonly since: number;
+}
+
 /** Calls the callbacks that are not awaited, with figures from the counters in shared memory. */
 export class Reporter {
   readonly #network: Network;
   readonly #plan: FitPlan;
   readonly #epoch: EpochSteps;
-  /** What the threads began with, and when; null while they rest. */
-  #running: { readonly from: TrainingState; readonly since: number } | null = null;
+  /** null while the threads rest. */
+  #running: Running | null = null;
   /** Steps of this epoch that onSteps has been called for. */
   #toldSteps = 0;
+  /** Steps, and rows, a second when they were last known; an epoch begins with those of the one before. */
+  #rate = { steps: 0, rows: 0 };
   /** Steps of this epoch that were done when the threads last came back. */
   #doneSteps = 0;
   /** Promises of callbacks that have not settled yet. */
@@ -45,17 +53,21 @@ export class Reporter {
 
   look(): void {
     if (this.#running === null) return;
-    const { from, since } = this.#running;
-    this.#tellSteps(from.epoch);
+    const { epoch } = this.#running.from;
+    this.#tellSteps(epoch);
+    this.#measureRate(this.#running);
     const { onProgress } = this.#plan.callbacks;
     if (!onProgress) return;
-    const progress = this.#progress(from, (performance.now() - since) / 1000);
+    const progress = this.#progress(epoch);
     this.#tell(() => onProgress(progress));
   }
 
   /** Called when the threads have come back. */
   async end(): Promise<void> {
-    if (this.#running) this.#tellSteps(this.#running.from.epoch);
+    if (this.#running) {
+      this.#tellSteps(this.#running.from.epoch);
+      this.#measureRate(this.#running);
+    }
     this.#running = null;
     this.#doneSteps = Atomics.load(this.#network.control.words, Word.step);
     // A promise that rejects at once has done so after a turn of the event loop; slow ones are not awaited.
@@ -120,18 +132,25 @@ export class Reporter {
     };
   }
 
-  #progress({ epoch, step: before }: TrainingState, seconds: number): Progress {
+  #measureRate({ from: { step: before }, since }: Running): void {
+    const { rowsOf } = this.#epoch;
+    const step = Atomics.load(this.#network.control.words, Word.step);
+    const seconds = (performance.now() - since) / 1000;
+    if (step > before)
+      this.#rate = { steps: (step - before) / seconds, rows: (rowsOf(step) - rowsOf(before)) / seconds };
+  }
+
+  #progress(epoch: number): Progress {
     const { epochs } = this.#plan;
-    const { steps, rowsOf } = this.#epoch;
+    const { steps } = this.#epoch;
     const step = Atomics.load(this.#network.control.words, Word.step);
     const { lossSum, correct, seen } = readSums(this.#network);
-    const left = steps * (epochs - epoch) - step;
     return {
       ...{ epoch, epochs, step, steps },
       loss: lossSum / seen,
       accuracy: correct / seen,
-      sequencesPerSecond: (rowsOf(step) - rowsOf(before)) / seconds,
-      secondsLeft: step === before ? Number.POSITIVE_INFINITY : (seconds / (step - before)) * left,
+      sequencesPerSecond: this.#rate.rows,
+      secondsLeft: (steps * (epochs - epoch) - step) / this.#rate.steps,
     };
   }
 }

@@ -4,7 +4,7 @@ import { networkOf } from '../network/registry.ts';
 import { Word } from '../parallel/control.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { newReals } from '../tensor.ts';
-import { bitsOf, labelled, withModel } from '../test-models.ts';
+import { bitsOf, labelled, withModel } from '../testing/models.ts';
 
 /** Steps of so little work that most of them end while the parameters are being copied. */
 const hasty = { hiddenSize: 64, numLayers: 1, seed: 5 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { labelled, withModel } from '../test-models.ts';
+import { labelled, withModel } from '../testing/models.ts';
 import type { EpochLog, FitOptions } from './fit-options.ts';
 import { type TrainingEvent, trainingEvents } from './training-events.ts';
 

@@ -27,7 +27,8 @@ export interface TrainingState {
   /** The random generator's state before this epoch's shuffle. */
   readonly random: readonly number[];
   readonly sums: EpochSums;
-  readonly history: readonly EpochLog[];
+  /** Grows in place: copies would take a time that is quadratic in the number of epochs. */
+  readonly history: EpochLog[];
   readonly plateau: PlateauState;
   readonly stopping: StoppingState;
 }

@@ -3,7 +3,7 @@ import { LANES } from './layout';
 /**
  * Counter-based dropout: whether a unit is kept is a function of its place alone, so that any thread may
  * compute any part, and the backward pass finds the same mask again. The mixing is the finalizer of
- * MurmurHash3 (A. Appleby); see network/dropout.ts for the words that are mixed in before time and unit.
+ * MurmurHash3 (A. Appleby); see network/lanes/dropout.ts for the words that are mixed in before time and unit.
  */
 
 const GOLDEN: u32 = 0x9e3779b1;

@@ -1,0 +1,134 @@
+import type { CellKind } from '../../cells/cell.ts';
+import { cellKinds } from '../../cells/cell-kinds.ts';
+import {
+  type Dtype,
+  type KernelMaker,
+  type Nonlinearity,
+  panelColumns,
+  panelsFor,
+  realBytes,
+} from '../../kernels/kernels.ts';
+
+/** What the output layer reads: each sequence's last state, the mean of its states, or every state. */
+export type OutputMode = 'last' | 'mean' | 'steps';
+
+/** What a classifier computes: its sizes and the variant of its cells. */
+export interface NetworkShape {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly outputSize: number;
+  readonly numLayers: number;
+  /** Default tanh. */
+  readonly nonlinearity?: Nonlinearity;
+  /** Whether each layer has a second cell that reads in reverse. */
+  readonly bidirectional?: boolean;
+  /** Whether the cells have biases; default true. */
+  readonly bias?: boolean;
+  /** Share of the outputs of every layer but the last that training leaves out. */
+  readonly dropout?: number;
+  /** Default last. */
+  readonly output?: OutputMode;
+  /** Whether frames are normalized; mean and deviation lie in the model's memory. */
+  readonly normalized?: boolean;
+}
+
+/** One trained array and its place in the parameter block. */
+export interface Parameter {
+  /** PyTorch's name, as in the state dict: rnn.weight_ih_l0, output.weight, … */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Elements before it in the block. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The parameters of one cell, see CellKind for their shapes; biases only where it has them. */
+export interface CellParameters {
+  readonly W_ih: Parameter;
+  readonly W_hh: Parameter;
+  readonly b_ih: Parameter | null;
+  readonly b_hh: Parameter | null;
+}
+
+/** A network in numbers: its sizes in elements and panels, and its one table of parameters. */
+export interface Geometry extends Required<NetworkShape> {
+  readonly kind: CellKind;
+  readonly dtype: Dtype;
+  readonly maker: KernelMaker;
+  readonly realBytes: number;
+  /** Columns of a panel. */
+  readonly columns: number;
+  readonly inputPanels: number;
+  readonly hiddenPanels: number;
+  readonly outputPanels: number;
+  /** 2 where the network is bidirectional. */
+  readonly directions: number;
+  /** Layer by layer, forward before reverse: cell `layer · directions + direction`. */
+  readonly cells: readonly CellParameters[];
+  /** States of all cells together: cell `c` has those from `c · kind.states` on. */
+  readonly stateCount: number;
+  readonly W: Parameter;
+  readonly b: Parameter;
+  /** All parameters in the order of the block. */
+  readonly parameters: readonly Parameter[];
+  /** Elements of all parameters together. */
+  readonly parameterCount: number;
+  /** Elements of the block: the parameters, one after the other, and zeros up to a whole number of registers. */
+  readonly blockSize: number;
+}
+
+/** The shape of the caller's logits: [B, O], or [B, T, O] where there are logits at every step. */
+export const logitsShape = (g: Geometry, { rows, time }: { rows: number; time: number }): number[] =>
+  g.output === 'steps' ? [rows, time, g.outputSize] : [rows, g.outputSize];
+
+/** How many logits a row of theirs has. */
+export const outputRowSize = (g: Geometry, time: number): number =>
+  (g.output === 'steps' ? time : 1) * g.outputSize;
+
+/** The block's size is a multiple of this, in elements: whole registers in either data type. */
+const BLOCK_ALIGNMENT = 8;
+
+export function geometryOf(
+  shape: NetworkShape,
+  dtype: Dtype,
+  maker: KernelMaker = 'wasm',
+  kind: CellKind = cellKinds.elman,
+): Geometry {
+  const { inputSize, hiddenSize, outputSize, numLayers } = shape;
+  const { nonlinearity = 'tanh', bidirectional = false, bias = true, dropout = 0 } = shape;
+  const { output = 'last', normalized = false } = shape;
+  const directions = bidirectional ? 2 : 1;
+  const height = kind.gates * hiddenSize;
+  const parameters: Parameter[] = [];
+  let offset = 0;
+  const place = (name: string, ...dimensions: number[]): Parameter => {
+    const size = dimensions.reduce((a, b) => a * b, 1);
+    const parameter = { name, shape: dimensions, offset, size };
+    parameters.push(parameter);
+    offset += size;
+    return parameter;
+  };
+  const cells = Array.from({ length: numLayers * directions }, (_, cell) => {
+    const layer = Math.floor(cell / directions);
+    const suffix = `l${layer}${cell % directions === 1 ? '_reverse' : ''}`;
+    return {
+      W_ih: place(`rnn.weight_ih_${suffix}`, height, layer === 0 ? inputSize : directions * hiddenSize),
+      W_hh: place(`rnn.weight_hh_${suffix}`, height, hiddenSize),
+      b_ih: bias ? place(`rnn.bias_ih_${suffix}`, height) : null,
+      b_hh: bias ? place(`rnn.bias_hh_${suffix}`, height) : null,
+    };
+  });
+  const W = place('output.weight', outputSize, directions * hiddenSize);
+  const b = place('output.bias', outputSize);
+  return {
+    ...{ kind, inputSize, hiddenSize, outputSize, numLayers, directions },
+    ...{ nonlinearity, bidirectional, bias, dropout, output, normalized, dtype, maker },
+    realBytes: realBytes(dtype),
+    columns: panelColumns(dtype),
+    inputPanels: panelsFor(inputSize, dtype),
+    hiddenPanels: panelsFor(hiddenSize, dtype),
+    outputPanels: panelsFor(outputSize, dtype),
+    ...{ cells, stateCount: cells.length * kind.states, W, b, parameters, parameterCount: offset },
+    blockSize: Math.ceil(offset / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT,
+  };
+}

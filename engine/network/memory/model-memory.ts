@@ -1,0 +1,126 @@
+import { type CellArrays, type CellSizes, cellSizes, EDGE_BYTES, type PackedCell } from '../../cells/cell.ts';
+import { planPackedCell } from '../../cells/pack-cell.ts';
+import { PANEL_BYTES, packedBytes } from '../../kernels/kernels.ts';
+import { CONTROL_BYTES } from '../../parallel/control.ts';
+import { MemoryMap, type Region } from '../../parallel/memory-map.ts';
+import { OFFER_BYTES } from '../../parallel/shared-products.ts';
+import type { Geometry, Parameter } from './geometry.ts';
+
+/** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */
+export const BLOCK_PARAMETERS = 4_096;
+
+/** Addresses of the two copies of an array of the parameters' size: the parity word says which is current. */
+export type Copies = readonly [number, number];
+
+/** Addresses that stay the same as long as the model lives. */
+export interface ModelMemory {
+  readonly control: number;
+  readonly parameters: Copies;
+  /** [0] holds the accumulated gradients, [1] those that a call is computing. */
+  readonly gradients: Copies;
+  /** The optimizer's moments. */
+  readonly first: Copies;
+  readonly second: Copies;
+  /** Σ g² of each block of parameters, f64. */
+  readonly norms: number;
+  readonly packedCells: readonly PackedCell[];
+  readonly packedOutput: PackedOutput;
+  /** 32 bytes of zeros. */
+  readonly zeros: number;
+  readonly normalization: Normalization;
+  /** 128 bytes for each thread. */
+  readonly edges: number;
+  /** What each thread offers to the others (see shared-products.ts). */
+  readonly offers: number;
+  /** Sizes of each layer's cells. */
+  readonly cells: readonly CellSizes[];
+  readonly regions: readonly Region[];
+  /** Where a batch's memory may begin. */
+  readonly end: number;
+}
+
+/** The output layer's weights as the matmuls read them, WT and W for each direction. */
+export interface PackedOutput {
+  readonly WT: readonly number[];
+  readonly W: readonly number[];
+  readonly bias: number;
+}
+
+/** Padded rows of the input's width: means, standard deviations, and zeros. */
+export interface Normalization {
+  readonly mean: number;
+  readonly std: number;
+  readonly zeros: number;
+}
+
+/** What an optimizer's step changes. */
+export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly Copies[] => [
+  parameters,
+  first,
+  second,
+];
+
+/** Lays out a model's memory; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
+export function planModel(g: Geometry, threads: number): ModelMemory {
+  const map = new MemoryMap(0);
+  const blockBytes = g.blockSize * g.realBytes;
+  const copies = (name: string): Copies => [
+    map.add(name, blockBytes),
+    map.add(`${name}, second copy`, blockBytes),
+  ];
+  const control = map.add('control', CONTROL_BYTES);
+  const parameters = copies('parameters');
+  const gradients = copies('gradients');
+  const first = copies('first moments');
+  const second = copies('second moments');
+  const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / BLOCK_PARAMETERS));
+  const zeros = map.add('zeros', PANEL_BYTES);
+  const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
+  const offers = map.add('offered products', Math.max(1, threads) * OFFER_BYTES);
+  const input = (name: string) => map.add(name, g.normalized ? g.inputPanels * PANEL_BYTES : 0);
+  const normalization = { mean: input('means'), std: input('deviations'), zeros: input('zero means') };
+  const cells = Array.from({ length: g.numLayers }, (_, layer) =>
+    layer === 0
+      ? cellSizes(g.inputSize, g.hiddenSize, g.dtype, g)
+      : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, g, g.directions),
+  );
+  const packedCells = g.cells.map((_, cell) =>
+    planPackedCell(g.kind, cells[Math.floor(cell / g.directions)], (name, bytes) =>
+      map.add(`packed ${name} of cell ${cell}`, bytes),
+    ),
+  );
+  const outputBytes = packedBytes(g.outputSize, g.hiddenSize, g.dtype);
+  const eachDirection = (name: string) =>
+    Array.from({ length: g.directions }, () => map.add(name, outputBytes));
+  const packedOutput = {
+    WT: eachDirection('packed output WT'),
+    W: eachDirection('packed output W'),
+    bias: map.add('packed output bias', g.outputPanels * PANEL_BYTES),
+  };
+  return {
+    ...{
+      control,
+      parameters,
+      gradients,
+      first,
+      second,
+      norms,
+      packedCells,
+      packedOutput,
+      zeros,
+      normalization,
+      edges,
+      offers,
+      cells,
+    },
+    regions: map.regions,
+    end: map.end,
+  };
+}
+
+/** The addresses of a cell's arrays in a block of parameters or gradients. */
+export function cellArrays(g: Geometry, cell: number, block: number): CellArrays {
+  const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
+  const at = (parameter: Parameter | null) => (parameter ? block + parameter.offset * g.realBytes : 0);
+  return { W_ih: at(W_ih), W_hh: at(W_hh), b_ih: at(b_ih), b_hh: at(b_hh) };
+}

@@ -1,0 +1,47 @@
+import { Command, Word } from '../../parallel/control.ts';
+import type { Place, Program } from '../../parallel/program.ts';
+import { type BatchSpec, batchSpec } from '../memory/batch-memory.ts';
+import { forward } from './call-programs.ts';
+import { openLanes } from './lane-programs.ts';
+import type { ModelThread } from './thread.ts';
+
+/**
+ * Computes predictions that are asked for during training, between two steps, with all its threads.
+ * After each of them `decide` says what comes next.
+ */
+export function* servePredictions(
+  thread: ModelThread,
+  threads: number,
+  place: Place,
+  decide: () => void,
+): Program {
+  const { words } = thread.control;
+  while (Atomics.load(words, Word.command) === Command.serve) {
+    thread.seeGrowth();
+    const call = {
+      spec: readServeSpec(words, threads),
+      rows: { first: 0, data: null, values: null },
+      h0: false,
+      probabilities: true,
+      score: false,
+    };
+    yield* forward(thread, call, Atomics.load(words, Word.parity), place, () => {
+      Atomics.store(words, Word.serve, 2);
+      decide();
+      openLanes(thread);
+    });
+  }
+}
+
+const SERVE_UNIT_BYTES = 64;
+
+/** Writes what a prediction needs memory for into the control block's words. */
+export function writeServeSpec(words: Int32Array, spec: BatchSpec): void {
+  const { start, rows, steps, time, inputFrames } = spec;
+  words.set([start / SERVE_UNIT_BYTES, rows, steps, time, inputFrames], Word.serveSpec);
+}
+
+function readServeSpec(words: Int32Array, threads: number): BatchSpec {
+  const [start, rows, steps, time, inputFrames] = words.subarray(Word.serveSpec, Word.serveSpec + 5);
+  return batchSpec({ start: start * SERVE_UNIT_BYTES, rows, steps, time, inputFrames, threads });
+}
