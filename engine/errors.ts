@@ -82,10 +82,12 @@ interface NotFiniteValue {
   readonly frame: number;
   readonly at: number;
   readonly is: number;
+  readonly dtype: 'float32' | 'float64';
 }
 
-const placeIn = (x: string, { at, frame, row, is }: NotFiniteValue): string =>
-  `${x}: the value ${at} of frame ${frame} of sequence ${row} is ${is}`;
+/** An Infinity may be one in float32 only. */
+const placeIn = (x: string, { at, frame, row, is, dtype }: NotFiniteValue): string =>
+  `${x}: the value ${at} of frame ${frame} of sequence ${row} is ${is}${Number.isNaN(is) ? '' : ` in ${dtype}`}`;
 
 /** `value` is the first one of the training data that is not finite; null where all are. */
 export const notFinite = (
@@ -99,7 +101,7 @@ export const notFinite = (
   return new ElmanError(
     'NOT_FINITE',
     `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step}` +
-      (step > 0 ? ` (the largest norm of the epoch before it: ${largest})` : '') +
+      (step > 0 ? ` (the largest norm in this epoch so far: ${largest})` : '') +
       `; the parameters are those before this step (${advice})`,
   );
 };
@@ -157,7 +159,7 @@ export const noMemory = (bytes: number, cause: unknown): ElmanError =>
     { cause },
   );
 
-const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 20 ? 3 : 1)} MiB`;
 
 // ---- Damaged or unsuitable files -----------------------------------------------------------------------------------
 

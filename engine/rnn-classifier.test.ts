@@ -408,7 +408,7 @@ describe('fit', () => {
       await expect(fit).rejects.toMatchObject({
         code: 'NOT_FINITE',
         message: expect.stringMatching(
-          /epoch 0, step 2 \(the largest norm of the epoch before it: \d+\.\d+\).*\(data\.x: the value 0 of frame 0 of sequence 20 is NaN\)/,
+          /epoch 0, step 2 \(the largest norm in this epoch so far: \d+\.\d+\).*\(data\.x: the value 0 of frame 0 of sequence 20 is NaN\)/,
         ),
       });
       expect(bitsOf(model)).toBe(expected);
@@ -608,6 +608,18 @@ describe('what is not finite', () => {
       );
       model.outputLayer.b.data[0] = Number.NaN;
       await expect(model.evaluate(data)).rejects.toThrow('a parameter of the model or a state is not finite');
+    });
+  });
+
+  it('in float32 has no probabilities, whatever tanh would make of it', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const wide = { data: [...data.x.data], shape: data.x.shape };
+      wide.data[7 * 60 + 3 * 5 + 2] = 1e39;
+      const classes = (await model.predict(wide)).argmax();
+      expect([...classes].map((label) => label === -1)).toEqual([...classes].map((_, row) => row === 7));
+      await expect(model.evaluate({ x: wide, labels: data.labels })).rejects.toThrow(
+        'data: their loss is NaN (data.x: the value 2 of frame 3 of sequence 7 is Infinity in float32)',
+      );
     });
   });
 

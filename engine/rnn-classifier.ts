@@ -263,7 +263,7 @@ export class RNNPhonemeClassifier {
    * @returns logits [B, O]; with output 'steps' [B, T, O], zero past a sequence's end
    * @throws BAD_ARGUMENT, CLOSED, MEMORY_TOO_LARGE, WORKER_LOST
    */
-  forward(x: SequencesLike, h0?: TensorLike): Promise<Tensor>;
+  forward(x: SequencesLike, h0?: TensorLike, options?: { finalStates?: false | undefined }): Promise<Tensor>;
   forward(
     x: SequencesLike,
     h0: TensorLike | undefined,
@@ -296,7 +296,7 @@ export class RNNPhonemeClassifier {
    * `inputGradient` also dx [B, T, I], not averaged
    * @throws BAD_ARGUMENT, CLOSED, NO_FORWARD, MEMORY_TOO_LARGE, WORKER_LOST
    */
-  backward(delta: TensorLike): Promise<Tensor>;
+  backward(delta: TensorLike, options?: { inputGradient?: false | undefined }): Promise<Tensor>;
   backward(delta: TensorLike, options: { inputGradient: true }): Promise<{ dh0: Tensor; dx: Tensor }>;
   backward(
     delta: TensorLike,
@@ -403,7 +403,8 @@ export class RNNPhonemeClassifier {
     const file = checkPath(path);
     const { bytes, metadata } = await this.#encode('save', options);
     await writeFileAtomically(file, bytes);
-    this.#metadata = metadata;
+    // Onto those of now: another save may have ended meanwhile.
+    this.#metadata = Object.freeze({ ...this.#metadata, ...metadata });
   }
 
   /**
@@ -420,15 +421,15 @@ export class RNNPhonemeClassifier {
     checkKeys('options', options, ['metadata', 'optimizer']);
     const { metadata: given = {}, optimizer: its } = options;
     // A copy, since saving may have to wait.
-    const own = readMetadata(given);
+    const metadata = readMetadata(given);
     const slot = its === undefined ? null : this.#ownSlot(its);
     const { parameters, optimizer } = await this.#turns.whenSettled(method, ({ network }) => ({
       parameters: finiteParameters(method, network),
       optimizer: slot && storeOptimizer(network.g, slot.spec, slot.state(network)),
     }));
-    const metadata = Object.freeze({ ...this.#metadata, ...own });
     const header = { shape: this.#shape, normalization: this.normalization, classes: this.classes };
-    return { bytes: encodeModel(header, parameters, metadata, optimizer), metadata };
+    const all = { ...this.#metadata, ...metadata };
+    return { bytes: encodeModel(header, parameters, all, optimizer), metadata };
   }
 
   /**

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { networkOf } from './network/registry.ts';
 import { StreamWeights } from './network/stream-weights.ts';
 import type { ClassifierStream } from './stream.ts';
-import { labelled, withModel } from './testing/models.ts';
+import type { RealArray } from './tensor.ts';
+import { collectUntil, labelled, withModel } from './testing/models.ts';
 
 describe('a stream', () => {
   for (const dtype of ['float32', 'float64'] as const) {
@@ -44,10 +45,11 @@ describe('a stream', () => {
         const frames = [0, 1, 2].map((t) => labelled(1, 3).x.data.subarray(5 * t, 5 * t + 5));
         const logitsOf = (stream: ClassifierStream) => frames.map((frame) => [...stream.step(frame)]);
         const expected = logitsOf(model.stream());
-        for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        // The last one is Infinity in float32 only.
+        for (const value of [Number.NaN, Number.NEGATIVE_INFINITY, dtype === 'float32' ? 1e39 : Infinity]) {
           const stream = model.stream();
-          stream.step(new Array(5).fill(value));
-          expect([...stream.step(frames[0])].some(Number.isNaN)).toBe(true);
+          stream.step([0, 0, value, 0, 0]);
+          expect([...stream.step(frames[0])].every(Number.isNaN)).toBe(true);
           stream.reset();
           expect(logitsOf(stream)).toEqual(expected);
         }
@@ -88,6 +90,23 @@ describe('a stream', () => {
       const [old, young] = [expected, changed].map((tensor) => tensor.toArray() as number[][]);
       expect(logits).toEqual([...old.slice(0, 2), ...young.slice(2)]);
       expect(young.slice(0, 2)).not.toEqual(logits.slice(0, 2));
+    });
+  });
+
+  it('keeps its place for as long as somebody holds what it has returned', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const others = [model.stream()];
+      const x = labelled(1, 1).x.data;
+      const abandoned = (): RealArray[] => {
+        const stream = model.stream();
+        return [stream.step(x), stream.probabilities()];
+      };
+      const held = abandoned();
+      const kept = held.map((array) => [...array]);
+      await collectUntil(() => false, 5);
+      others.push(model.stream());
+      for (const stream of others) stream.step(x.map((value) => value + 1));
+      expect(held.map((array) => [...array])).toEqual(kept);
     });
   });
 

@@ -49,6 +49,9 @@ const places = new FinalizationRegistry<{ weights: StreamWeights; at: number }>(
   weights.giveBack(at),
 );
 
+/** Keeps a stream, and with it its slot, for as long as somebody holds an array that it returned. */
+const streamOf = new WeakMap<RealArray, ClassifierStream>();
+
 /**
  * A classifier on live input, one frame at a time, on the calling thread: a step neither calls another
  * thread nor allocates memory.
@@ -80,6 +83,7 @@ export class ClassifierStream {
     this.#reals = weights.reals;
     this.#logits = realArray(g.dtype, this.#reals.buffer, plan.logits, g.outputSize);
     this.#probabilities = realArray(g.dtype, this.#reals.buffer, plan.probabilities, g.outputSize);
+    for (const array of [this.#logits, this.#probabilities]) streamOf.set(array, this);
   }
 
   /**
@@ -96,6 +100,8 @@ export class ClassifierStream {
     for (let j = 0; j < inputSize; j++) {
       if (typeof frame[j] !== 'number') throw badArgument(`frame[${j}]`, 'a number', frame[j]);
       this.#reals[first + j] = frame[j];
+      // Also what is too large for float32. Tanh would make a number like any other of it.
+      if (!Number.isFinite(this.#reals[first + j])) this.#reals[first + j] = Number.NaN;
     }
     const wasm = this.#wasm;
     const { mean, std, output } = this.#weights.plan;

@@ -17,6 +17,21 @@ describe('tensor', () => {
     expect(tensor(data, { dtype: 'float32' }).data).toBeInstanceOf(Float32Array);
   });
 
+  it('of another tensor has its shape, and another data type where that is asked for', () => {
+    const whole = tensor([
+      [1, 2],
+      [3, 4.1],
+    ]);
+    expect(tensor(whole)).toEqual(whole);
+    expect(tensor(whole).data).toBe(whole.data);
+    expect(tensor(whole, { dtype: 'float64' })).toMatchObject({ dtype: 'float64', shape: [2, 2] });
+    expect(tensor(whole, { dtype: 'float64' }).data[3]).toBe(Math.fround(4.1));
+    expect(tensor({ data: Float64Array.of(1, 2), shape: [2, 1] }, { shape: [1, 2] })).toMatchObject({
+      dtype: 'float64',
+      shape: [1, 2],
+    });
+  });
+
   it('of a number has rank 0', () => {
     expect(tensor(3).shape).toEqual([]);
     expect(tensor(3).toArray()).toBe(3);

@@ -113,24 +113,25 @@ export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, siz
   dtype === 'float32' ? new Float32Array(buffer, at, size) : new Float64Array(buffer, at, size);
 
 /**
- * Makes a tensor from nested arrays, or from a flat array and a shape. The numbers are copied, unless
- * they already are a typed array of the data type.
- * @param values nested arrays of equal lengths, or a flat array together with `shape`
+ * Makes a tensor from nested arrays, from a flat array and a shape, or from another tensor. The numbers are copied,
+ * unless they already are a typed array of the data type.
+ * @param values nested arrays of equal lengths, a flat array together with `shape`, or `{ data, shape }`
  * @param options `shape`: by default that of the nesting; `dtype`: by default float64 for a Float64Array, else float32
  * @throws BAD_ARGUMENT where the arrays are ragged, hold anything but numbers, or do not fit the shape
  */
 export function tensor(
-  values: ArrayLike<number> | NestedNumbers,
+  values: ArrayLike<number> | NestedNumbers | ShapedData,
   options: { shape?: readonly number[] | undefined; dtype?: Dtype | undefined } = {},
 ): Tensor {
   checkKeys('options', options, ['shape', 'dtype']);
+  if (isShapedData(values)) return tensor(values.data, { ...options, shape: options.shape ?? values.shape });
   const dtype = options.dtype ?? (values instanceof Float64Array ? 'float64' : 'float32');
   checkDtype(dtype);
   if (typeof values === 'number')
     return shaped(new Tensor(newReals(dtype, 1).fill(values), []), options.shape);
   if (Array.isArray(values)) return shaped(flatten('values', values, dtype), options.shape);
   if (!isNumberArray(values))
-    throw badArgument('values', 'numbers in nested arrays, or a typed array', values);
+    throw badArgument('values', 'numbers in nested arrays, a typed array, or { data, shape }', values);
   return shaped(new Tensor(asReals('values', values, dtype), [values.length]), options.shape);
 }
 
@@ -244,8 +245,8 @@ const textOf = (expected: ExpectedShape): string => `[${expected.join(', ')}]`;
 function readAny(name: string, value: unknown, expected: ExpectedShape, dtype: Dtype): Tensor {
   if (Array.isArray(value)) {
     const shape = shapeOf(name, value);
-    // Before all of it is walked, since there may be much of it.
-    if (shape.length !== expected.length) checkShape(name, shape, expected);
+    // Before it is walked: there may be much of it, and where the first entries are wrong, the others are not to blame.
+    checkShape(name, shape, expected);
     return flatten(name, value, dtype, shape);
   }
   if (!isShapedData(value)) throw wrongForm(name, value, textOf(expected));
@@ -262,6 +263,8 @@ function readAny(name: string, value: unknown, expected: ExpectedShape, dtype: D
 
 /** The error for a value that is not of the form `{ data, shape }`. */
 function wrongForm(name: string, value: unknown, wanted: string): Error {
+  if (ArrayBuffer.isView(value))
+    return badArgument(name, `${wanted}, a flat array in { data, shape }`, value);
   if (typeof value !== 'object' || value === null || !('data' in value || 'shape' in value))
     return badArgument(name, wanted, value);
   const { data, shape } = value as Partial<ShapedData>;

@@ -59,11 +59,11 @@ describe('an argument', () => {
     [() => checkInteger('n', 5, 3, 4), 'n: expected at most 4, got 5'],
     ...[0, -1, Number.NaN, Number.POSITIVE_INFINITY, true].map((value): [() => unknown, string] => [
       () => checkPositive('n', value),
-      `n: expected a number above 0, got ${value}`,
+      `n: expected a finite number above 0, got ${value}`,
     ]),
     ...[-1, Number.NaN, Number.POSITIVE_INFINITY, true].map((value): [() => unknown, string] => [
       () => checkNotNegative('n', value),
-      `n: expected a number, 0 or more, got ${value}`,
+      `n: expected a finite number, 0 or more, got ${value}`,
     ]),
     [() => checkFlag('n', 1), 'n: expected true or false, got 1'],
     [() => checkOneOf('n', 'd', ['a', ...known]), "n: expected 'a', 'b' or 'c', got \"d\""],

@@ -64,14 +64,14 @@ function refuse(name: string, expected: string, value: unknown): never {
 
 export function checkPositive(name: string, value: unknown): number {
   if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value)) {
-    throw badArgument(name, 'a number above 0', value);
+    throw badArgument(name, 'a finite number above 0', value);
   }
   return value;
 }
 
 export function checkNotNegative(name: string, value: unknown): number {
   if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
-    throw badArgument(name, 'a number, 0 or more', value);
+    throw badArgument(name, 'a finite number, 0 or more', value);
   }
   return value;
 }

@@ -116,7 +116,7 @@ describe('between two steps on the calling thread', () => {
       await expect(training).rejects.toMatchObject({
         code: 'NOT_FINITE',
         message: expect.stringMatching(
-          /^fit: loss NaN and gradient norm NaN in epoch 0, step 1 \(the largest norm of the epoch before it: [0-9.]+\);/,
+          /^fit: loss NaN and gradient norm NaN in epoch 0, step 1 \(the largest norm in this epoch so far: [0-9.]+\);/,
         ),
       });
       expectAllSameBits(parametersOf(model), after);

@@ -334,7 +334,7 @@ describe(`${kernelsOfRun} kernels`, () => {
   );
 
   law(
-    'gathered rows come back when they are scattered, and padding is zero',
+    'gathered rows come back when they are scattered, padding is zero, and infinities are NaN',
     shape,
     { cases: 100 },
     ({ dtype, rows, n, seed }) => {
@@ -350,6 +350,13 @@ describe(`${kernelsOfRun} kernels`, () => {
           expect(got).toBe(j < n ? from.values[r][j] : 0);
         }
       }
+      const last = bench.index(panels, rows - 1, n - 1);
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0]) {
+        bench.reals[from.at / realBytes(dtype) + rows * n - 1] = value;
+        bench.kernels.gatherRows(panels.at, panels.stride, panels.pitch, from.at, rows, n);
+        expect(bench.reals[last]).toBe(value === 0 ? -0 : Number.NaN);
+      }
+      bench.reals[last] = from.values[rows - 1][n - 1];
       const to = bench.matrix(rows, n);
       bench.watch();
       bench.kernels.scatterRows(to.at, panels.at, panels.stride, panels.pitch, rows, n, 2);

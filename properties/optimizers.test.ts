@@ -140,7 +140,9 @@ describe('clipping', () => {
     expect(await steps([0.25, undefined], 0.5)).toEqual(await steps([undefined, 0.5], 0.25));
     // A schedule of the caller's own may begin or end at 0.
     expect(await steps([0, 0.25], 0.5)).toEqual(await steps([0.25], 0.5));
-    await expect(steps([-1], 0.5)).rejects.toThrow('learningRate: expected a number, 0 or more, got -1');
+    await expect(steps([-1], 0.5)).rejects.toThrow(
+      'learningRate: expected a finite number, 0 or more, got -1',
+    );
   });
 });
 

@@ -278,7 +278,7 @@ describe('a batch of NaN', () => {
 
 describe('a sample', () => {
   law(
-    'that is not finite leaves the logits of the others alone',
+    'that is not finite has logits of NaN, and leaves those of the others alone',
     {
       p: problem(midSize),
       row: fc.nat({ max: 1000 }),
@@ -296,6 +296,12 @@ describe('a sample', () => {
         const before = takeRows({ data: Float64Array.from(clean.data), shape: clean.shape }, 0, others);
         const after = takeRows(await model.forward(inputOf({ ...p, x }), p.h0), 0, others);
         if (others.length > 0) expectSameBits('logits', after, before);
+        if (Number.isFinite(value)) return;
+        const { data } = await model.forward(inputOf({ ...p, x }), p.h0);
+        const first = poisoned * (data.length / p.x.length);
+        expect([...data.subarray(first, first + p.shape.outputSize)]).toEqual(
+          Array(p.shape.outputSize).fill(Number.NaN),
+        );
       });
     },
   );

@@ -24,6 +24,21 @@ describe('arguments', () => {
         ]),
       'x[0][1]: expected 5 entries, as the others have, got 2',
     ],
+    [
+      'a first frame that is wrong, which is not for the others to answer for',
+      (m) => m.forward([[[1, 2]], [[1, 2, 3, 4, 5]]]),
+      'x: expected [batch, time, 5], got [2, 1, 2]',
+    ],
+    [
+      'a sequence without its shape',
+      (m) => m.predict([new Float32Array(10)] as never),
+      'x[0]: expected [time, 5], a flat array in { data, shape }, got Float32Array',
+    ],
+    [
+      'lengths on a row, where its padding would be read',
+      (m) => m.predict([{ data: x.data, shape: [18, 5], lengths: [3] }] as never),
+      'x[0].lengths: expected one of the options data, shape, dtype, got "lengths"',
+    ],
     ['an empty sequence', (m) => m.forward([[[1, 2, 3, 4, 5]], []]), 'x[1]: expected [time, 5], got [0]'],
     ['too little data', (m) => m.forward({ data: [1, 2], shape: [1, 1, 5] }), 'x.data: expected 5 numbers'],
     [
@@ -152,7 +167,7 @@ describe('arguments', () => {
         m.gradients(x, [0, 1, 2], {
           classWeights: Object.assign([1, 1, 1, -1], { *[Symbol.iterator]() {} }),
         }),
-      'classWeights[3]: expected a number, 0 or more, got -1',
+      'classWeights[3]: expected a finite number, 0 or more, got -1',
     ],
     [
       'typed numbers for an object',
@@ -187,7 +202,7 @@ describe('arguments', () => {
     [
       'a clip norm of 0',
       (m) => m.fit({ x, labels: [0, 1, 2] }, { clipNorm: 0 }),
-      'clipNorm: expected a number above 0, got 0',
+      'clipNorm: expected a finite number above 0, got 0',
     ],
     ['delta before forward', (m) => m.backward(zeros(3, 4)), 'backward: there has been no forward before it'],
   ];

@@ -43,7 +43,7 @@ describe('options of a classifier', () => {
     [
       'a deviation of 0',
       { normalization: { ...everything.normalization, std: [1, 2, 3, 0, 5] } },
-      'normalization.std[3]: expected a number above 0 in float32, got 0',
+      'normalization.std[3]: expected a finite number above 0 in float32, got 0',
     ],
     [
       'a normalization of another size',

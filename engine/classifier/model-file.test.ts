@@ -53,6 +53,16 @@ describe('a saved model', () => {
     await expect(cut).rejects.toThrow('99 bytes cannot be read as the file of a model: safetensors: ');
   });
 
+  it('has the metadata of both saves where two are under way', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      await Promise.all([
+        model.save(join(folder, 'a'), { metadata: { a: '1' } }),
+        model.save(join(folder, 'b'), { metadata: { b: '2' } }),
+      ]);
+      expect(model.metadata).toEqual({ a: '1', b: '2' });
+    });
+  });
+
   it('in bytes has the metadata it is given', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const loaded = await RNNPhonemeClassifier.load(await model.toSafetensors({ metadata: { step: '3' } }), {

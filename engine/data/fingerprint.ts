@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers';
 import { framesOf, type Sequences } from './sequences.ts';
 
 /** The event loop gets a turn after hashing this many bytes: some ten milliseconds. */

@@ -10,7 +10,7 @@ describe('a normalization', () => {
       'normalization.mean[0]: expected a finite number in float32, got 1e+39',
     );
     expect(() => spec(0, 1e-50, 'float32')).toThrow(
-      'normalization.std[0]: expected a number above 0 in float32, got 1e-50',
+      'normalization.std[0]: expected a finite number above 0 in float32, got 1e-50',
     );
   });
 });

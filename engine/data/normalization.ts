@@ -33,7 +33,7 @@ export function normalizationSpec(given: unknown, inputSize: number, dtype: Dtyp
         return value;
       throw badArgument(
         `${name}[${i}]`,
-        `a ${least === 0 ? 'number above 0' : 'finite number'} in ${dtype}`,
+        `a finite number${least === 0 ? ' above 0' : ''} in ${dtype}`,
         value,
       );
     });

@@ -43,12 +43,16 @@ export interface SequenceInput {
 export function readSequences(name: string, x: unknown, inputSize: number, dtype: Dtype): SequenceInput {
   if (Array.isArray(x) && !isBatchOfEqualRows(x)) return readList(name, x, inputSize, dtype);
   const shaped: (ShapedData & { readonly lengths?: unknown }) | null = isShapedData(x) ? x : null;
-  // With a misspelt `lengths`, padding would be read as frames.
-  if (shaped && Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, SHAPED_KEYS);
+  if (shaped) checkShapedKeys(name, shaped, [...TENSOR_KEYS, 'lengths']);
   return readPadded(name, readTensor(name, x, ['batch', 'time', inputSize], dtype), shaped?.lengths);
 }
 
-const SHAPED_KEYS = ['data', 'shape', 'lengths', 'dtype'];
+const TENSOR_KEYS = ['data', 'shape', 'dtype'];
+
+/** With a misspelt `lengths`, or with one on a row, padding would be read as frames. */
+function checkShapedKeys(name: string, x: ShapedData, known: readonly string[]): void {
+  if (Object.getPrototypeOf(x) === Object.prototype) checkKeys(name, x, known);
+}
 
 /** Whether nested arrays form one [B, T, I], so that they need not be read row by row. */
 const isBatchOfEqualRows = (x: readonly unknown[]): boolean => {
@@ -169,7 +173,10 @@ function readLengths(name: string, given: unknown, rows: number, time: number): 
 
 function readList(name: string, x: readonly unknown[], inputSize: number, dtype: Dtype): SequenceInput {
   // Not map, which skips holes.
-  const sequences = Array.from(x, (row, i) => readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype));
+  const sequences = Array.from(x, (row, i) => {
+    if (isShapedData(row)) checkShapedKeys(`${name}[${i}]`, row, TENSOR_KEYS);
+    return readTensor(`${name}[${i}]`, row, ['time', inputSize], dtype);
+  });
   const lengths = Int32Array.from(sequences, (sequence) => sequence.shape[0]);
   const steps = longest(lengths);
   return {

@@ -1,3 +1,4 @@
+import type { Dtype } from '../kernels/kernels.ts';
 import type { RealArray } from '../tensor.ts';
 
 /**
@@ -34,8 +35,10 @@ export function firstNotFinite(data: Pick<Sequences, 'values' | 'starts' | 'leng
   for (let row = 0; row < data.lengths.length; row++) {
     const frames = framesOf(data, row, inputSize);
     const found = frames.findIndex((value) => !Number.isFinite(value));
-    if (found >= 0)
-      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: frames[found] };
+    if (found >= 0) {
+      const dtype: Dtype = frames instanceof Float32Array ? 'float32' : 'float64';
+      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: frames[found], dtype };
+    }
   }
   return null;
 }

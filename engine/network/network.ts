@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from 'node:timers';
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
 import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { Word } from './control.ts';
 import { spin, spinsBeforeSleep } from './spin.ts';
 

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 import { Barrier } from './barrier.ts';
 import type { Place, Program } from './program.ts';
 

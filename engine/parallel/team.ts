@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+import { clearTimeout, setTimeout } from 'node:timers';
 import { Piscina } from 'piscina';
 import { workerFile } from '../artifacts.ts';
 import { messageOf, workerFailed, workerLost } from '../errors.ts';
@@ -15,7 +17,9 @@ function newPool(options: ConstructorParameters<typeof Piscina>[0]): Pool {
   try {
     return new Piscina<Mailbox, Reply>(options);
   } catch (cause) {
-    throw workerFailed(messageOf(cause), cause);
+    const isDenied = (cause as NodeJS.ErrnoException).code === 'ERR_ACCESS_DENIED';
+    const advice = isDenied ? ' (start Node.js with --allow-worker, or make the model with threads: 0)' : '';
+    throw workerFailed(`${messageOf(cause)}${advice}`, cause);
   }
 }
 

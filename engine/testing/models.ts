@@ -72,11 +72,11 @@ export function bitsOf(model: RNNPhonemeClassifier): string {
     .join();
 }
 
-/** Collects garbage every 20 ms until `isDone`, 200 times at most. */
-export async function collectUntil(isDone: () => boolean): Promise<void> {
+/** Collects garbage every 20 ms until `isDone`, at most so many times. */
+export async function collectUntil(isDone: () => boolean, times = 200): Promise<void> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  for (let i = 0; i < 200 && !isDone(); i++) {
+  for (let i = 0; i < times && !isDone(); i++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     collect();
   }

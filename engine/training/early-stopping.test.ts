@@ -48,7 +48,7 @@ describe('early stopping', () => {
     [{ patients: 1 }, 'earlyStopping.patients: expected one of the options monitor, patience, minDelta'],
     [{ monitor: 'f1' }, "earlyStopping.monitor: expected 'loss', 'accuracy', 'validationLoss' or"],
     [{ patience: -1 }, 'earlyStopping.patience: expected an integer, 0 or more, got -1'],
-    [{ minDelta: -1 }, 'earlyStopping.minDelta: expected a number, 0 or more, got -1'],
+    [{ minDelta: -1 }, 'earlyStopping.minDelta: expected a finite number, 0 or more, got -1'],
     [{ restoreBest: 1 }, 'earlyStopping.restoreBest: expected true or false, got 1'],
   ];
   it.each(refused)('refuses %j, and says which option that is', (options, message) => {

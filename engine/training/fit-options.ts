@@ -73,7 +73,7 @@ export interface Callbacks {
    * Called after each epoch; the next one waits for the promise it may return. It may read and write the model's
    * parameters, save it, and predict; other calls on the model would wait for this training, and throw BUSY.
    */
-  onEpochEnd?: ((epoch: number, log: EpochLog) => void | Promise<void>) | undefined;
+  onEpochEnd?: ((epoch: number, log: EpochLog) => unknown) | undefined;
 }
 
 /** Options of `fit` and `training`. */

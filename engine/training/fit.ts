@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+import { clearInterval, setInterval } from 'node:timers';
 import { fingerprint } from '../data/fingerprint.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';

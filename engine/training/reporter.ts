@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 import type { Network } from '../network/network.ts';
 import { readStep, type StepEntry } from '../network/programs/step-log.ts';
 import { Word } from '../parallel/control.ts';

@@ -77,7 +77,7 @@ describe('class weights and label smoothing', () => {
       );
       await expect(call({ classWeights: { 0: 1, 1: 2 } })).rejects.toThrow(/one a class, got (?!0)/);
       await expect(call({ classWeights: [1, 2, -1, 0] })).rejects.toThrow(
-        'classWeights[2]: expected a number, 0 or more',
+        'classWeights[2]: expected a finite number, 0 or more',
       );
       await expect(call({ labelSmoothing: 1 })).rejects.toThrow(
         'labelSmoothing: expected a number from 0 to below 1',

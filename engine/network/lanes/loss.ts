@@ -36,7 +36,7 @@ export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, clas
   const bad = weights.findIndex(
     (weight) => typeof weight !== 'number' || !(weight >= 0 && weight < Infinity),
   );
-  if (bad >= 0) throw badArgument(`classWeights[${bad}]`, 'a number, 0 or more', weights[bad]);
+  if (bad >= 0) throw badArgument(`classWeights[${bad}]`, 'a finite number, 0 or more', weights[bad]);
   if (weights.every((weight) => weight === 0))
     throw badArgument('classWeights', 'at least one above 0', plain('zeros'));
   return { weights, smoothing: labelSmoothing };

@@ -1,7 +1,14 @@
 import { LANES, maskHigh, maskLow, PANEL, storePart } from './layout';
 
+/** x where it is finite, else NaN: x − (x − x). Of an infinity tanh would make a number like any other. */
+// @ts-ignore: decorator
+@inline
+function finiteOrNaN(x: v128): v128 {
+  return v128.sub<real>(x, v128.sub<real>(x, x));
+}
+
 /**
- * Row-major rows → rows of panels.
+ * Row-major rows → rows of panels; infinities become NaN.
  *   src: [count, width], consecutive; up to 32 bytes past its end are read and masked off
  *   dst: the first row's place in the first panel, the rows `dstStep` bytes apart, the panels `dstStride`
  */
@@ -12,12 +19,12 @@ export function gatherRows(dst: usize, dstStride: usize, dstStep: usize, src: us
   for (let i = 0; i < count; i++, dst += dstStep) {
     let to = dst;
     for (let p = 0; p < full; p++, to += dstStride, src += PANEL) {
-      v128.store(to, v128.load(src));
-      v128.store(to, v128.load(src, 16), 16);
+      v128.store(to, finiteOrNaN(v128.load(src)));
+      v128.store(to, finiteOrNaN(v128.load(src, 16)), 16);
     }
     if (tail) {
-      v128.store(to, v128.and(v128.load(src), low));
-      v128.store(to, v128.and(v128.load(src, 16), high), 16);
+      v128.store(to, finiteOrNaN(v128.and(v128.load(src), low)));
+      v128.store(to, finiteOrNaN(v128.and(v128.load(src, 16), high)), 16);
       src += <usize>tail * sizeof<real>();
     }
   }
