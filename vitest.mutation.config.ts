@@ -8,12 +8,12 @@ process.env.ELMAN_SEED = '20260101';
 export default defineConfig({
   test: {
     include: [
-      'engine/cells/second-cell.test.ts',
+      'engine/network/second-cell.test.ts',
       'engine/{validation,linear,rnn-cell,rnn-classifier,stream}.test.ts',
       'engine/classifier/{call-queue,classifier-arguments,classifier-options,method-errors,turns}.test.ts',
       'engine/data/{normalization,read-labels}.test.ts',
       'engine/io/json.test.ts',
-      'engine/parallel/lane-plan.test.ts',
+      'engine/network/memory/{lane-plan,sorted-batch}.test.ts',
       'engine/network/{call-plan,engagement}.test.ts',
       'engine/network/lanes/loss.test.ts',
       'engine/network/programs/{pack-plan,reduce}.test.ts',

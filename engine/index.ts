@@ -7,7 +7,7 @@ export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
 export type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
 export { type LayerOptions, Linear } from './linear.ts';
-export type { RecurrentInit } from './network/initialise.ts';
+export type { RecurrentInit } from './network/initialize.ts';
 export type { LossOptions } from './network/lanes/loss.ts';
 export type { OutputMode } from './network/memory/geometry.ts';
 export type { Evaluation, GradientResult, RequestedGradients } from './network/results.ts';

@@ -20,7 +20,7 @@ describe('create', () => {
     ['a wrong dtype', { dtype: 'float16' }, `dtype: expected 'float32' or 'float64', got "float16"`],
     ['a misspelt option', { layers: 3 }, 'options.layers: expected one of the options inputSize'],
     [
-      'an unknown initialisation',
+      'an unknown initialization',
       { recurrentInit: 'zeros' },
       `recurrentInit: expected 'uniform' or 'orthogonal'`,
     ],

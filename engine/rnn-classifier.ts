@@ -28,7 +28,7 @@ import type { Dtype, Nonlinearity } from './kernels/kernels.ts';
 import type { Linear } from './linear.ts';
 import { ROWS_PER_CALL } from './network/call-plan.ts';
 import { Calls } from './network/calls.ts';
-import { initialiseNetwork } from './network/initialise.ts';
+import { initializeNetwork } from './network/initialize.ts';
 import { batchKey } from './network/lanes/dropout.ts';
 import { type LossOptions, lossSpec } from './network/lanes/loss.ts';
 import { logitsShape, type NetworkShape, type OutputMode } from './network/memory/geometry.ts';
@@ -179,7 +179,7 @@ export class RNNPhonemeClassifier {
     const { shape, dtype, threads, kernels, normalization } = plan;
     const network = new Network(shape, dtype, threads, kernels, normalization);
     await network.ready();
-    initialiseNetwork(network, plan.recurrentInit, new Random(plan.seed));
+    initializeNetwork(network, plan.recurrentInit, new Random(plan.seed));
     return new RNNPhonemeClassifier(plan, network);
   }
 

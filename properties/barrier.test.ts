@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, inject, it } from 'vitest';
 import { giveUp } from '../engine/parallel/barrier.ts';
-import { WORD_BYTES, Word } from '../engine/parallel/control.ts';
+import { TeamWord } from '../engine/parallel/team-words.ts';
 import { profile } from './profile.ts';
 
 const threadFile = new URL('barrier-thread.mjs', import.meta.url);
@@ -27,7 +27,7 @@ interface Meeting {
 
 /** Threads that meet at one barrier, round after round. */
 class Threads {
-  readonly words = shared(WORD_BYTES / 4);
+  readonly words = shared(Object.keys(TeamWord).length);
   readonly ends: Promise<End[]>;
   readonly #workers: Worker[];
   readonly #leaders = shared(2);
@@ -63,7 +63,7 @@ class Threads {
   }
 
   #deadlock(ms: number): Error {
-    const [arrived, round] = [Word.arrived, Word.round].map((word) => Atomics.load(this.words, word));
+    const [arrived, round] = [TeamWord.arrived, TeamWord.round].map((word) => Atomics.load(this.words, word));
     return new Error(
       `deadlock: after ${Math.round(ms)} ms the threads are in the rounds ${this.#progress}, ` +
         `${arrived} have arrived in round ${round}, ${this.rounds} rounds have been led`,
@@ -72,7 +72,9 @@ class Threads {
 
   /** Whether all have arrived in this round but one. */
   waitFor(round: number): boolean {
-    const [arrived, rounds] = [Word.arrived, Word.round].map((word) => Atomics.load(this.words, word));
+    const [arrived, rounds] = [TeamWord.arrived, TeamWord.round].map((word) =>
+      Atomics.load(this.words, word),
+    );
     return rounds === round && arrived === this.#workers.length - 1;
   }
 

@@ -371,7 +371,7 @@ class Backward {
     for (let l = layersOf(network) - 1; l >= 0; l--) {
       const dInputs = this.#layer(b, l, dOutputs);
       if (l > 0) dOutputs = dInputs.map((frame, t) => dropped(frame, this.run.factors[b][l - 1][t], this.u));
-      else this.dx.push(dInputs.map((frame) => this.#unnormalised(frame).errors));
+      else this.dx.push(dInputs.map((frame) => this.#unnormalized(frame).errors));
     }
   }
 
@@ -427,7 +427,7 @@ class Backward {
   }
 
   /** The quotient, or the product with a rounded reciprocal. */
-  #unnormalised(frame: Valued): Valued {
+  #unnormalized(frame: Valued): Valued {
     const { normalization } = this.point.network;
     if (normalization === undefined) return frame;
     const inverse = normalization.std.map((std) => 1 / std);

@@ -10,14 +10,9 @@ import {
   planBatch,
 } from '../engine/network/memory/batch-memory.ts';
 import { geometryOf, type OutputMode } from '../engine/network/memory/geometry.ts';
+import { laneCount, laneStart, largestBlock, smallestLane } from '../engine/network/memory/lane-plan.ts';
 import { planModel } from '../engine/network/memory/model-memory.ts';
-import {
-  laneCount,
-  laneStart,
-  largestBlock,
-  orderByLength,
-  smallestLane,
-} from '../engine/parallel/lane-plan.ts';
+import { orderByLength } from '../engine/network/memory/sorted-batch.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
 import { law } from './profile.ts';
 

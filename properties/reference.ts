@@ -178,7 +178,7 @@ function outputOf(network: Network, h: number[]): number[] {
   return logits;
 }
 
-function normalised(network: Network, frame: number[]): number[] {
+function normalized(network: Network, frame: number[]): number[] {
   const { normalization } = network;
   if (normalization === undefined) return frame;
   return frame.map((value, i) => (value - normalization.mean[i]) / normalization.std[i]);
@@ -212,7 +212,7 @@ export function lastFrame(network: Network, j: number, T: number): number {
 
 function forwardSample({ network, x, h0 }: Point, b: number, step: number | undefined): Sample {
   const D = directionsOf(network);
-  const inputs = [x[b].map((frame) => normalised(network, frame))];
+  const inputs = [x[b].map((frame) => normalized(network, frame))];
   const factors: number[][][] = [];
   const states: number[][][] = [];
   for (let l = 0; l < layersOf(network); l++) {

@@ -33,7 +33,7 @@ function digestOfSources() {
 
 async function compile({ name, real, features }) {
   // Eight rounds of the inner sum are unrolled: one panel of f32, two of f64.
-  const constants = real === 'f32' ? { LANES: 8, PANELS_A_ROUND: 1 } : { LANES: 4, PANELS_A_ROUND: 2 };
+  const constants = real === 'f32' ? { COLUMNS: 8, PANELS_A_ROUND: 1 } : { COLUMNS: 4, PANELS_A_ROUND: 2 };
   /** The compiler asks for files that may not exist. */
   const readFile = (path, folder) => {
     const file = resolve(folder, path);

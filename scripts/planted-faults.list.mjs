@@ -10,7 +10,8 @@ const pack = assembly('pack');
 const reduction = assembly('reduction');
 const loss = assembly('loss');
 const cell = 'engine/cells/elman-cell.ts';
-const lane = 'engine/network/lanes/lane.ts';
+const dropout = 'engine/network/lanes/dropout.ts';
+const laneForward = 'engine/network/lanes/lane-forward.ts';
 const laneBackward = 'engine/network/lanes/lane-backward.ts';
 const sharedProducts = 'engine/parallel/shared-products.ts';
 const laneLoss = 'engine/network/lanes/lane-loss.ts';
@@ -19,7 +20,8 @@ const calls = 'engine/network/programs/call-programs.ts';
 const epoch = 'engine/network/programs/epoch-program.ts';
 const update = 'engine/network/programs/update-program.ts';
 const reduce = 'engine/network/programs/reduce.ts';
-const plan = 'engine/parallel/lane-plan.ts';
+const plan = 'engine/network/memory/lane-plan.ts';
+const sortedBatch = 'engine/network/memory/sorted-batch.ts';
 const barrier = 'engine/parallel/barrier.ts';
 const optimizers = 'engine/optimization/optimizers.ts';
 const updateRun = 'engine/network/programs/update-run.ts';
@@ -34,20 +36,20 @@ export const faults = [
   fault(
     'an edge row of dzᵀ x is skipped',
     matmul,
-    'edge, rows, min(LANES, left), add)',
-    'edge, rows - 1, min(LANES, left), add)',
+    'edge, rows, min(COLUMNS, left), add)',
+    'edge, rows - 1, min(COLUMNS, left), add)',
   ),
   fault(
     'an edge column of dzᵀ x is skipped',
     matmul,
-    'edge, rows, min(LANES, left), add)',
-    'edge, rows, min(LANES, left) - 1, add)',
+    'edge, rows, min(COLUMNS, left), add)',
+    'edge, rows, min(COLUMNS, left) - 1, add)',
   ),
   fault(
     'panels past the first sixteen of dzᵀ x are skipped',
     matmul,
     'block < n; block += PANELS',
-    'block < min(n, PANELS * LANES); block += PANELS',
+    'block < min(n, PANELS * COLUMNS); block += PANELS',
   ),
   fault(
     'a row of a tile is read twice',
@@ -58,8 +60,8 @@ export const faults = [
   fault(
     'the inner sum leaves the last panel out',
     matmul,
-    'last = b + <usize>kPanels * LANES * PANEL',
-    'last = b + <usize>max(kPanels - 1, 1) * LANES * PANEL',
+    'last = b + <usize>kPanels * COLUMNS * PANEL',
+    'last = b + <usize>max(kPanels - 1, 1) * COLUMNS * PANEL',
   ),
   fault(
     'a round of a loop that is written out is lost',
@@ -105,8 +107,15 @@ export const faults = [
   fault(
     'what lies behind a row comes along with it',
     gather,
-    'v128.store(to, v128.and(v128.load(src), low));',
-    'v128.store(to, v128.load(src));',
+    'finiteOrNaN(v128.and(v128.load(src), low))',
+    'finiteOrNaN(v128.load(src))',
+  ),
+  fault(
+    'an infinity is gathered as it is',
+    gather,
+    'return v128.sub<real>(x, v128.sub<real>(x, x));',
+    'return x;',
+    ['structure'],
   ),
   fault(
     'columns of the last panel are not divided',
@@ -236,21 +245,21 @@ export const faults = [
   ),
   fault(
     'padding is read: lengths are ignored',
-    lane,
+    laneForward,
     'if (i < block.count) {\n      length = block.lengths[i];',
     'if (i < block.count) {\n      length = steps;',
     laws,
   ),
   fault(
     'the mean is over the steps of the longest row',
-    lane,
+    laneForward,
     '1, g.hiddenPanels, 1 / length)',
     '1, g.hiddenPanels, 1 / block.workspace.steps)',
     laws,
   ),
   fault(
     'masks go by the length of rows',
-    lane,
+    dropout,
     'positionOf(block, i), layer)',
     'block.firstRank + i, layer)',
     ['dropout'],
@@ -278,7 +287,7 @@ export const faults = [
   ),
   fault(
     'h0 is ignored',
-    lane,
+    laneForward,
     'if (block.fromRest) return;',
     'if (block.fromRest || g.numLayers > 0) return;',
     laws,
@@ -306,7 +315,7 @@ export const faults = [
   ),
   fault(
     'logits come back in the order of lengths',
-    lane,
+    laneForward,
     'memory.logits / g.realBytes + positionOf(block, i) * size',
     'memory.logits / g.realBytes + (block.firstRank + i) * size',
     laws,
@@ -480,7 +489,7 @@ export const faults = [
   ),
   fault(
     'rows keep the caller’s order',
-    plan,
+    sortedBatch,
     'order[first[longest - lengths[row]]++] = row',
     'order[row] = row',
     laws,
@@ -504,8 +513,8 @@ export const faults = [
   fault(
     'the barrier opens before the count is reset',
     barrier,
-    '    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);',
-    '    Atomics.add(words, Word.round, 1);\n    Atomics.store(words, Word.arrived, 0);',
+    '    Atomics.store(words, TeamWord.arrived, 0);\n    Atomics.add(words, TeamWord.round, 1);',
+    '    Atomics.add(words, TeamWord.round, 1);\n    Atomics.store(words, TeamWord.arrived, 0);',
     ['barrier'],
   ),
   fault('the barrier opens one thread early', barrier, '+ 1 < this.#parties', '+ 1 < this.#parties - 1', [
@@ -514,15 +523,15 @@ export const faults = [
   fault(
     'the leader runs when the others are on their way',
     barrier,
-    '    leader();\n    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);',
-    '    Atomics.store(words, Word.arrived, 0);\n    Atomics.add(words, Word.round, 1);\n    leader();',
+    '    leader();\n    Atomics.store(words, TeamWord.arrived, 0);\n    Atomics.add(words, TeamWord.round, 1);',
+    '    Atomics.store(words, TeamWord.arrived, 0);\n    Atomics.add(words, TeamWord.round, 1);\n    leader();',
     ['barrier'],
   ),
   fault(
     'a sleeping thread does not look whether the call was given up',
     barrier,
-    '&& Atomics.load(this.#words, Word.abort) === 0',
-    '&& Atomics.load(this.#words, Word.abort) < 2',
+    '&& Atomics.load(this.#words, TeamWord.abort) === 0',
+    '&& Atomics.load(this.#words, TeamWord.abort) < 2',
     ['barrier'],
   ),
   fault(
@@ -542,8 +551,8 @@ export const faults = [
   fault(
     'a call given up ends as if it had been done',
     barrier,
-    'if (Atomics.load(this.#words, Word.abort)) throw new Aborted(GIVEN_UP);',
-    'if (Atomics.load(this.#words, Word.abort) > 1) throw new Aborted(GIVEN_UP);',
+    'if (Atomics.load(this.#words, TeamWord.abort)) throw new Aborted(GIVEN_UP);',
+    'if (Atomics.load(this.#words, TeamWord.abort) > 1) throw new Aborted(GIVEN_UP);',
     ['barrier'],
   ),
   fault(

@@ -4,11 +4,11 @@ import type { Job } from '../engine/network/programs/jobs.ts';
 import { programOf } from '../engine/network/programs/program-of.ts';
 import { ModelThread, type ThreadSetup } from '../engine/network/programs/thread.ts';
 import { Aborted, Barrier, giveUp } from '../engine/parallel/barrier.ts';
-import { Word } from '../engine/parallel/control.ts';
 import { type Mailbox, take } from '../engine/parallel/mailbox.ts';
 import { nothing } from '../engine/parallel/program.ts';
 import type { Letter, Reply, Task } from '../engine/parallel/shift.ts';
 import { spinsBeforeSleep } from '../engine/parallel/spin.ts';
+import { TeamWord } from '../engine/parallel/team-words.ts';
 
 /** One worker thread of a model: takes part in the calls it is given, and meets the others at the barriers. */
 let thread: ModelThread | null = null;
@@ -35,7 +35,7 @@ function takeCalls(thread: ModelThread, mailbox: Mailbox): Reply {
     const failure = takePart(thread, task);
     if (failure) return failure;
     const { here, parties } = task;
-    if (!here && Atomics.add(words, Word.ended, 1) + 1 === parties) write('complete');
+    if (!here && Atomics.add(words, TeamWord.ended, 1) + 1 === parties) write('complete');
     // Between two calls the calling thread is awake as well, and needs a core.
     spins = spinsBeforeSleep(here ? parties : parties + 1);
   }

@@ -1,10 +1,10 @@
 import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
+import { Word } from '../../engine/network/memory/control.ts';
 import type { Job } from '../../engine/network/programs/jobs.ts';
 import { programOf } from '../../engine/network/programs/program-of.ts';
 import type { ModelThread } from '../../engine/network/programs/thread.ts';
 import { networkOf } from '../../engine/network/registry.ts';
-import { Word } from '../../engine/parallel/control.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import type { SeededData } from '../sizes.ts';
 import { engage } from '../steps.ts';

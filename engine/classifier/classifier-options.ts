@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { type Normalization, type NormalizationSpec, normalizationSpec } from '../data/normalization.ts';
 import { badArgument, lengthOf } from '../errors.ts';
 import type { Dtype, KernelMaker, KernelOptions, Nonlinearity } from '../kernels/kernels.ts';
-import type { RecurrentInit } from '../network/initialise.ts';
+import type { RecurrentInit } from '../network/initialize.ts';
 import type { NetworkShape, OutputMode } from '../network/memory/geometry.ts';
 import { checkDtype } from '../tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from '../validation.ts';

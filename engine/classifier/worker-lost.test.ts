@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { workerLost } from '../errors.ts';
+import { Word } from '../network/memory/control.ts';
 import { stepCopies } from '../network/memory/model-memory.ts';
 import { networkOf } from '../network/registry.ts';
 import { giveUp } from '../parallel/barrier.ts';
-import { Word } from '../parallel/control.ts';
 import { Shift } from '../parallel/shift.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { bitsOf, killWorker, labelled, teamOf, withModel } from '../testing/models.ts';

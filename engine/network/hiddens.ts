@@ -1,6 +1,6 @@
 import { ALONE } from '../parallel/program.ts';
 import { newReals, type RealArray, Tensor } from '../tensor.ts';
-import { type Block, everyState } from './lanes/lane.ts';
+import { type Block, everyState } from './lanes/block.ts';
 import type { BatchMemory } from './memory/batch-memory.ts';
 import type { Geometry } from './memory/geometry.ts';
 import { SortedBatch } from './memory/sorted-batch.ts';

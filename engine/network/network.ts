@@ -6,7 +6,6 @@ import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts
 import type { Dtype, KernelOptions } from '../kernels/kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
 import { CallingThread } from '../parallel/calling-thread.ts';
-import { type Control, Word } from '../parallel/control.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { countAsGarbage, growTo, newMemory } from '../parallel/shared-memory.ts';
@@ -15,6 +14,7 @@ import { type Engagement, WorkerTeam } from '../parallel/team.ts';
 import { newReals, type RealArray, realArray } from '../tensor.ts';
 import { EngagementPolicy } from './engagement.ts';
 import type { BatchMemory, BatchSpec } from './memory/batch-memory.ts';
+import { type Control, Word } from './memory/control.ts';
 import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './memory/geometry.ts';
 import { type Copies, type ModelMemory, planModel } from './memory/model-memory.ts';
 import { type Job, PASSES, type Rows } from './programs/jobs.ts';

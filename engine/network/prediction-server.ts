@@ -1,9 +1,9 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
-import { Word } from '../parallel/control.ts';
 import { newReals, type RealArray, sizeOf } from '../tensor.ts';
 import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
 import { type BatchMemory, batchSpec } from './memory/batch-memory.ts';
+import { Serve, Word } from './memory/control.ts';
 import { logitsShape, outputRowSize } from './memory/geometry.ts';
 import type { Network } from './network.ts';
 import { writeServeSpec } from './programs/serve-program.ts';
@@ -19,7 +19,7 @@ interface Prediction {
   readonly signal: AbortSignal | undefined;
   /** Whether a callback of fit may write to the parameters meanwhile, so that each part needs a snapshot of them. */
   readonly snapshot: boolean;
-  /** [rows, O], the first `done` rows of which are there. */
+  /** [rows, O] or, with output 'steps', [rows, T, O]; the first `done` rows of which are there. */
   readonly probabilities: RealArray;
   done: number;
 }
@@ -56,7 +56,7 @@ export class PredictionServer {
   }
 
   /**
-   * Probabilities of some rows [rows, O], as soon as training lets them in. A signal ends the
+   * Probabilities of some rows, [rows, O] or [rows, T, O], as soon as training lets them in. A signal ends the
    * prediction before its next part, with the signal's reason.
    */
   ask(input: SequenceInput, signal: AbortSignal | undefined): Promise<RealArray> {
@@ -79,11 +79,11 @@ export class PredictionServer {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     const { words } = this.#network.control;
-    if (Atomics.load(words, Word.serve) === 2) this.#takeServed();
+    if (Atomics.load(words, Word.serve) === Serve.served) this.#takeServed();
     // Handed to the threads too late: these keep waiting.
     if (this.#served) this.#waiting.unshift(...this.#served.parts.map(({ request }) => request));
     this.#served = null;
-    Atomics.store(words, Word.serve, 0);
+    Atomics.store(words, Word.serve, Serve.nothing);
   }
 
   /**
@@ -103,21 +103,21 @@ export class PredictionServer {
   /** Collects a result if there is one, and hands the threads the next parts. */
   #exchange(start: number): void {
     const { words } = this.#network.control;
-    if (this.#served && Atomics.load(words, Word.serve) === 2) this.#takeServed();
+    if (this.#served && Atomics.load(words, Word.serve) === Serve.served) this.#takeServed();
     const parts = this.#served ? [] : this.#nextParts();
     if (parts.length === 0) return;
     try {
       // All frames are copied: no message is sent in which a reference to shared ones could travel.
       const input = joinRows(parts.map(({ input }) => input));
       const { rows, steps, time, frames } = input;
-      // At most all of the model's threads are training, and compute it.
-      const threads = Math.max(1, this.#network.threads);
+      // As many as may be training: the threads, which compute it, plan it in the same way.
+      const { threads } = this.#network;
       const spec = batchSpec({ start, rows, steps, time, threads, inputFrames: frames });
       const plan = this.#network.reserve(spec);
       this.#network.writeInput(plan, input);
       writeServeSpec(words, spec);
       this.#served = { parts, plan };
-      Atomics.store(words, Word.serve, 1);
+      Atomics.store(words, Word.serve, Serve.asked);
     } catch (error) {
       for (const { request } of parts) request.reject(error);
     }
@@ -157,7 +157,7 @@ export class PredictionServer {
       else this.#waiting.push(request);
     }
     this.#served = null;
-    Atomics.store(this.#network.control.words, Word.serve, 0);
+    Atomics.store(this.#network.control.words, Word.serve, Serve.nothing);
   }
 
   /**
@@ -173,25 +173,25 @@ export class PredictionServer {
   /** Answers requests while awaiting something that uses no threads: a callback, a disk. */
   async during<T>(start: number, work: Promise<T>): Promise<T> {
     let isDone = false;
-    const done = work.finally(() => {
+    const end = () => {
       isDone = true;
-    });
-    // Its failure is for whoever awaits `work`; this copy only tells when it has ended.
-    done.catch(() => {});
+    };
+    // Its failure is for whoever awaits `work`.
+    const done = work.then(end, end);
     while (!isDone) {
       // Before anything is awaited: whoever gets an answer may ask again at once.
       const asked = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       await this.between(start);
-      if (this.#waiting.length === 0) await Promise.race([done.catch(() => {}), asked]);
+      if (this.#waiting.length === 0) await Promise.race([done, asked]);
     }
     this.#wake = () => {};
     return work;
   }
 
   /**
-   * Computes probabilities [rows, O] in calls of their own, between which it answers others. Rejects
+   * Computes probabilities, [rows, O] or [rows, T, O], in calls of their own, between which it answers others. Rejects
    * with the signal's reason.
    */
   compute(input: SequenceInput, start: number, signal?: AbortSignal): Promise<RealArray> {

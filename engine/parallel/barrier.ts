@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
-import { Word } from './control.ts';
 import { spin, spinsBeforeSleep } from './spin.ts';
+import { TeamWord } from './team-words.ts';
 
 /** A sleeping thread looks at the abort flag at least this often. */
 const SLEEP_MS = 100;
@@ -32,9 +32,9 @@ export class Barrier {
 
   /** Waits for all; throws Aborted when the call has been given up. */
   wait(leader: () => void): void {
-    const round = Atomics.load(this.#words, Word.round);
-    if (!this.#arrive(leader) && !spin(this.#words, Word.round, round, this.#spins)) {
-      while (this.#goesOn(round)) Atomics.wait(this.#words, Word.round, round, SLEEP_MS);
+    const round = Atomics.load(this.#words, TeamWord.round);
+    if (!this.#arrive(leader) && !spin(this.#words, TeamWord.round, round, this.#spins)) {
+      while (this.#goesOn(round)) Atomics.wait(this.#words, TeamWord.round, round, SLEEP_MS);
     }
     this.#check();
   }
@@ -44,8 +44,8 @@ export class Barrier {
    * are on their way.
    */
   async waitAwake(leader: () => void): Promise<void> {
-    const round = Atomics.load(this.#words, Word.round);
-    if (!this.#arrive(leader) && !spin(this.#words, Word.round, round, this.#spins)) {
+    const round = Atomics.load(this.#words, TeamWord.round);
+    if (!this.#arrive(leader) && !spin(this.#words, TeamWord.round, round, this.#spins)) {
       while (this.#goesOn(round)) await new Promise(setImmediate);
     }
     this.#check();
@@ -54,25 +54,27 @@ export class Barrier {
   /** Counts this thread; true where it was the last, and has opened the next round. */
   #arrive(leader: () => void): boolean {
     const words = this.#words;
-    if (Atomics.add(words, Word.arrived, 1) + 1 < this.#parties) return false;
+    if (Atomics.add(words, TeamWord.arrived, 1) + 1 < this.#parties) return false;
     leader();
-    Atomics.store(words, Word.arrived, 0);
-    Atomics.add(words, Word.round, 1);
-    Atomics.notify(words, Word.round);
+    Atomics.store(words, TeamWord.arrived, 0);
+    Atomics.add(words, TeamWord.round, 1);
+    Atomics.notify(words, TeamWord.round);
     return true;
   }
 
   #goesOn(round: number): boolean {
-    return Atomics.load(this.#words, Word.round) === round && Atomics.load(this.#words, Word.abort) === 0;
+    return (
+      Atomics.load(this.#words, TeamWord.round) === round && Atomics.load(this.#words, TeamWord.abort) === 0
+    );
   }
 
   #check(): void {
-    if (Atomics.load(this.#words, Word.abort)) throw new Aborted(GIVEN_UP);
+    if (Atomics.load(this.#words, TeamWord.abort)) throw new Aborted(GIVEN_UP);
   }
 }
 
 /** Makes every thread leave its barrier, with Aborted. */
 export function giveUp(words: Int32Array): void {
-  Atomics.store(words, Word.abort, 1);
-  Atomics.notify(words, Word.round);
+  Atomics.store(words, TeamWord.abort, 1);
+  Atomics.notify(words, TeamWord.round);
 }

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { type Dtype, layoutOf, panelColumns, realBytes } from '../kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
 import { Random } from '../numeric/random.ts';
-import { controlBlock, Word } from './control.ts';
 import { OFFER_BYTES, offersIn, SharedProducts, withdrawOffers } from './shared-products.ts';
+import { TeamWord } from './team-words.ts';
 
 const PARTIES = 2;
 const [ROWS, LEFT, RIGHT] = [24, 37, 19];
@@ -12,7 +12,7 @@ const [ROWS, LEFT, RIGHT] = [24, 37, 19];
 function exchange(dtype: Dtype, { whole = false, maySleep = true } = {}) {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 65_536, shared: true });
   const kernels = wasmKernels(wasmModule(dtype), memory, dtype);
-  const { words } = controlBlock(memory.buffer, 0);
+  const words = new Int32Array(memory.buffer, 0, Object.keys(TeamWord).length);
   const offers = offersIn(memory.buffer, 1_024, PARTIES);
   const edges = 1_024 + PARTIES * OFFER_BYTES;
   const [a, b, direct, shared] = [32_768, 65_536, 131_072, 196_608];
@@ -45,15 +45,15 @@ function exchange(dtype: Dtype, { whole = false, maySleep = true } = {}) {
 /** Sets the counters as if no lane were left, and `without` threads had none. */
 function lanesGone({ threads, words }: ReturnType<typeof exchange>, without = 0): void {
   for (const thread of threads) thread.begin(3);
-  words[Word.nextLane] = 3;
-  words[Word.withoutLane] = without;
+  words[TeamWord.nextLane] = 3;
+  words[TeamWord.withoutLane] = without;
 }
 
 describe.each(['float32', 'float64'] as const)('a product of %s', (dtype) => {
   it('is computed at once while lanes are left', () => {
     const here = exchange(dtype);
     here.threads[0].begin(4);
-    here.words[Word.nextLane] = 3;
+    here.words[TeamWord.nextLane] = 3;
     here.put();
     expect(here.got()).toEqual(here.expected);
   });
@@ -103,7 +103,7 @@ describe('the calling thread', () => {
     expect(here.got()).toEqual(here.expected);
     const help = here.threads[1].help();
     expect(help.next()).toEqual({ done: false, value: null });
-    here.words[Word.withoutLane]++;
+    here.words[TeamWord.withoutLane]++;
     expect(help.next().done).toBe(true);
   });
 });
@@ -137,10 +137,10 @@ describe('offers', () => {
     here.put();
     // Claimed by a thread that has died.
     here.offers[0][16]++;
-    here.words[Word.abort] = 1;
+    here.words[TeamWord.abort] = 1;
     here.threads[0].finish();
     expect([...here.threads[1].help()]).toEqual([]);
-    here.words[Word.abort] = 0;
+    here.words[TeamWord.abort] = 0;
     withdrawOffers(here.offers);
     here.threads[0].finish();
   });

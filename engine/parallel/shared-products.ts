@@ -1,7 +1,7 @@
 import type { Kernels } from '../kernels/kernels.ts';
-import { Word } from './control.ts';
 import type { Place, Program } from './program.ts';
 import { spin, spinsBeforeSleep } from './spin.ts';
+import { TeamWord } from './team-words.ts';
 
 /**
  * A thread that has no lane left helps those at their last ones. In these the sums dzᵀ x, a third of a
@@ -98,7 +98,7 @@ export class SharedProducts {
   #putOff([c, cRow, m, n, a, aStride, b, bStride, depth, , add]: Product): boolean {
     const own = this.#own;
     const { words, panelColumns } = this.#setup;
-    if (Atomics.load(words, Word.nextLane) < this.#lanes) return false;
+    if (Atomics.load(words, TeamWord.nextLane) < this.#lanes) return false;
     const rows = panelColumns ? PIECE_ROWS * Math.ceil(m / (PIECE_ROWS * PIECES)) : m;
     const count = Math.ceil(m / rows);
     const offered = own[OFFERED];
@@ -141,7 +141,7 @@ export class SharedProducts {
     while (this.#compute(own));
     for (;;) {
       const done = Atomics.load(own, DONE);
-      if (done === own[OFFERED] || Atomics.load(this.#setup.words, Word.abort)) break;
+      if (done === own[OFFERED] || Atomics.load(this.#setup.words, TeamWord.abort)) break;
       if (!spin(own, DONE, done, this.#spins)) Atomics.wait(own, DONE, done, SLEEP_MS);
     }
     this.#settled = own[OFFERED];
@@ -150,21 +150,22 @@ export class SharedProducts {
   /** For a thread that has no lane left: computes what others offer, until no thread has a lane. */
   *help(): Program {
     const { words, offers, place, maySleep } = this.#setup;
-    Atomics.add(words, Word.withoutLane, 1);
+    Atomics.add(words, TeamWord.withoutLane, 1);
     this.#tell();
     for (;;) {
-      const news = Atomics.load(words, Word.news);
+      const news = Atomics.load(words, TeamWord.news);
       for (const others of offers) while (this.#compute(others));
-      if (Atomics.load(words, Word.withoutLane) === place.parties || Atomics.load(words, Word.abort)) return;
-      if (spin(words, Word.news, news, this.#spins)) continue;
-      if (maySleep) Atomics.wait(words, Word.news, news, SLEEP_MS);
+      if (Atomics.load(words, TeamWord.withoutLane) === place.parties || Atomics.load(words, TeamWord.abort))
+        return;
+      if (spin(words, TeamWord.news, news, this.#spins)) continue;
+      if (maySleep) Atomics.wait(words, TeamWord.news, news, SLEEP_MS);
       yield null;
     }
   }
 
   #tell(): void {
     const { words } = this.#setup;
-    Atomics.add(words, Word.news, 1);
-    Atomics.notify(words, Word.news);
+    Atomics.add(words, TeamWord.news, 1);
+    Atomics.notify(words, TeamWord.news);
   }
 }

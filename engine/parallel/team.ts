@@ -5,10 +5,10 @@ import { workerFile } from '../artifacts.ts';
 import { messageOf, workerFailed, workerLost } from '../errors.ts';
 import { Aborted, GIVEN_UP, giveUp } from './barrier.ts';
 import type { CallingThread } from './calling-thread.ts';
-import { Word } from './control.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Place } from './program.ts';
 import { type Reply, Shift } from './shift.ts';
+import { TeamWord } from './team-words.ts';
 
 type Pool = Piscina<Mailbox, Reply>;
 
@@ -152,7 +152,8 @@ export class WorkerTeam<Job> {
 
   /** Gives each place a worker; resolves when the call is complete. */
   async #send(pool: Pool, job: Job | null, places: readonly Place[], here: boolean): Promise<void> {
-    for (const word of [Word.abort, Word.arrived, Word.ended]) Atomics.store(this.#words, word, 0);
+    for (const word of [TeamWord.abort, TeamWord.arrived, TeamWord.ended])
+      Atomics.store(this.#words, word, 0);
     while (this.#onDuty.length < places.length) this.#onDuty.push(this.#callIn(pool));
     const engaged = this.#onDuty.slice(0, places.length);
     if (job) this.#ranOn = engaged;

@@ -28,7 +28,7 @@ export interface EpochLog {
   readonly validationAccuracy?: number;
 }
 
-/** The progress of training, reported a few times a second. */
+/** The progress of training, reported ten times a second. */
 export interface Progress {
   readonly epoch: number;
   readonly epochs: number;
@@ -60,7 +60,7 @@ export interface StepsLog {
 /** Callbacks of `fit`. */
 export interface Callbacks {
   /**
-   * Called a few times a second. If it throws, or a promise it returns rejects, training ends after the
+   * Called ten times a second. If it throws, or a promise it returns rejects, training ends after the
    * current step and `fit` rejects with that error. The promise is not awaited: if it rejects after
    * `fit` has resolved, that is an unhandled rejection.
    */

@@ -1,9 +1,9 @@
 import { normNotFinite } from '../errors.ts';
+import { Real } from '../network/memory/control.ts';
 import { stepCopies } from '../network/memory/model-memory.ts';
 import type { Network } from '../network/network.ts';
 import { readCounts, writeCounts } from '../network/programs/update-program.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
-import { Real } from '../parallel/control.ts';
 import { newReals, type RealArray } from '../tensor.ts';
 
 /** Moments and counts of an optimizer, outside of the model's memory. */

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
+import { Word } from '../network/memory/control.ts';
 import type { Network } from '../network/network.ts';
 import { readStep, type StepEntry } from '../network/programs/step-log.ts';
-import { Word } from '../parallel/control.ts';
 import type { FitPlan, Progress, StepsLog } from './fit-options.ts';
 import { readSums, type TrainingState } from './training-state.ts';
 

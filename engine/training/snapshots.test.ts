@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { Word } from '../network/memory/control.ts';
 import { networkOf } from '../network/registry.ts';
-import { Word } from '../parallel/control.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
 import { newReals } from '../tensor.ts';
 import { bitsOf, labelled, withModel } from '../testing/models.ts';

@@ -7,7 +7,7 @@ import {
   type StepsLog,
 } from './fit-options.ts';
 
-/** An event of training: progress a few times a second, the results of every `everySteps` steps and of every epoch. */
+/** An event of training: progress ten times a second, the results of every `everySteps` steps and of every epoch. */
 export type TrainingEvent =
   | ({ readonly type: 'progress' } & Progress)
   | ({ readonly type: 'steps' } & StepsLog)

@@ -1,6 +1,6 @@
+import { Real, Word } from '../network/memory/control.ts';
 import type { Network } from '../network/network.ts';
 import { freshPlateau, type PlateauState } from '../optimization/schedules.ts';
-import { Real, Word } from '../parallel/control.ts';
 import { freshStopping, type StoppingState } from './early-stopping.ts';
 import type { EpochLog } from './fit-options.ts';
 

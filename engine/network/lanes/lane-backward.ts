@@ -6,14 +6,14 @@ import {
   type Block,
   cellRun,
   clearNoLogits,
-  dropUnits,
   type LaneTools,
   outputsOf,
   positionOf,
   rowAt,
   stateOffset,
   stepOf,
-} from './lane.ts';
+} from './block.ts';
+import { dropUnits } from './dropout.ts';
 
 /** The backward pass through a block of rows. */
 

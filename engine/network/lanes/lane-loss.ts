@@ -1,6 +1,6 @@
 import type { Sequences } from '../../data/sequences.ts';
 import { panelColumns } from '../../kernels/kernels.ts';
-import { type Block, clearNoLogits, everyLogits, type LaneTools } from './lane.ts';
+import { type Block, clearNoLogits, everyLogits, type LaneTools } from './block.ts';
 import { type LossSpec, meanOf, placeOf, rowDelta, rowLoss } from './loss.ts';
 
 /** Loss, and rows (or steps) classified correctly, of a block or of a lane. */

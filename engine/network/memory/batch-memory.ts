@@ -1,8 +1,8 @@
 import { type CellBlock, finalStates, madeStates } from '../../cells/cell.ts';
 import { layoutOf, PANEL_BYTES, type Panels, rowLayout } from '../../kernels/kernels.ts';
-import { blocksPerLane, laneCount, largestBlock, smallestLane } from '../../parallel/lane-plan.ts';
 import { MemoryMap, type Region } from '../../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
+import { blocksPerLane, laneCount, largestBlock, smallestLane } from './lane-plan.ts';
 
 /** What a call needs memory for. Plain numbers: it is sent to the workers, which derive the same plan from it. */
 export interface BatchSpec {

@@ -1,9 +1,9 @@
 import { type CellArrays, type CellSizes, cellSizes, EDGE_BYTES, type PackedCell } from '../../cells/cell.ts';
 import { planPackedCell } from '../../cells/pack-cell.ts';
 import { PANEL_BYTES, packedBytes } from '../../kernels/kernels.ts';
-import { CONTROL_BYTES } from '../../parallel/control.ts';
 import { MemoryMap, type Region } from '../../parallel/memory-map.ts';
 import { OFFER_BYTES } from '../../parallel/shared-products.ts';
+import { CONTROL_BYTES } from './control.ts';
 import type { Geometry, Parameter } from './geometry.ts';
 
 /** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */

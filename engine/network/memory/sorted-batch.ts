@@ -1,5 +1,4 @@
 import type { Sequences } from '../../data/sequences.ts';
-import { orderByLength } from '../../parallel/lane-plan.ts';
 
 /**
  * The rows of a batch from the longest sequence to the shortest, so that a lane runs only as long as its own
@@ -44,4 +43,15 @@ export class SortedBatch {
     }
     return this;
   }
+}
+
+/**
+ * Writes to `order` the rows of a batch from the longest to the shortest, equal lengths in the caller's
+ * order. A counting sort, O(rows + longest), since it runs in every step.
+ */
+export function orderByLength(lengths: Int32Array, rows: number, longest: number, order: Int32Array): void {
+  const first = new Int32Array(longest + 2);
+  for (let row = 0; row < rows; row++) first[longest - lengths[row] + 1]++;
+  for (let gap = 0; gap <= longest; gap++) first[gap + 1] += first[gap];
+  for (let row = 0; row < rows; row++) order[first[longest - lengths[row]]++] = row;
 }

@@ -1,12 +1,12 @@
 import type { Sequences } from '../../data/sequences.ts';
-import { Real } from '../../parallel/control.ts';
 import { nothing, type Place, type Program } from '../../parallel/program.ts';
 import { type RealArray, realArray } from '../../tensor.ts';
-import { forwardBlock, writeFinalStates, writeLogits } from '../lanes/lane.ts';
 import { backwardBlock, readDelta } from '../lanes/lane-backward.ts';
+import { forwardBlock, writeFinalStates, writeLogits } from '../lanes/lane-forward.ts';
 import { lossAndDelta, type Score, softmaxBlock } from '../lanes/lane-loss.ts';
 import { plainLoss } from '../lanes/loss.ts';
 import type { BatchMemory, BatchSpec } from '../memory/batch-memory.ts';
+import { Real } from '../memory/control.ts';
 import { SortedBatch } from '../memory/sorted-batch.ts';
 import { type BackwardCall, type ForwardCall, type GradientsCall, PASSES } from './jobs.ts';
 import {

@@ -1,10 +1,10 @@
 import { clipScale, countStep, type OptimizerCounts } from '../../optimization/optimizers.ts';
 import { scheduleFactor } from '../../optimization/schedules.ts';
-import { Command, Real, Word } from '../../parallel/control.ts';
 import { nothing, type Place, type Program } from '../../parallel/program.ts';
 import { batchKey } from '../lanes/dropout.ts';
 import type { Score } from '../lanes/lane-loss.ts';
 import type { BatchMemory } from '../memory/batch-memory.ts';
+import { Command, Real, Serve, Word } from '../memory/control.ts';
 import { SortedBatch } from '../memory/sorted-batch.ts';
 import { type Epoch, PASSES } from './jobs.ts';
 import {
@@ -59,7 +59,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     }
     const taken = { step, norm, score, finite, learningRate, counts, counted: batch.counted, parity };
     yield () => commit(thread, job, taken);
-    yield* servePredictions(thread, job.spec.threads, place, () => decide(words, true));
+    yield* servePredictions(thread, place, () => decide(words, true));
     if (Atomics.load(words, Word.command) !== Command.next) return;
   }
 }
@@ -130,6 +130,6 @@ function commit(thread: ModelThread, job: Epoch, taken: StepTaken): void {
 function decide(words: Int32Array, goesOn: boolean): void {
   if (!goesOn) words[Word.command] = Command.notFinite;
   else if (Atomics.load(words, Word.stopRequest)) words[Word.command] = Command.stop;
-  else if (Atomics.load(words, Word.serve) === 1) words[Word.command] = Command.serve;
+  else if (Atomics.load(words, Word.serve) === Serve.asked) words[Word.command] = Command.serve;
   else words[Word.command] = Command.next;
 }

@@ -1,12 +1,13 @@
 import type { Passes } from '../../cells/pack-cell.ts';
 import type { Sequences } from '../../data/sequences.ts';
-import { Word } from '../../parallel/control.ts';
 import type { Place, Program } from '../../parallel/program.ts';
-import { forwardBlock, type LaneTools, writeFinalStates, writeLogits } from '../lanes/lane.ts';
+import type { LaneTools } from '../lanes/block.ts';
 import { backwardBlock } from '../lanes/lane-backward.ts';
+import { forwardBlock, writeFinalStates, writeLogits } from '../lanes/lane-forward.ts';
 import { lossAndDelta, type Score } from '../lanes/lane-loss.ts';
 import type { LossSpec } from '../lanes/loss.ts';
 import type { BatchMemory } from '../memory/batch-memory.ts';
+import { Word } from '../memory/control.ts';
 import type { SortedBatch } from '../memory/sorted-batch.ts';
 import { treeSum } from './reduce.ts';
 import type { ModelThread } from './thread.ts';

@@ -1,6 +1,6 @@
-import { Command, Word } from '../../parallel/control.ts';
 import type { Place, Program } from '../../parallel/program.ts';
 import { type BatchSpec, batchSpec } from '../memory/batch-memory.ts';
+import { Command, Serve, Word } from '../memory/control.ts';
 import { forward } from './call-programs.ts';
 import { openLanes } from './lane-programs.ts';
 import type { ModelThread } from './thread.ts';
@@ -9,24 +9,19 @@ import type { ModelThread } from './thread.ts';
  * Computes predictions that are asked for during training, between two steps, with all its threads.
  * After each of them `decide` says what comes next.
  */
-export function* servePredictions(
-  thread: ModelThread,
-  threads: number,
-  place: Place,
-  decide: () => void,
-): Program {
+export function* servePredictions(thread: ModelThread, place: Place, decide: () => void): Program {
   const { words } = thread.control;
   while (Atomics.load(words, Word.command) === Command.serve) {
     thread.seeGrowth();
     const call = {
-      spec: readServeSpec(words, threads),
+      spec: readServeSpec(words, thread.threads),
       rows: { first: 0, data: null, values: null },
       h0: false,
       probabilities: true,
       score: false,
     };
     yield* forward(thread, call, Atomics.load(words, Word.parity), place, () => {
-      Atomics.store(words, Word.serve, 2);
+      Atomics.store(words, Word.serve, Serve.served);
       decide();
       openLanes(thread);
     });

@@ -1,5 +1,5 @@
-import { Word } from '../../parallel/control.ts';
 import { nothing, type Place, type Program } from '../../parallel/program.ts';
+import { Word } from '../memory/control.ts';
 import type { Copies } from '../memory/model-memory.ts';
 import { runsOf } from './reduce.ts';
 import type { ModelThread } from './thread.ts';

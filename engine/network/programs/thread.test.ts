@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { wasmModule } from '../../kernels/wasm-kernels.ts';
-import { Word } from '../../parallel/control.ts';
 import { PAGE_BYTES } from '../../parallel/memory-map.ts';
 import { labelled, withModel } from '../../testing/models.ts';
 import { batchSpec, isSameBatch } from '../memory/batch-memory.ts';
+import { Word } from '../memory/control.ts';
 import { networkOf } from '../registry.ts';
 import { ModelThread, type ThreadSetup } from './thread.ts';
 

@@ -3,13 +3,11 @@ import { type CellName, cellKinds } from '../../cells/cell-kinds.ts';
 import type { Passes } from '../../cells/pack-cell.ts';
 import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../../kernels/kernels.ts';
 import { makeKernels } from '../../kernels/make-kernels.ts';
-import { type Control, controlBlock, Word } from '../../parallel/control.ts';
-import { BLOCK_ROWS, laneStart } from '../../parallel/lane-plan.ts';
 import { PAGE_BYTES } from '../../parallel/memory-map.ts';
 import type { Place } from '../../parallel/program.ts';
 import { offersIn, SharedProducts } from '../../parallel/shared-products.ts';
 import { type RealArray, realArray } from '../../tensor.ts';
-import type { Block, LaneTools } from '../lanes/lane.ts';
+import type { Block, LaneTools } from '../lanes/block.ts';
 import {
   type BatchMemory,
   type BatchSpec,
@@ -19,7 +17,9 @@ import {
   isSameBatch,
   planBatch,
 } from '../memory/batch-memory.ts';
+import { type Control, controlBlock, Word } from '../memory/control.ts';
 import { type Geometry, geometryOf, type NetworkShape } from '../memory/geometry.ts';
+import { BLOCK_ROWS, laneStart } from '../memory/lane-plan.ts';
 import { type ModelMemory, planModel } from '../memory/model-memory.ts';
 import type { SortedBatch } from '../memory/sorted-batch.ts';
 import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pack-plan.ts';
@@ -34,7 +34,7 @@ export interface ThreadSetup {
   readonly cell: CellName;
   readonly dtype: Dtype;
   readonly kernels: KernelOptions;
-  /** Number of threads of the model, for the plan of its memory. */
+  /** Number of threads of the model; 0 where the calling one computes. */
   readonly threads: number;
 }
 
@@ -56,6 +56,8 @@ export class ModelThread {
   readonly model: ModelMemory;
   readonly kernels: Kernels;
   readonly control: Control;
+  /** Number of threads of the model; 0 where the calling one computes. */
+  readonly threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #maySleep: boolean;
   /** Whether a single row can be computed by row kernels. */
@@ -73,6 +75,7 @@ export class ModelThread {
     this.#maySleep = kind === 'worker';
     this.g = geometryOf(setup.shape, setup.dtype, setup.kernels.maker, cellKinds[setup.cell]);
     this.model = planModel(this.g, setup.threads);
+    this.threads = setup.threads;
     this.kernels = makeKernels(setup.kernels, setup.module, setup.memory, setup.dtype);
     this.#hasRows = this.kernels.row !== null && this.g.kind.takesRows;
     this.#memory = setup.memory;

@@ -1,7 +1,7 @@
 import { clipScale, countStep, type OptimizerCounts } from '../../optimization/optimizers.ts';
-import { OPTIMIZER_REALS, Real } from '../../parallel/control.ts';
 import { nothing, type Place, type Program } from '../../parallel/program.ts';
-import type { LaneTools } from '../lanes/lane.ts';
+import type { LaneTools } from '../lanes/block.ts';
+import { OPTIMIZER_REALS, Real } from '../memory/control.ts';
 import { stepCopies } from '../memory/model-memory.ts';
 import type { UpdateCall } from './jobs.ts';
 import { type ParameterRun, runCount, runsOf } from './reduce.ts';

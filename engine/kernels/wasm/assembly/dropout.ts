@@ -1,4 +1,4 @@
-import { LANES } from './layout';
+import { COLUMNS } from './layout';
 
 /**
  * Counter-based dropout: whether a unit is kept is a function of its place alone, so that any thread may
@@ -53,7 +53,7 @@ export function dropRows(
     for (let p = 0; p < panels; p++, to += dstStride, from += srcStride) {
       const kept = v128.ge<u32>(finishV(v128.xor(place, unit)), least);
       unit = v128.add<i32>(unit, four);
-      if (LANES == 8) {
+      if (COLUMNS == 8) {
         masked(to, from, kept, s);
         masked(to + 16, from + 16, v128.ge<u32>(finishV(v128.xor(place, unit)), least), s);
         unit = v128.add<i32>(unit, four);

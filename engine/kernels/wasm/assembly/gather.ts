@@ -1,4 +1,4 @@
-import { LANES, maskHigh, maskLow, PANEL, storePart } from './layout';
+import { COLUMNS, maskHigh, maskLow, PANEL, storePart } from './layout';
 
 /** x where it is finite, else NaN: x − (x − x). Of an infinity tanh would make a number like any other. */
 // @ts-ignore: decorator
@@ -13,9 +13,9 @@ function finiteOrNaN(x: v128): v128 {
  *   dst: the first row's place in the first panel, the rows `dstStep` bytes apart, the panels `dstStride`
  */
 export function gatherRows(dst: usize, dstStride: usize, dstStep: usize, src: usize, count: i32, width: i32): void {
-  const tail = width % LANES;
+  const tail = width % COLUMNS;
   const low = maskLow(tail), high = maskHigh(tail);
-  const full = width / LANES;
+  const full = width / COLUMNS;
   for (let i = 0; i < count; i++, dst += dstStep) {
     let to = dst;
     for (let p = 0; p < full; p++, to += dstStride, src += PANEL) {
@@ -85,8 +85,8 @@ export function scatterRows(
   const d = v128.splat<real>(divisor);
   for (let i = 0; i < count; i++, src += srcStep) {
     let from = src;
-    for (let left = width; left > 0; left -= LANES, from += srcStride) {
-      if (left >= LANES) {
+    for (let left = width; left > 0; left -= COLUMNS, from += srcStride) {
+      if (left >= COLUMNS) {
         v128.store(dst, v128.div<real>(v128.load(from), d));
         v128.store(dst, v128.div<real>(v128.load(from, 16), d), 16);
         dst += PANEL;
@@ -107,7 +107,7 @@ export function scatterRows(
 export function sumRows(
   sums: usize, twin: usize, width: i32, src: usize, srcStride: usize, srcStep: usize, rows: i32, edge: usize, add: bool,
 ): void {
-  for (let left = width; left > 0; left -= LANES, src += srcStride, sums += PANEL, twin += PANEL) {
+  for (let left = width; left > 0; left -= COLUMNS, src += srcStride, sums += PANEL, twin += PANEL) {
     let low0 = v128.splat<real>(0), low1 = low0, low2 = low0, low3 = low0;
     let high0 = low0, high1 = low0, high2 = low0, high3 = low0;
     let from = src;
@@ -127,7 +127,7 @@ export function sumRows(
     }
     v128.store(edge, v128.add<real>(v128.add<real>(low0, low1), v128.add<real>(low2, low3)));
     v128.store(edge, v128.add<real>(v128.add<real>(high0, high1), v128.add<real>(high2, high3)), 16);
-    const columns = min(LANES, left);
+    const columns = min(COLUMNS, left);
     storePart(sums, edge, columns, add);
     if (twin != sums) storePart(twin, edge, columns, add);
   }

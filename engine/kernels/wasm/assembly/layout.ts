@@ -1,7 +1,7 @@
 // The layout that all kernels share. `real` is f32 or f64: a compiler option, one module for each.
 //
 // A matrix of activations [rows, columns] lies in *panels* of 32 bytes of columns (8 × f32 or 4 × f64):
-// panel p holds columns p·LANES … p·LANES + LANES − 1 of every row, one row after the other,
+// panel p holds columns p·COLUMNS … p·COLUMNS + COLUMNS − 1 of every row, one row after the other,
 //
 //     address(row, panel) = base + panel · stride + row · 32
 //
@@ -13,13 +13,13 @@ export const PANEL: usize = 32;
 /** Rows of a tile. */
 export const TILE: i32 = 4;
 /** Columns of a panel. */
-export const LANES: i32 = 32 / sizeof<real>();
+export const COLUMNS: i32 = 32 / sizeof<real>();
 
 /**
  * c (+)= the first `columns` values of a row of a panel. Nothing behind them is touched: it may be another thread's.
  */
 export function storePart(c: usize, row: usize, columns: i32, add: bool): void {
-  for (; columns >= LANES / 2; columns -= LANES / 2, c += 16, row += 16) {
+  for (; columns >= COLUMNS / 2; columns -= COLUMNS / 2, c += 16, row += 16) {
     const values = v128.load(row);
     v128.store(c, add ? v128.add<real>(v128.load(c), values) : values);
   }

@@ -1,9 +1,9 @@
 import { expV } from './exp';
-import { LANES, PANEL } from './layout';
+import { COLUMNS, PANEL } from './layout';
 
 /** Writes −∞ into the columns from `tail` on of the last panel, so that they carry no probability. */
 function blankPadding(panel: usize, tail: i32): void {
-  for (let j = tail; j < LANES; j++) store<real>(panel + <usize>j * sizeof<real>(), -Infinity);
+  for (let j = tail; j < COLUMNS; j++) store<real>(panel + <usize>j * sizeof<real>(), -Infinity);
 }
 
 /** The largest of a row's values; uses 16 bytes of scratch. */
@@ -20,8 +20,8 @@ function maximum(row: usize, stride: usize, panels: i32, scratch: usize): real {
 
 /** Index of the first occurrence of `value` in a row; 0 if there is none. */
 function indexOf(value: real, row: usize, stride: usize, width: i32): i32 {
-  for (let first = 0; first < width; first += LANES, row += stride) {
-    for (let j = 0; j < min(LANES, width - first); j++) {
+  for (let first = 0; first < width; first += COLUMNS, row += stride) {
+    for (let j = 0; j < min(COLUMNS, width - first); j++) {
       if (load<real>(row + <usize>j * sizeof<real>()) == value) return first + j;
     }
   }
@@ -44,8 +44,8 @@ function sumOfLanes(v: v128, scratch: usize): real {
  *   logarithm: log Σ exp z = max z + log Σ exp(z − max z)
  */
 export function softmaxRow(row: usize, stride: usize, width: i32, sums: usize): i32 {
-  const panels = (width + LANES - 1) / LANES;
-  const tail = width % LANES;
+  const panels = (width + COLUMNS - 1) / COLUMNS;
+  const tail = width % COLUMNS;
   if (tail) blankPadding(row + <usize>(panels - 1) * stride, tail);
   const most = maximum(row, stride, panels, sums);
   const best = indexOf(most, row, stride, width);

@@ -1,5 +1,5 @@
 import { tanhArray, tanhTile } from './tanh';
-import { LANES, PANEL, storePart, TILE } from './layout';
+import { COLUMNS, PANEL, storePart, TILE } from './layout';
 import { multiplyAdd } from './multiply-add';
 
 /** What `finish` does to a tile of results. */
@@ -42,9 +42,9 @@ const PANELS: i32 = 16;
 /**
  * c = start + A B on one tile of 4 rows and one panel of columns: the micro-kernel. Eight accumulators,
  * two registers of B and the broadcasts of A fill the registers that V8 has to give.
- *   a: the tile's first row in A's first panel          b: B's packed panel [k, LANES]
+ *   a: the tile's first row in A's first panel          b: B's packed panel [k, COLUMNS]
  *   start: row r starts from the values at start + r · startStep (a bias row: step 0; c itself: step 32)
- *   c: the tile [4, LANES]
+ *   c: the tile [4, COLUMNS]
  */
 @inline
 function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start: usize, startStep: usize): void {
@@ -58,10 +58,10 @@ function tile(c: usize, a: usize, aStride: usize, kPanels: i32, b: usize, start:
   if (kPanels) {
     a -= sizeof<real>();
     b -= PANEL;
-    const last = b + <usize>kPanels * LANES * PANEL;
+    const last = b + <usize>kPanels * COLUMNS * PANEL;
     while (true) {
       for (let panel = 0; panel < PANELS_A_ROUND; panel++) { // unroll
-        for (let k = 0; k < LANES; k++) { // unroll
+        for (let k = 0; k < COLUMNS; k++) { // unroll
           a += sizeof<real>();
           b += PANEL;
           const b0 = v128.load(b), b1 = v128.load(b, 16);
@@ -158,7 +158,7 @@ function matmul(
   start: usize, startStride: usize, startStep: usize,
   after: i32, h: usize, hStride: usize,
 ): void {
-  const bStride = <usize>kPanels * LANES * PANEL;
+  const bStride = <usize>kPanels * COLUMNS * PANEL;
   const block = kPanels > WIDE ? ROWS_OF_WIDE : ROWS;
   const stepStart: usize = startStep ? block * PANEL : 0;
   let summed: usize = 0, summedH: usize = 0;
@@ -349,16 +349,16 @@ function outerPanels(
   a: usize, aStride: usize, b: usize, bStride: usize, depth: i32, edge: usize, add: bool,
 ): void {
   for (let i = 0; i < m; i += TILE) {
-    const aTile = a + <usize>(i / LANES) * aStride + <usize>(i % LANES) * sizeof<real>();
+    const aTile = a + <usize>(i / COLUMNS) * aStride + <usize>(i % COLUMNS) * sizeof<real>();
     const rows = min(TILE, m - i);
     let at = c, bPanel = b, left = n;
     if (rows == TILE) {
-      for (; left >= LANES; left -= LANES, at += PANEL, bPanel += bStride) {
+      for (; left >= COLUMNS; left -= COLUMNS, at += PANEL, bPanel += bStride) {
         outerTile(at, cRow, aTile, bPanel, depth, add);
       }
     }
-    for (; left > 0; left -= LANES, at += PANEL, bPanel += bStride) {
-      outerEdge(at, cRow, aTile, bPanel, depth, edge, rows, min(LANES, left), add);
+    for (; left > 0; left -= COLUMNS, at += PANEL, bPanel += bStride) {
+      outerEdge(at, cRow, aTile, bPanel, depth, edge, rows, min(COLUMNS, left), add);
     }
     c += <usize>TILE * cRow;
   }
@@ -375,9 +375,9 @@ export function outerProduct(
 ): void {
   for (let done = 0; done < depth; done += DEPTH) {
     const now = min(DEPTH, depth - done);
-    for (let block = 0; block < n; block += PANELS * LANES) {
-      const width = min(PANELS * LANES, n - block);
-      const panels = b + <usize>(block / LANES) * bStride;
+    for (let block = 0; block < n; block += PANELS * COLUMNS) {
+      const width = min(PANELS * COLUMNS, n - block);
+      const panels = b + <usize>(block / COLUMNS) * bStride;
       outerPanels(c + <usize>block * sizeof<real>(), cRow, m, width, a, aStride, panels, bStride, now, edge, add);
     }
     add = true;

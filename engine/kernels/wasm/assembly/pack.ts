@@ -1,4 +1,4 @@
-import { LANES, PANEL } from './layout';
+import { COLUMNS, PANEL } from './layout';
 
 /** Values of a register: the side of the squares that are transposed in registers. */
 const SIDE: i32 = 16 / sizeof<real>();
@@ -24,23 +24,23 @@ function transposeSquare(b: usize, step: usize, W: usize, row: usize): void {
 /**
  * Packs one panel of columns of B = Wᵀ, for x Wᵀ: b[k, l] = W[first + l, k].
  *   W: row-major [n, k], rows `width` elements apart (more than k where only some of its columns are packed)
- *   b: [kPadded, LANES], rows `step` bytes apart, zero where W has no element
+ *   b: [kPadded, COLUMNS], rows `step` bytes apart, zero where W has no element
  */
 export function packTransposed(
   b: usize, step: usize, W: usize, n: i32, k: i32, width: i32, kPadded: i32, first: i32,
 ): void {
   const row = <usize>width * sizeof<real>();
-  const lanes = min(LANES, n - first);
+  const columns = min(COLUMNS, n - first);
   W += <usize>first * row;
-  const squares = lanes == LANES ? k - (k % SIDE) : 0;
+  const squares = columns == COLUMNS ? k - (k % SIDE) : 0;
   for (let i = 0; i < squares; i += SIDE, b += <usize>SIDE * step, W += 16) {
-    for (let l: usize = 0; l < <usize>LANES; l += <usize>SIDE) {
+    for (let l: usize = 0; l < <usize>COLUMNS; l += <usize>SIDE) {
       transposeSquare(b + l * sizeof<real>(), step, W + l * row, row);
     }
   }
-  for (let l = 0; l < LANES; l++) {
+  for (let l = 0; l < COLUMNS; l++) {
     let to = b + <usize>l * sizeof<real>();
-    const inside = l < lanes ? k - squares : 0;
+    const inside = l < columns ? k - squares : 0;
     for (let i = 0; i < inside; i++, to += step) store<real>(to, load<real>(W + <usize>i * sizeof<real>()));
     for (let i = inside; i < kPadded - squares; i++, to += step) store<real>(to, 0);
     W += row;
@@ -48,9 +48,9 @@ export function packTransposed(
 }
 
 /**
- * Packs LANES rows of B = W, for dz W: panel p has b[i, l] = W[first + i, p · LANES + l].
+ * Packs COLUMNS rows of B = W, for dz W: panel p has b[i, l] = W[first + i, p · COLUMNS + l].
  *   W: row-major [k, n], rows `width` elements apart (more than n where only some of its columns are packed)
- *   b: [LANES, LANES] for each panel of columns, `panelStep` bytes apart, their rows `step` bytes apart, zero where W
+ *   b: [COLUMNS, COLUMNS] for each panel of columns, `panelStep` bytes apart, their rows `step` bytes apart, zero where W
  *      has no element
  */
 export function packPlain(
@@ -58,23 +58,23 @@ export function packPlain(
 ): void {
   const row = <usize>width * sizeof<real>();
   W += <usize>first * row;
-  const rows = min(LANES, k - first);
-  for (; n > 0; n -= LANES, b += panelStep, W += PANEL) {
+  const rows = min(COLUMNS, k - first);
+  for (; n > 0; n -= COLUMNS, b += panelStep, W += PANEL) {
     let to = b, from = W;
     for (let i = 0; i < rows; i++, to += step, from += row) copyColumns(to, from, n);
-    for (let i = rows; i < LANES; i++, to += step) memory.fill(to, 0, PANEL);
+    for (let i = rows; i < COLUMNS; i++, to += step) memory.fill(to, 0, PANEL);
   }
 }
 
-/** Copies a panel's row of at most LANES values, with zeros behind them. */
+/** Copies a panel's row of at most COLUMNS values, with zeros behind them. */
 @inline
 function copyColumns(to: usize, from: usize, columns: i32): void {
-  if (columns >= LANES) {
+  if (columns >= COLUMNS) {
     v128.store(to, v128.load(from));
     v128.store(to, v128.load(from, 16), 16);
     return;
   }
-  for (let l = 0; l < LANES; l++) {
+  for (let l = 0; l < COLUMNS; l++) {
     const at = <usize>l * sizeof<real>();
     store<real>(to + at, l < columns ? load<real>(from + at) : 0);
   }
@@ -82,7 +82,7 @@ function copyColumns(to: usize, from: usize, columns: i32): void {
 
 /** sum[j] = a[j] + b[j] for j < n, 0 up to the next whole panel; b may be 0 (no second bias). */
 export function packBias(sum: usize, a: usize, b: usize, n: i32): void {
-  const padded = ((n + LANES - 1) / LANES) * LANES;
+  const padded = ((n + COLUMNS - 1) / COLUMNS) * COLUMNS;
   for (let j = 0; j < padded; j++) {
     const at = <usize>j * sizeof<real>();
     const value: real = j < n ? load<real>(a + at) : 0;

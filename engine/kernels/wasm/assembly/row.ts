@@ -1,12 +1,12 @@
 import { tanhArray } from './tanh';
-import { LANES, PANEL } from './layout';
+import { COLUMNS, PANEL } from './layout';
 import { multiplyAdd } from './multiply-add';
 
 /**
  * c = start + a B for a single row, four panels at a time: the same operations in the same order as for a row of a
  * tile, hence the same bits, without computing the three other rows of one. The last panel comes first in a round:
  * in the other order V8 in Node 20 and 22 has more values at hand than registers, and takes half as long again.
- *   a: [k] consecutive values     b: packed panels [k, LANES], one after the other     start, c: [nPanels · LANES]
+ *   a: [k] consecutive values     b: packed panels [k, COLUMNS], one after the other     start, c: [nPanels · COLUMNS]
  */
 function multiplyRow(c: usize, nPanels: i32, a: usize, k: i32, b: usize, start: usize): void {
   const bStep = <usize>k * PANEL;
@@ -53,12 +53,12 @@ function multiplyRow(c: usize, nPanels: i32, a: usize, k: i32, b: usize, start: 
 
 /** c = bias + a B for one row. */
 export function projectRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize, bias: usize): void {
-  multiplyRow(c, nPanels, a, kPanels * LANES, b, bias);
+  multiplyRow(c, nPanels, a, kPanels * COLUMNS, b, bias);
 }
 
 /** c ← c + a B for one row. */
 export function accumulateRow(c: usize, nPanels: i32, a: usize, kPanels: i32, b: usize): void {
-  multiplyRow(c, nPanels, a, kPanels * LANES, b, c);
+  multiplyRow(c, nPanels, a, kPanels * COLUMNS, b, c);
 }
 
 /** c ← relu(c + a B) for one row. */

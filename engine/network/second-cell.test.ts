@@ -1,25 +1,4 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readStateDict, setParameters, stateDictOf } from '../classifier/model-parameters.ts';
-import { readLabels } from '../data/read-labels.ts';
-import { readSequences, shareSequences } from '../data/read-sequences.ts';
-import { type KernelMaker, type Panels, panelColumns, realBytes } from '../kernels/kernels.ts';
-import { Calls } from '../network/calls.ts';
-import { initialiseNetwork } from '../network/initialise.ts';
-import { lossSpec } from '../network/lanes/loss.ts';
-import type { NetworkShape } from '../network/memory/geometry.ts';
-import { Network } from '../network/network.ts';
-import { PredictionServer } from '../network/prediction-server.ts';
-import type { Job } from '../network/programs/jobs.ts';
-import { programOf } from '../network/programs/program-of.ts';
-import { Random } from '../numeric/random.ts';
-import { optimizerSpec } from '../optimization/optimizers.ts';
-import { Word } from '../parallel/control.ts';
-import type { Program } from '../parallel/program.ts';
-import { Tensor } from '../tensor.ts';
-import { hasBlas } from '../testing/models.ts';
-import { train } from '../training/fit.ts';
-import { readFitOptions } from '../training/fit-options.ts';
-import { OptimizerSlot } from '../training/optimizer-slot.ts';
 import {
   type CellBlock,
   type CellKind,
@@ -28,8 +7,29 @@ import {
   fromRow,
   madeStates,
   rowsAt,
-} from './cell.ts';
-import { type CellName, cellKinds } from './cell-kinds.ts';
+} from '../cells/cell.ts';
+import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
+import { readStateDict, setParameters, stateDictOf } from '../classifier/model-parameters.ts';
+import { readLabels } from '../data/read-labels.ts';
+import { readSequences, shareSequences } from '../data/read-sequences.ts';
+import { type KernelMaker, type Panels, panelColumns, realBytes } from '../kernels/kernels.ts';
+import { Random } from '../numeric/random.ts';
+import { optimizerSpec } from '../optimization/optimizers.ts';
+import type { Program } from '../parallel/program.ts';
+import { Tensor } from '../tensor.ts';
+import { hasBlas } from '../testing/models.ts';
+import { train } from '../training/fit.ts';
+import { readFitOptions } from '../training/fit-options.ts';
+import { OptimizerSlot } from '../training/optimizer-slot.ts';
+import { Calls } from './calls.ts';
+import { initializeNetwork } from './initialize.ts';
+import { lossSpec } from './lanes/loss.ts';
+import { Word } from './memory/control.ts';
+import type { NetworkShape } from './memory/geometry.ts';
+import { Network } from './network.ts';
+import { PredictionServer } from './prediction-server.ts';
+import type { Job } from './programs/jobs.ts';
+import { programOf } from './programs/program-of.ts';
 
 /**
  * A second kind of cell, which needs what a GRU and an LSTM need and the Elman cell does not: two
@@ -307,7 +307,7 @@ function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) 
     return plan;
   };
   const random = new Random(11);
-  initialiseNetwork(network, 'uniform', random);
+  initializeNetwork(network, 'uniform', random);
   const draw = () => 2 * random.uniform() - 1;
   const rows = LENGTHS.map((length) =>
     Array.from({ length }, () => Array.from({ length: shape.inputSize }, draw)),

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  blocksPerLane,
-  laneCount,
-  laneStart,
-  largestBlock,
-  orderByLength,
-  smallestLane,
-} from './lane-plan.ts';
+import { blocksPerLane, laneCount, laneStart, largestBlock, smallestLane } from './lane-plan.ts';
 
 const KILOBYTE = 1024;
 
@@ -42,11 +35,5 @@ describe('lane plan', () => {
 
   it('gives the blocks of the largest lane', () => {
     expect([blocksPerLane(5, 2), blocksPerLane(65, 4), blocksPerLane(2000, 64)]).toEqual([1, 2, 2]);
-  });
-
-  it('orders rows from the longest to the shortest and keeps equal ones in order', () => {
-    const order = new Int32Array(6);
-    orderByLength(Int32Array.of(2, 7, 2, 1, 7, 3), 6, 7, order);
-    expect([...order]).toEqual([1, 4, 5, 0, 2, 3]);
   });
 });

@@ -1,4 +1,4 @@
-import { type KernelMaker, TILE_ROWS } from '../kernels/kernels.ts';
+import { type KernelMaker, TILE_ROWS } from '../../kernels/kernels.ts';
 
 /**
  * How a batch is cut into lanes. A lane is a run of rows that one thread computes by itself, into a
@@ -54,15 +54,4 @@ export function largestBlock(rows: number, lanes: number): number {
 export function blocksPerLane(rows: number, lanes: number): number {
   const tiles = Math.ceil(rows / TILE_ROWS);
   return Math.ceil((Math.ceil(tiles / lanes) * TILE_ROWS) / BLOCK_ROWS);
-}
-
-/**
- * Writes to `order` the rows of a batch from the longest to the shortest, equal lengths in the caller's
- * order. A counting sort, O(rows + longest), since it runs in every step.
- */
-export function orderByLength(lengths: Int32Array, rows: number, longest: number, order: Int32Array): void {
-  const first = new Int32Array(longest + 2);
-  for (let row = 0; row < rows; row++) first[longest - lengths[row] + 1]++;
-  for (let gap = 0; gap <= longest; gap++) first[gap + 1] += first[gap];
-  for (let row = 0; row < rows; row++) order[first[longest - lengths[row]]++] = row;
 }

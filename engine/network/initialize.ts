@@ -12,7 +12,7 @@ export type RecurrentInit = 'uniform' | 'orthogonal';
  * inputs). With 'orthogonal', every gate's W_hh is a random orthogonal matrix (A. Saxe et al.,
  * https://arxiv.org/abs/1312.6120), which neither shrinks nor stretches a state.
  */
-export function initialiseNetwork(
+export function initializeNetwork(
   network: { readonly g: Geometry; parameterView(parameter: Parameter): RealArray },
   recurrent: RecurrentInit,
   random: Random,

@@ -1,70 +1,50 @@
+import { TeamWord } from '../../parallel/team-words.ts';
+
 /**
- * The words through which the threads of a model communicate, at the start of the model's memory. While
- * a call runs, each is written only by those its comment names; between two calls the main thread sets
- * what the next one begins with.
+ * The control block, at the start of a model's memory: what its threads tell each other and the main thread. While a
+ * call runs, each word is written only by those its comment names; between two calls the main thread sets what the next
+ * one begins with.
  */
 
 /** 32-bit words. */
 export const Word = {
-  /**
-   * Threads that have arrived at the barrier in this round. Written by arriving threads, reset by the
-   * last one, and by the main thread before a call.
-   */
-  arrived: 0,
-  /** Rounds the barrier has completed; waiting threads sleep on it. Written by the last thread to arrive. */
-  round: 1,
-  /** Not 0: leave every barrier with an error. Written by the main thread or by a thread that failed. */
-  abort: 2,
-  /** The next lane to be claimed. Incremented by whoever claims one, reset by the last thread at a barrier. */
-  nextLane: 3,
+  ...TeamWord,
   /** Not 0: end `fit` after this step. Written by the main thread. */
-  stopRequest: 4,
-  /**
-   * 1: a prediction waits to be served between two steps; 2: it has been. Written 1 and 0 by the main
-   * thread, 2 by a thread.
-   */
-  serve: 5,
+  stopRequest: 7,
+  /** Whether a prediction is to be served between two steps (see Serve). `served` is written by a thread, the others by the main thread. */
+  serve: 8,
   /** What the threads do after a step (see Command). Written by the last thread at the step's last barrier. */
-  command: 6,
+  command: 9,
   /** Which of the two copies of parameters and optimizer state is current. Written as `command` is. */
-  parity: 7,
+  parity: 10,
   /** Whole steps done in this epoch. Written as `command` is. */
-  step: 8,
+  step: 11,
   /** Correctly classified rows (or steps) of this epoch. Written as `command` is. */
-  correct: 9,
+  correct: 12,
   /** Rows (or labels that count) of this epoch seen so far. Written as `command` is. */
-  seen: 10,
+  seen: 13,
   /** Steps left out since their loss or gradient was not finite. Written as `command` is. */
-  skipped: 11,
+  skipped: 14,
   /**
    * Memory of the prediction to be served: start in cache lines, rows, steps, padded steps, frames.
    * Written by the main thread.
    */
-  serveSpec: 12,
+  serveSpec: 15,
   /**
    * 1: the weights are packed, by the main thread before the call or by the call. Written by the last
    * thread at a barrier.
    */
-  packed: 17,
+  packed: 20,
   /**
    * 1: the second copies that a call makes are complete. Reset by the main thread before the call,
    * written by the last thread at a barrier.
    */
-  whole: 18,
-  /** Threads that have no lane left. Incremented by each of them, reset where `nextLane` is. */
-  withoutLane: 19,
-  /** Changes whenever there is something new for those threads to look at. Incremented by whoever brings it. */
-  news: 20,
-  /**
-   * Threads that are done with a call in which the calling thread takes no part. Incremented by each of
-   * them, reset by the main thread before the call.
-   */
-  ended: 21,
+  whole: 21,
   /** Size of the memory in pages, once it has grown; 0 before. Written by the main thread. */
   pages: 22,
 } as const;
 
-/** 64-bit floats, behind the words. */
+/** 64-bit floats, behind the words. Written by the last thread at a barrier, before a call by the main thread. */
 export const Real = {
   /** Σ of the losses of the rows seen in this epoch, or in a call. */
   lossSum: 0,
@@ -84,8 +64,10 @@ export const OPTIMIZER_REALS = 3;
 
 export const Command = { next: 0, stop: 1, serve: 2, notFinite: 3 } as const;
 
+export const Serve = { nothing: 0, asked: 1, served: 2 } as const;
+
 /** Bytes of the control block: 32 words, then 24 floats. */
-export const WORD_BYTES = 128;
+const WORD_BYTES = 128;
 export const CONTROL_BYTES = WORD_BYTES + 24 * 8;
 
 export interface Control {
