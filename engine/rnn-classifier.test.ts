@@ -118,6 +118,32 @@ describe('calls', () => {
     });
   });
 
+  it('that queue up behind forward leave alone what backward will need', async () => {
+    const data = labelled(50, 6);
+    await withModel({ threads: 0, dtype: 'float64' }, async (model) => {
+      const delta = await model.forward(data.x);
+      await model.backward(delta);
+      const expected = model.rnn[1].dW_hh.data.slice();
+      await withModel({ threads: 0, dtype: 'float64' }, async (other) => {
+        await Promise.all([other.forward(data.x), other.predict(labelled(77, 5).x)]);
+        await other.backward(delta);
+        expect(other.rnn[1].dW_hh.data).toEqual(expected);
+      });
+    });
+  });
+
+  it('of forward that there is no memory for leave the one before', async () => {
+    const { x } = labelled(9, 4);
+    await withModel({ threads: 0 }, async (model) => {
+      const logits = await model.forward(x);
+      vi.spyOn(networkOf(model), 'reserve').mockImplementationOnce(() => {
+        throw new Error('no memory');
+      });
+      await expect(model.forward(x)).rejects.toThrow('no memory');
+      expect((await model.backward(logits)).shape).toEqual([2, 9, 11]);
+    });
+  });
+
   it('return what they were asked for and no more', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const keys = async (options: GradientOptions) =>

@@ -3,7 +3,7 @@ import { networkOf } from './network/registry.ts';
 import { StreamWeights } from './network/stream-weights.ts';
 import type { ClassifierStream } from './stream.ts';
 import type { RealArray } from './tensor.ts';
-import { collectUntil, labelled, withModel } from './testing/models.ts';
+import { collectUntil, labelled, withModel, zeros } from './testing/models.ts';
 
 describe('a stream', () => {
   for (const dtype of ['float32', 'float64'] as const) {
@@ -51,6 +51,9 @@ describe('a stream', () => {
           stream.step([0, 0, value, 0, 0]);
           expect([...stream.step(frames[0])].every(Number.isNaN)).toBe(true);
           stream.reset();
+          expect(logitsOf(stream)).toEqual(expected);
+          stream.step([0, 0, value, 0, 0]);
+          stream.reset(zeros(2, 11));
           expect(logitsOf(stream)).toEqual(expected);
         }
       });

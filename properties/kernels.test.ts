@@ -176,6 +176,26 @@ describe(`${kernelsOfRun} kernels`, () => {
   law('project is x Wᵀ + b, in whole tiles and nowhere else', shape, { cases: 100 }, expectProject);
   it.each(wide)('project is that of more rows, in $dtype', expectProject);
 
+  it.each(wide)('accumulate adds a B to more rows, in $dtype', ({ dtype, rows, k, n, seed }) => {
+    const bench = new Bench(dtype, seed);
+    const a = bench.panels(rows, k);
+    const W = bench.matrix(n, k);
+    const packed = pack(bench, 'packTransposed', W.at, n, k);
+    const sum = bench.panels(rows, n);
+    bench.watch();
+    bench.kernels.accumulate(
+      ...([sum.at, sum.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
+      ...([a.at, a.stride, panelsFor(k, dtype), packed] as const),
+    );
+    expectOnlyPanelsWritten(bench, sum, rows, n);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < n; j++) {
+        const terms = [sum.values[r][j], ...a.values[r].map((value, i) => value * W.values[j][i])];
+        expectSum(`sum[${r}, ${j}]`, bench.reals[bench.index(sum, r, j)], terms, dtype);
+      }
+    }
+  });
+
   law(
     'multiply is dz W, in whole tiles and nowhere else',
     shape,

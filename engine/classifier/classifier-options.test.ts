@@ -221,6 +221,8 @@ describe('dropout', () => {
       const [first, second] = [await loss(), await loss()];
       expect(first).not.toBe(second);
       expect([await loss(0), await loss(1), await loss(2)]).toEqual([first, second, await loss()]);
+      const queued = await Promise.all([loss(), loss()]);
+      expect(queued).toEqual([await loss(3), await loss(4)]);
       expect(await model.forward(x)).toEqual(await model.forward(x));
       await expect(loss(-1)).rejects.toThrow('dropoutStep: expected an integer, 0 or more, got -1');
     });

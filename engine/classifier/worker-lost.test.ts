@@ -73,6 +73,16 @@ describe('a worker killed', () => {
     expect(await loss(true)).toEqual(await loss(false));
   });
 
+  it('in forward: nothing is left to go back through', async () => {
+    await withModel(large, async (model) => {
+      const logits = await model.forward(many.x);
+      const failed = model.forward(many.x);
+      void killWorker(model);
+      await expect(failed).rejects.toMatchObject({ code: 'WORKER_LOST' });
+      await expect(model.backward(logits)).rejects.toMatchObject({ code: 'NO_FORWARD' });
+    });
+  });
+
   // After an even and an odd number of steps the new parameters lie in different copies.
   it.each([20, 21])(
     'in fit: after some %i steps the parameters are those of a whole step, and training goes on',

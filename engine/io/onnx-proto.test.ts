@@ -150,6 +150,8 @@ describe('an ONNX file', () => {
     ]);
     const reordered = { added: '1', speaker: 'Ω' };
     expect(encodeOnnx(source({ classes: ['a', '"b"', '', 'ü'], metadata: reordered }))).toEqual(bytes);
+    const hidden = { ...metadata, classes: '[]' };
+    expect(encodeOnnx(source({ classes: ['a', '"b"', '', 'ü'], metadata: hidden }))).toEqual(bytes);
   });
 
   it('has inputs and outputs with names for what may be any size', () => {

@@ -100,6 +100,12 @@ describe('decodeSafetensors', () => {
     expect(decodeSafetensors(encodeSafetensors(tensors)).tensors).toEqual(tensors);
   });
 
+  it('reads a tensor without elements that is listed behind the one it begins with', () => {
+    const none = entry({ shape: [0], data_offsets: [0, 0] });
+    const { tensors } = decodeSafetensors(file(`{"a":${entry()},"none":${none}}`, 8));
+    expect([...tensors.keys()].sort()).toEqual(['a', 'none']);
+  });
+
   it('reads from any offset, from a Buffer and from shared memory, and copies', () => {
     const bytes = encodeSafetensors({ w: float64([2], 1, 2) });
     const shifted = new Uint8Array(bytes.length + 3).subarray(3);

@@ -45,6 +45,19 @@ describe('a prediction while training runs', () => {
     }
   });
 
+  it('is refused where there is no memory for it, and the next one is not', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      await whileTraining(model, { optimizer: standstill }, async () => {
+        await model.predict(data.x);
+        vi.spyOn(networkOf(model), 'reserve').mockImplementationOnce(() => {
+          throw new Error('no memory');
+        });
+        await expect(model.predict(data.x)).rejects.toThrow('no memory');
+        expect((await model.predict(data.x)).shape).toEqual([50, 4]);
+      });
+    });
+  });
+
   it('sees the steps that have been done', async () => {
     for (const threads of [0, 2]) {
       await withModel({ threads, hiddenSize: 96 }, async (model) => {

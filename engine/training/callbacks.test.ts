@@ -70,13 +70,30 @@ describe('a callback', () => {
 
   it('is not waited for by predictions from elsewhere', async () => {
     await withModel({ threads: 2 }, async (model) => {
+      let fit: Promise<unknown[]> | undefined;
       let predicted = (): void => {};
-      const prediction = new Promise<void>((resolve) => {
-        predicted = resolve;
+      await new Promise<void>((begun) => {
+        const onEpochEnd = () => {
+          begun();
+          return new Promise<void>((resolve) => {
+            predicted = resolve;
+          });
+        };
+        fit = model.fit(data, { callbacks: { onEpochEnd } });
       });
-      const fit = model.fit(data, { callbacks: { onEpochEnd: () => prediction } });
-      setTimeout(() => void model.predict(data.x).then(predicted), 50);
+      await model.predict(data.x);
+      predicted();
       expect(await fit).toHaveLength(1);
+    });
+  });
+
+  it('of an epoch may change its log, but not the history', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const onEpochEnd = (_: number, log: { loss: number }) => {
+        log.loss = -1;
+      };
+      const [log] = await model.fit(data, { callbacks: { onEpochEnd } });
+      expect(log.loss).toBeGreaterThan(0);
     });
   });
 

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { bitsOf, labelled, withModel } from '../testing/models.ts';
@@ -166,6 +167,16 @@ describe('progress', () => {
       });
       clock.mockRestore();
       expect(log.sequencesPerSecond).toBe(500 / 2);
+    });
+  });
+});
+
+describe('a signal', () => {
+  it('has no listener left once fit has ended', async () => {
+    await withModel({ threads: 0 }, async (model) => {
+      const { signal } = new AbortController();
+      await model.fit(labelled(20, 4), { signal });
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
     });
   });
 });
