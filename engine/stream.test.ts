@@ -37,11 +37,13 @@ describe('a stream', () => {
   }
 
   it.each([
-    { nonlinearity: 'tanh', output: 'last' },
-    { nonlinearity: 'relu', output: 'mean' },
+    { nonlinearity: 'tanh', output: 'last', hiddenSize: 11 },
+    // Without padding in its panels, which would make NaN of an infinity.
+    { nonlinearity: 'tanh', output: 'last', hiddenSize: 16 },
+    { nonlinearity: 'relu', output: 'mean', hiddenSize: 11 },
   ] as const)('is as good as new when it is reset after frames that are not finite: %o', async (options) => {
     for (const dtype of ['float32', 'float64'] as const) {
-      await withModel({ threads: 0, dtype, hiddenSize: 11, ...options }, async (model) => {
+      await withModel({ threads: 0, dtype, ...options }, async (model) => {
         const frames = [0, 1, 2].map((t) => labelled(1, 3).x.data.subarray(5 * t, 5 * t + 5));
         const logitsOf = (stream: ClassifierStream) => frames.map((frame) => [...stream.step(frame)]);
         const expected = logitsOf(model.stream());
@@ -53,7 +55,7 @@ describe('a stream', () => {
           stream.reset();
           expect(logitsOf(stream)).toEqual(expected);
           stream.step([0, 0, value, 0, 0]);
-          stream.reset(zeros(2, 11));
+          stream.reset(zeros(2, options.hiddenSize));
           expect(logitsOf(stream)).toEqual(expected);
         }
       });
