@@ -261,7 +261,7 @@ export const faults = [
     'masks go by the length of rows',
     dropout,
     'positionOf(block, i), layer)',
-    'block.firstRank + i, layer)',
+    'block.firstRank + i + 0 * positionOf(block, i), layer)',
     ['dropout'],
   ),
   fault(
