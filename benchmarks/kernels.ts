@@ -15,13 +15,13 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { EFFORT, effortOf } from './effort.ts';
-import { heldTo, limitContestant, limitOf } from './limit.ts';
-import { describeMachine, machineLine } from './machine.ts';
-import { type Measurement, saveResults } from './results.ts';
-import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
-import { summarise } from './statistics.ts';
-import { markdownTable } from './table.ts';
+import { EFFORT, effortOf } from './common/effort.ts';
+import { heldTo, limitContestant, limitOf } from './common/limit.ts';
+import { describeMachine, machineLine } from './common/machine.ts';
+import { type Measurement, saveResults } from './common/results.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from './common/rounds.ts';
+import { summarise } from './common/statistics.ts';
+import { markdownTable } from './common/table.ts';
 
 /** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
 const options = readCommandLine('npm run bench:kernels', {

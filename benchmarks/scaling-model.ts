@@ -1,4 +1,4 @@
-import { fitLine } from './statistics.ts';
+import { fitLine } from './common/statistics.ts';
 
 /**
  * How long a training step takes on P threads, from what its parts cost on one. Pure: scaling.ts measures the parts.

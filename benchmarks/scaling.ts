@@ -11,12 +11,16 @@ import { runCount } from '../engine/network/programs/reduce.ts';
 import { networkOf } from '../engine/network/registry.ts';
 import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { EFFORT, effortOf } from './effort.ts';
-import { CORES, describeMachine, machineLine } from './machine.ts';
+import { EFFORT, effortOf } from './common/effort.ts';
+import { CORES, describeMachine, machineLine } from './common/machine.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from './common/rounds.ts';
+import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './common/sizes.ts';
+import { pairedRatios } from './common/statistics.ts';
+import { createModel, engage, stepInside, withModels } from './common/steps.ts';
+import { markdownTable } from './common/table.ts';
 import { bareTeam } from './replay/bare-team.ts';
 import { ReplayTeam } from './replay/replay-team.ts';
 import { callsByThread, lanesAdded, PHASES, recordStep } from './replay/trace.ts';
-import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
 import {
   barrierLine,
   type MachineCosts,
@@ -24,10 +28,6 @@ import {
   predictStep,
   type StepCosts,
 } from './scaling-model.ts';
-import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
-import { pairedRatios } from './statistics.ts';
-import { createModel, engage, stepInside, withModels } from './steps.ts';
-import { markdownTable } from './table.ts';
 
 /**
  * Measures what the parts of a step cost, predicts steps on up to 64 cores from them, and sets the predictions for

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
-import { syncContestant } from '../rounds.ts';
-import { O } from '../sizes.ts';
+import { syncContestant } from '../common/rounds.ts';
+import { O } from '../common/sizes.ts';
 import { type Peer, type Problem, weightOf } from './problem.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { KernelMaker } from '../../engine/kernels/kernels.ts';
-import { createModel, stepInside, stepOutside } from '../steps.ts';
+import { createModel, stepInside, stepOutside } from '../common/steps.ts';
 import type { Peer, Problem } from './problem.ts';
 
 const title = (what: string, threads: number, kernels: KernelMaker): string =>

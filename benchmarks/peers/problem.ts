@@ -1,5 +1,5 @@
-import { nameOf, type SeededData, type Size, seededData } from '../sizes.ts';
-import { createModel, withModels } from '../steps.ts';
+import { nameOf, type SeededData, type Size, seededData } from '../common/sizes.ts';
+import { createModel, withModels } from '../common/steps.ts';
 
 /** The same weights and the same batch for everybody. */
 export interface Problem {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
-import { O } from '../sizes.ts';
+import { O } from '../common/sizes.ts';
 import type { Peer, Problem } from './problem.ts';
 
 // The script is no TypeScript and so stays where the sources are, beside dist/.

@@ -6,7 +6,7 @@ import {
   ink,
   muted,
   renderInlineSvg,
-} from '../cli/common/page.ts';
+} from '../../cli/common/page.ts';
 import { machineLine } from './machine.ts';
 import type { Measurement, RunResults } from './results.ts';
 

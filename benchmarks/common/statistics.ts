@@ -1,4 +1,4 @@
-import { median, quantile } from '../cli/common/quantile.ts';
+import { median, quantile } from '../../cli/common/quantile.ts';
 
 /** Robust summaries of repeated measurements. */
 

@@ -1,9 +1,9 @@
-import type { RNNPhonemeClassifier } from '../engine/index.ts';
-import type { KernelMaker } from '../engine/kernels/kernels.ts';
-import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
-import { networkOf } from '../engine/network/registry.ts';
-import { ReplayTeam } from './replay/replay-team.ts';
-import { callsByThread, lanesAdded, recordStep } from './replay/trace.ts';
+import type { RNNPhonemeClassifier } from '../../engine/index.ts';
+import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { networkOf } from '../../engine/network/registry.ts';
+import { ReplayTeam } from '../replay/replay-team.ts';
+import { callsByThread, lanesAdded, recordStep } from '../replay/trace.ts';
 import { forwardFlops, type Size, seededData, stepFlops } from './sizes.ts';
 import { createModel, stepsPerFit } from './steps.ts';
 
