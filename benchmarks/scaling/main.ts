@@ -1,33 +1,33 @@
 import { writeFileSync } from 'node:fs';
-import { positive, readCommandLine, text } from '../cli/common/command-line.ts';
-import { digits, duration, percent } from '../cli/common/format.ts';
-import { axisTitle, colours, muted, renderSvg } from '../cli/common/page.ts';
-import { median } from '../cli/common/quantile.ts';
-import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
-import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
-import { SortedBatch } from '../engine/network/memory/sorted-batch.ts';
-import { packPieces } from '../engine/network/programs/pack-plan.ts';
-import { runCount } from '../engine/network/programs/reduce.ts';
-import { networkOf } from '../engine/network/registry.ts';
-import { PAGE_BYTES } from '../engine/parallel/memory-map.ts';
-import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { EFFORT, effortOf } from './common/effort.ts';
-import { CORES, describeMachine, machineLine } from './common/machine.ts';
-import { type Contestant, measureRounds, syncContestant, timesOf } from './common/rounds.ts';
-import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './common/sizes.ts';
-import { pairedRatios } from './common/statistics.ts';
-import { createModel, engage, stepInside, withModels } from './common/steps.ts';
-import { markdownTable } from './common/table.ts';
-import { bareTeam } from './replay/bare-team.ts';
-import { ReplayTeam } from './replay/replay-team.ts';
-import { callsByThread, lanesAdded, PHASES, recordStep } from './replay/trace.ts';
+import { positive, readCommandLine, text } from '../../cli/common/command-line.ts';
+import { digits, duration, percent } from '../../cli/common/format.ts';
+import { axisTitle, colours, muted, renderSvg } from '../../cli/common/page.ts';
+import { median } from '../../cli/common/quantile.ts';
+import { MAX_THREADS } from '../../engine/classifier/classifier-options.ts';
+import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import { SortedBatch } from '../../engine/network/memory/sorted-batch.ts';
+import { packPieces } from '../../engine/network/programs/pack-plan.ts';
+import { runCount } from '../../engine/network/programs/reduce.ts';
+import { networkOf } from '../../engine/network/registry.ts';
+import { PAGE_BYTES } from '../../engine/parallel/memory-map.ts';
+import { newMemory } from '../../engine/parallel/shared-memory.ts';
+import { EFFORT, effortOf } from '../common/effort.ts';
+import { CORES, describeMachine, machineLine } from '../common/machine.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from '../common/rounds.ts';
+import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from '../common/sizes.ts';
+import { pairedRatios } from '../common/statistics.ts';
+import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
+import { markdownTable } from '../common/table.ts';
+import { bareTeam } from '../replay/bare-team.ts';
+import { ReplayTeam } from '../replay/replay-team.ts';
+import { callsByThread, lanesAdded, PHASES, recordStep } from '../replay/trace.ts';
 import {
   barrierLine,
   type MachineCosts,
   type Prediction,
   predictStep,
   type StepCosts,
-} from './scaling-model.ts';
+} from './prediction.ts';
 
 /**
  * Measures what the parts of a step cost, predicts steps on up to 64 cores from them, and sets the predictions for
