@@ -1,4 +1,4 @@
-import { duration, percent } from '../../cli/common/format.ts';
+import { duration, percent, threadsText } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
 import type { Effort } from '../common/effort.ts';
 import { CORES, workerCounts } from '../common/machine.ts';
@@ -13,7 +13,7 @@ export async function engagement(sizes: readonly Size[], effort: Effort): Promis
   for (const where of ['from outside', 'inside fit'] as const) {
     const rows = await rowByRow(sizes, (size) => engagementAt(size, where, effort));
     console.log(`\n## Threads engaged, a step ${where}\n`);
-    const fixed = workerCounts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
+    const fixed = workerCounts().map(threadsText);
     console.log(markdownTable(['B,T,I,H,L', 'by itself', ...fixed, 'against the best', 'quartiles'], rows));
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { threadsText } from '../../cli/common/format.ts';
 import { O } from '../common/sizes.ts';
 import type { Peer, Problem } from './problem.ts';
 
@@ -52,7 +53,7 @@ export async function torchStep(
   );
   rmSync(folder, { recursive: true });
   return {
-    name: `PyTorch ${started.version}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    name: `PyTorch ${started.version}, ${threadsText(threads)}`,
     threads,
     loss: Number(started.loss),
     measure: async (seconds) => {

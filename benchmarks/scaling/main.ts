@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { positive, readCommandLine, text } from '../../cli/common/command-line.ts';
-import { digits, duration, percent } from '../../cli/common/format.ts';
+import { digits, duration, percent, threadsText } from '../../cli/common/format.ts';
 import { EFFORT, effortOf } from '../common/effort.ts';
 import { CORES, describeMachine, machineLine } from '../common/machine.ts';
 import { LARGE, MEDIUM, nameOf, type Size, SMALL } from '../common/sizes.ts';
@@ -88,9 +88,7 @@ function print(size: Size, { costs, crowding }: Measured, rows: readonly (readon
 
 console.log(machineLine(describeMachine()));
 const barriers = await measureBarriers();
-const told = [...barriers]
-  .map(([threads, cost]) => `${threads} thread${threads === 1 ? '' : 's'} ${duration(cost)}`)
-  .join(', ');
+const told = [...barriers].map(([threads, cost]) => `${threadsText(threads)} ${duration(cost)}`).join(', ');
 console.log(
   `\nA barrier: ${told}. Memory, for more cores than there are: ${bandwidth / 1e9} GB/s, as given.`,
 );
