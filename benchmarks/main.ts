@@ -4,6 +4,7 @@ import { digits, duration, percent } from '../cli/common/format.ts';
 import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
 import { renderResults } from './common/chart.ts';
 import { EFFORT } from './common/effort.ts';
+import { KERNEL_MAKERS } from './common/kernel-makers.ts';
 import { heldTo, limitContestant, limitOf, measureLimit } from './common/limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './common/machine.ts';
 import { type Measurement, saveResults } from './common/results.ts';
@@ -20,7 +21,7 @@ const options = readCommandLine('npm run bench', {
     'one suite',
   ),
   sizes: SIZE_LIST,
-  kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], 'who multiplies matrices'),
+  kernels: oneOf(KERNEL_MAKERS, 'who multiplies matrices'),
   threads: list('N,N,…', 'thread counts; 0 computes on the calling thread', ',', integer(0, MAX_THREADS)),
 });
 
