@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { percent } from './common/format.ts';
 import { axisTitle, colours, escapeHtml, ink, muted, page, renderInlineSvg } from './common/page.ts';
+import type { GroupResult } from './score.ts';
 
 /** What was measured after an epoch. Accuracies are fractions. */
 export interface EpochRecord {
@@ -9,14 +10,6 @@ export interface EpochRecord {
   loss: number;
   accuracy: number;
   validationAccuracy: number;
-}
-
-/** How often the members of a group were recognised. */
-export interface GroupResult {
-  name: string;
-  /** Fraction of `count`. */
-  accuracy: number;
-  count: number;
 }
 
 export interface Report {
