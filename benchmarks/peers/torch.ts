@@ -9,7 +9,7 @@ import { O } from '../common/sizes.ts';
 import type { Peer, Problem } from './problem.ts';
 
 // The script is no TypeScript and so stays where the sources are, beside dist/.
-const script = join(process.cwd(), 'benchmarks/peers/torch_step.py');
+const script = join(process.cwd(), 'benchmarks/peers/torch-step.py');
 
 /** Both of PyTorch's pools of threads are of one size. */
 const environment = (threads: number): NodeJS.ProcessEnv => ({
