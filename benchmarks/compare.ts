@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fail } from '../cli/common/command-line.ts';
 import { digits, percent } from '../cli/common/format.ts';
-import { type Change, type Comparison, compareRuns } from './comparison.ts';
-import { machineLine } from './machine.ts';
-import type { RunResults } from './results.ts';
-import { markdownTable } from './table.ts';
+import { type Change, type Comparison, compareRuns } from './common/comparison.ts';
+import { machineLine } from './common/machine.ts';
+import type { RunResults } from './common/results.ts';
+import { markdownTable } from './common/table.ts';
 
 /** Sets a new run against a kept one: `npm run bench:compare kept.json new.json`. Exits with 1 if a case is slower. */
 const [keptPath, newPath, ...more] = process.argv.slice(2);

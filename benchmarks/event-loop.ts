@@ -1,11 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { positive, readCommandLine } from '../cli/common/command-line.ts';
 import { digits } from '../cli/common/format.ts';
-import { EFFORT } from './effort.ts';
-import { CORES, describeMachine, machineLine } from './machine.ts';
-import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './sizes.ts';
-import { createModel, stepsPerFit, withModels } from './steps.ts';
-import { markdownTable } from './table.ts';
+import { EFFORT } from './common/effort.ts';
+import { CORES, describeMachine, machineLine } from './common/machine.ts';
+import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './common/sizes.ts';
+import { createModel, stepsPerFit, withModels } from './common/steps.ts';
+import { markdownTable } from './common/table.ts';
 
 /** How late the main thread's event loop is while `fit` runs on all cores: `npm run bench:loop`. */
 const options = readCommandLine('npm run bench:loop', {

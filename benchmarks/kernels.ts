@@ -5,7 +5,7 @@ import {
   type Kernels,
   layoutOf,
   PANEL_BYTES,
-  panelColumns,
+  packedBytes,
   panelsFor,
   realBytes,
   tiledRows,
@@ -15,19 +15,20 @@ import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { EFFORT, effortOf } from './effort.ts';
-import { heldTo, limitContestant, limitOf } from './limit.ts';
-import { describeMachine, machineLine } from './machine.ts';
-import { type Measurement, saveResults } from './results.ts';
-import { type Contestant, measureRounds, syncContestant, timesOf } from './rounds.ts';
-import { summarise } from './statistics.ts';
-import { markdownTable } from './table.ts';
+import { EFFORT, effortOf } from './common/effort.ts';
+import { KERNEL_MAKERS } from './common/kernel-makers.ts';
+import { heldTo, limitContestant, limitOf } from './common/limit.ts';
+import { describeMachine, machineLine } from './common/machine.ts';
+import { type Measurement, saveResults } from './common/results.ts';
+import { type Contestant, measureRounds, syncContestant, timesOf } from './common/rounds.ts';
+import { summarise } from './common/statistics.ts';
+import { markdownTable } from './common/table.ts';
 
 /** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
 const options = readCommandLine('npm run bench:kernels', {
   ...EFFORT,
   only: text('TEXT', 'only kernels whose name contains this'),
-  kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], "who is set against WebAssembly's bare loop"),
+  kernels: oneOf(KERNEL_MAKERS, "who is set against WebAssembly's bare loop"),
 });
 const maker = options.kernels ?? 'wasm';
 const { rounds, seconds } = effortOf(options, { rounds: 11, seconds: 0.05 }, { rounds: 3, seconds: 0.01 });
@@ -78,7 +79,7 @@ function operands(dtype: Dtype, [M, K, N]: Dimensions): Operands {
     a: panels(kPanels),
     c: panels(nPanels),
     h: panels(nPanels),
-    b: map.add('packed', kPanels * panelColumns(dtype) * nPanels * PANEL_BYTES),
+    b: map.add('packed', packedBytes(K, N, dtype)),
     bias: map.add('bias', nPanels * PANEL_BYTES),
     gradient: map.add('gradient', K * N * realBytes(dtype) + PANEL_BYTES),
     edge: map.add('edge', 4 * PANEL_BYTES),

@@ -1,8 +1,8 @@
 import { readCommandLine } from '../cli/common/command-line.ts';
 import { digits, percent } from '../cli/common/format.ts';
-import { limitContestant, limitOf, measureLimit } from './limit.ts';
-import { describeMachine, machineLine } from './machine.ts';
-import { markdownTable } from './table.ts';
+import { limitContestant, limitOf, measureLimit } from './common/limit.ts';
+import { describeMachine, machineLine } from './common/machine.ts';
+import { markdownTable } from './common/table.ts';
 
 /** One core's limit for each data type: `npm run bench:limit`. */
 readCommandLine('npm run bench:limit', {});

@@ -2,15 +2,16 @@ import benny from 'benny';
 import { integer, list, oneOf, readCommandLine } from '../cli/common/command-line.ts';
 import { digits, duration, percent } from '../cli/common/format.ts';
 import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
-import { renderResults } from './chart.ts';
-import { EFFORT } from './effort.ts';
-import { heldTo, limitContestant, limitOf, measureLimit } from './limit.ts';
-import { coresUsed, describeMachine, machineLine, threadCounts } from './machine.ts';
-import { type Measurement, saveResults } from './results.ts';
-import { nameOf, SIZE_LIST, type Size, sizesOf } from './sizes.ts';
-import { type Summary, summarise } from './statistics.ts';
-import { type Case, SUITES, type SuiteKind } from './suites.ts';
-import { markdownTable } from './table.ts';
+import { renderResults } from './common/chart.ts';
+import { EFFORT } from './common/effort.ts';
+import { KERNEL_MAKERS } from './common/kernel-makers.ts';
+import { heldTo, limitContestant, limitOf, measureLimit } from './common/limit.ts';
+import { coresUsed, describeMachine, machineLine, threadCounts } from './common/machine.ts';
+import { type Measurement, saveResults } from './common/results.ts';
+import { nameOf, SIZE_LIST, type Size, sizesOf } from './common/sizes.ts';
+import { type Summary, summarise } from './common/statistics.ts';
+import { type Case, SUITES, type SuiteKind } from './common/suites.ts';
+import { markdownTable } from './common/table.ts';
 
 /** The library's speed by size and thread count: `npm run bench`. */
 const options = readCommandLine('npm run bench', {
@@ -20,7 +21,7 @@ const options = readCommandLine('npm run bench', {
     'one suite',
   ),
   sizes: SIZE_LIST,
-  kernels: oneOf(['wasm', 'wasm-relaxed', 'blas'], 'who multiplies matrices'),
+  kernels: oneOf(KERNEL_MAKERS, 'who multiplies matrices'),
   threads: list('N,N,…', 'thread counts; 0 computes on the calling thread', ',', integer(0, MAX_THREADS)),
 });
 

@@ -5,7 +5,7 @@ import { makeFolder } from '../engine/io/atomic-file.ts';
 import { readCommandLine, text, whole } from './common/command-line.ts';
 import { exportCorpus } from './export-corpus.ts';
 import { ProgressLine } from './progress-line.ts';
-import { loadCorpus } from './speech/corpus.ts';
+import { loadCorpus } from './speech/load-corpus.ts';
 import { summaryOf, trainSpeech } from './train-speech.ts';
 
 const options = readCommandLine(

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { percent } from './common/format.ts';
-import { axisTitle, colours, escapeHtml, fontFamily, ink, muted, renderInlineSvg } from './common/page.ts';
+import { axisTitle, colours, escapeHtml, ink, muted, page, renderInlineSvg } from './common/page.ts';
+import type { GroupResult } from './score.ts';
 
 /** What was measured after an epoch. Accuracies are fractions. */
 export interface EpochRecord {
@@ -9,14 +10,6 @@ export interface EpochRecord {
   loss: number;
   accuracy: number;
   validationAccuracy: number;
-}
-
-/** How often the members of a group were recognised. */
-export interface GroupResult {
-  name: string;
-  /** Fraction of `count`. */
-  accuracy: number;
-  count: number;
 }
 
 export interface Report {
@@ -33,6 +26,21 @@ export interface Report {
 
 const grid = '#e2e8f0';
 const [trainColour, validationColour, lossColour] = colours;
+
+const STYLE = `  body { max-width: 1120px; }
+  h1 { font-size: 1.7rem; margin: 0 0 1rem; }
+  p { margin: 0 0 .75rem; max-width: 46rem; }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+  th, td { text-align: left; padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid ${grid};
+    font-weight: normal; }
+  .summary th { color: ${muted}; }
+  .summary tr:first-child td { font-weight: 600; }
+  .groups { columns: 4 11rem; column-gap: 2rem; }
+  .groups div { display: grid; grid-template-columns: 1fr 3.6rem 3.2rem; break-inside: avoid;
+    border-bottom: 1px solid ${grid}; padding: .1rem 0; font-variant-numeric: tabular-nums; }
+  .groups span + span { text-align: right; }
+  .groups span:last-child { color: ${muted}; }
+  figure svg { max-width: max(100%, 46rem); height: auto; }`;
 
 /**
  * Writes one HTML file that a browser shows without anything else: no script, no link to another file.
@@ -52,34 +60,7 @@ export function renderReport(report: Report): string {
   if (confusion.length !== classes.length || confusion.some((row) => row.length !== classes.length)) {
     throw new RangeError(`The confusion matrix must be ${classes.length} × ${classes.length}.`);
   }
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>
-  body { margin: 2rem auto; max-width: 1120px; padding: 0 1.5rem; background: #fff; color: ${ink};
-    font: 15px/1.5 ${fontFamily}; }
-  h1 { font-size: 1.7rem; margin: 0 0 1rem; }
-  h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem; }
-  p { color: ${muted}; margin: 0 0 .75rem; max-width: 46rem; }
-  table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-  th, td { text-align: left; padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid ${grid};
-    font-weight: normal; }
-  .summary th { color: ${muted}; }
-  .summary tr:first-child td { font-weight: 600; }
-  .groups { columns: 4 11rem; column-gap: 2rem; }
-  .groups div { display: grid; grid-template-columns: 1fr 3.6rem 3.2rem; break-inside: avoid;
-    border-bottom: 1px solid ${grid}; padding: .1rem 0; font-variant-numeric: tabular-nums; }
-  .groups span + span { text-align: right; }
-  .groups span:last-child { color: ${muted}; }
-  figure { margin: 0; overflow-x: auto; }
-  figure svg { max-width: max(100%, 46rem); height: auto; }
-</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
+  const body = `<h1>${escapeHtml(title)}</h1>
 <table class="summary">
 ${summary.map(([label, value]) => `<tr><th scope="row">${escapeHtml(label)}</th><td>${escapeHtml(value)}</td></tr>`).join('\n')}
 </table>
@@ -95,10 +76,8 @@ right; what glows beside it is mistaken.</p>
 ${groupTable(perClass)}
 <h2>Accuracy by held-out voice</h2>
 <p>Worst first: voice, share of its segments recognised, their number.</p>
-${groupTable(perVoice)}
-</body>
-</html>
-`;
+${groupTable(perVoice)}`;
+  return page(title, STYLE, body);
 }
 
 function learningCurve(history: EpochRecord[]): string {

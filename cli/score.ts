@@ -1,6 +1,13 @@
 import { median } from './common/quantile.ts';
-import type { GroupResult } from './report.ts';
 import type { Split } from './speech/corpus.ts';
+
+/** How often the members of a group were recognised. */
+export interface GroupResult {
+  name: string;
+  /** Fraction of `count`. */
+  accuracy: number;
+  count: number;
+}
 
 /** How predictions on a split came out. Accuracies are fractions. */
 export interface Score {

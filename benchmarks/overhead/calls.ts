@@ -1,11 +1,11 @@
 import { digits, duration } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size, seededData } from '../sizes.ts';
-import { createModel, stepAlone, stepOutside, withModels } from '../steps.ts';
-import { markdownTable, quartiles, rowByRow } from '../table.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { nameOf, type Size, seededData } from '../common/sizes.ts';
+import { createModel, stepAlone, stepOutside, withModels } from '../common/steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 
 /**
  * A step called from outside against one inside `fit`, which has the optimizer's update besides; and what copying

@@ -1,19 +1,19 @@
-import { duration, percent } from '../../cli/common/format.ts';
+import { duration, percent, threadsText } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import type { Effort } from '../effort.ts';
-import { CORES, workerCounts } from '../machine.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size, seededData } from '../sizes.ts';
-import { pairedRatios } from '../statistics.ts';
-import { createModel, engage, stepInside, stepOutside, withModels } from '../steps.ts';
-import { markdownTable, quartiles, rowByRow } from '../table.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES, workerCounts } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { nameOf, type Size, seededData } from '../common/sizes.ts';
+import { pairedRatios } from '../common/statistics.ts';
+import { createModel, engage, stepInside, stepOutside, withModels } from '../common/steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 
 /** The number of threads that a call engages by itself against fixed numbers. */
 export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {
   for (const where of ['from outside', 'inside fit'] as const) {
     const rows = await rowByRow(sizes, (size) => engagementAt(size, where, effort));
     console.log(`\n## Threads engaged, a step ${where}\n`);
-    const fixed = workerCounts().map((count) => `${count} thread${count === 1 ? '' : 's'}`);
+    const fixed = workerCounts().map(threadsText);
     console.log(markdownTable(['B,T,I,H,L', 'by itself', ...fixed, 'against the best', 'quartiles'], rows));
   }
 }

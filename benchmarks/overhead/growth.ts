@@ -1,11 +1,11 @@
 import { duration } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
-import { nameOf, type Size, stepFlops } from '../sizes.ts';
-import { logLogSlope } from '../statistics.ts';
-import { stepsByTurns } from '../steps.ts';
-import { markdownTable, rowByRow } from '../table.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { nameOf, type Size, stepFlops } from '../common/sizes.ts';
+import { logLogSlope } from '../common/statistics.ts';
+import { stepsByTurns } from '../common/steps.ts';
+import { markdownTable, rowByRow } from '../common/table.ts';
 
 /**
  * How the time of a step grows with one size, the others held: slope 1 on logarithmic axes is linear. The work itself

@@ -1,15 +1,15 @@
 import { duration, percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { nameOf, type Size, seededData } from '../common/sizes.ts';
+import { pairedRatios, summarise } from '../common/statistics.ts';
+import { createModel, withModels } from '../common/steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, oneBufferAThread, recordStep } from '../replay/trace.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size, seededData } from '../sizes.ts';
-import { pairedRatios, summarise } from '../statistics.ts';
-import { createModel, withModels } from '../steps.ts';
-import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /**
  * What it costs that results do not depend on the number of threads: the kernels of a step as they are, a gradient

@@ -1,6 +1,6 @@
 import { networkOf } from '../../engine/network/registry.ts';
-import { nameOf, parseSize, seededData } from '../sizes.ts';
-import { createModel, withModels } from '../steps.ts';
+import { nameOf, parseSize, seededData } from '../common/sizes.ts';
+import { createModel, withModels } from '../common/steps.ts';
 
 /**
  * A process of its own for one size: prints what it holds before there is a model, what it holds after a short

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { digits, percent } from '../../cli/common/format.ts';
-import { CORES } from '../machine.ts';
-import { nameOf, type Size, TINY } from '../sizes.ts';
-import { markdownTable } from '../table.ts';
+import { CORES } from '../common/machine.ts';
+import { nameOf, type Size, TINY } from '../common/sizes.ts';
+import { markdownTable } from '../common/table.ts';
 
 /** Memory held by a training process against the planned bytes and a fixed amount for every thread. */
 interface Footprint {

@@ -1,11 +1,11 @@
 import { percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
-import { MEDIUM, nameOf, type Size, SMALL, stepFlops } from '../sizes.ts';
-import { pairedRatios } from '../statistics.ts';
-import { stepsByTurns } from '../steps.ts';
-import { markdownTable, quartiles, rowByRow } from '../table.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { MEDIUM, nameOf, type Size, SMALL, stepFlops } from '../common/sizes.ts';
+import { pairedRatios } from '../common/statistics.ts';
+import { stepsByTurns } from '../common/steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 
 /** Sizes that do not fill tiles or panels against neighbours that do, for the same amount of work. */
 interface Pair {

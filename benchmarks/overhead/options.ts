@@ -2,13 +2,13 @@ import { digits, percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
 import { type ClassifierOptions, RNNPhonemeClassifier } from '../../engine/index.ts';
 import { networkOf } from '../../engine/network/registry.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { MEDIUM, modelOptions } from '../sizes.ts';
-import { pairedRatios } from '../statistics.ts';
-import { stepInside, withModels } from '../steps.ts';
-import { markdownTable, quartiles } from '../table.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { MEDIUM, modelOptions } from '../common/sizes.ts';
+import { pairedRatios } from '../common/statistics.ts';
+import { stepInside, withModels } from '../common/steps.ts';
+import { markdownTable, quartiles } from '../common/table.ts';
 
 /** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
 

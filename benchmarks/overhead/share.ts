@@ -2,16 +2,16 @@ import { digits, duration, percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
 import type { Kernels } from '../../engine/kernels/kernels.ts';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
-import type { Effort } from '../effort.ts';
-import { CORES } from '../machine.ts';
+import type { Effort } from '../common/effort.ts';
+import { CORES } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { nameOf, type Size, seededData } from '../common/sizes.ts';
+import { pairedRatios, summarise } from '../common/statistics.ts';
+import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
+import { markdownTable, rowByRow } from '../common/table.ts';
 import { Replay } from '../replay/replay.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, recordStep } from '../replay/trace.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size, seededData } from '../sizes.ts';
-import { pairedRatios, summarise } from '../statistics.ts';
-import { createModel, engage, stepInside, withModels } from '../steps.ts';
-import { markdownTable, rowByRow } from '../table.ts';
 
 /**
  * Where the time of a step inside `fit` goes: the kernel calls of one step are recorded and run again in a bare

@@ -1,14 +1,14 @@
 import { digits, duration, percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import type { Effort } from '../effort.ts';
-import { limitContestant, limitOf } from '../limit.ts';
-import { CORES } from '../machine.ts';
+import type { Effort } from '../common/effort.ts';
+import { limitContestant, limitOf } from '../common/limit.ts';
+import { CORES } from '../common/machine.ts';
+import { measureRounds, timesOf } from '../common/rounds.ts';
+import { nameOf, type Size, stepFlops } from '../common/sizes.ts';
+import { pairedRatios } from '../common/statistics.ts';
+import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
+import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 import { bareTeam } from '../replay/bare-team.ts';
-import { measureRounds, timesOf } from '../rounds.ts';
-import { nameOf, type Size, stepFlops } from '../sizes.ts';
-import { pairedRatios } from '../statistics.ts';
-import { createModel, engage, stepInside, withModels } from '../steps.ts';
-import { markdownTable, quartiles, rowByRow } from '../table.ts';
 
 /**
  * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on

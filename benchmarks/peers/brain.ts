@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
-import { syncContestant } from '../rounds.ts';
-import { O } from '../sizes.ts';
-import { type Peer, type Problem, weightOf } from './problem.ts';
+import { syncContestant } from '../common/rounds.ts';
+import { O } from '../common/sizes.ts';
+import { logSumExp, type Peer, type Problem, weightOf } from './problem.ts';
 
 /**
  * The model in brain.js 1.6.1, as far as it goes: its RNNTimeStep with tanh in the place of its ReLU, and the
@@ -110,11 +110,10 @@ function stepOfOne(network: TimeStepNetwork, sequence: Float32Array[], label: nu
   for (const { deltas } of outputs) deltas.fill(0);
   const last = outputs.at(-1) as Matrix;
   const logits = Array.from(last.weights);
-  const largest = Math.max(...logits);
-  const sum = logits.reduce((total, z) => total + Math.exp(z - largest), 0);
+  const total = logSumExp(logits);
   for (let j = 0; j < logits.length; j++) {
-    last.deltas[j] = Math.exp(logits[j] - largest) / sum - (j === label ? 1 : 0);
+    last.deltas[j] = Math.exp(logits[j] - total) - (j === label ? 1 : 0);
   }
   for (let t = sequence.length - 1; t >= 0; t--) (equations[t] as Equation).backpropagate();
-  return Math.log(sum) + largest - logits[label];
+  return total - logits[label];
 }

@@ -1,9 +1,10 @@
+import { threadsText } from '../../cli/common/format.ts';
 import type { KernelMaker } from '../../engine/kernels/kernels.ts';
-import { createModel, stepInside, stepOutside } from '../steps.ts';
+import { createModel, stepInside, stepOutside } from '../common/steps.ts';
 import type { Peer, Problem } from './problem.ts';
 
 const title = (what: string, threads: number, kernels: KernelMaker): string =>
-  `elman${what}${kernels === 'blas' ? ' with BLAS' : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  `elman${what}${kernels === 'blas' ? ' with BLAS' : ''}, ${threadsText(threads)}`;
 
 /** The name of a step called from outside. */
 export const stepTitle = (threads: number, kernels: KernelMaker): string => title('', threads, kernels);

@@ -1,5 +1,5 @@
-import { nameOf, type SeededData, type Size, seededData } from '../sizes.ts';
-import { createModel, withModels } from '../steps.ts';
+import { nameOf, type SeededData, type Size, seededData } from '../common/sizes.ts';
+import { createModel, withModels } from '../common/steps.ts';
 
 /** The same weights and the same batch for everybody. */
 export interface Problem {
@@ -55,6 +55,11 @@ export function framesOf({ size, data }: Problem): Float32Array[] {
 /** Softmax cross-entropy of one row of logits. */
 export function lossOfLogits(logits: ArrayLike<number>, label: number): number {
   const values = Array.from(logits);
-  const most = Math.max(...values);
-  return Math.log(values.reduce((sum, y) => sum + Math.exp(y - most), 0)) + most - values[label];
+  return logSumExp(values) - values[label];
+}
+
+/** log Σ exp(y): a logit less this is the logarithm of its class's probability. */
+export function logSumExp(logits: readonly number[]): number {
+  const largest = Math.max(...logits);
+  return Math.log(logits.reduce((sum, y) => sum + Math.exp(y - largest), 0)) + largest;
 }

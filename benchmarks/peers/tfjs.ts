@@ -1,7 +1,7 @@
 import '@tensorflow/tfjs-backend-wasm';
 import tf from '@tensorflow/tfjs';
-import { syncContestant } from '../rounds.ts';
-import { O } from '../sizes.ts';
+import { syncContestant } from '../common/rounds.ts';
+import { O } from '../common/sizes.ts';
 import { framesOf, lossOfLogits, type Peer, type Problem } from './problem.ts';
 
 /**

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
-import { O } from '../sizes.ts';
+import { threadsText } from '../../cli/common/format.ts';
+import { O } from '../common/sizes.ts';
 import type { Peer, Problem } from './problem.ts';
 
 // The script is no TypeScript and so stays where the sources are, beside dist/.
-const script = join(process.cwd(), 'benchmarks/peers/torch_step.py');
+const script = join(process.cwd(), 'benchmarks/peers/torch-step.py');
 
 /** Both of PyTorch's pools of threads are of one size. */
 const environment = (threads: number): NodeJS.ProcessEnv => ({
@@ -52,7 +53,7 @@ export async function torchStep(
   );
   rmSync(folder, { recursive: true });
   return {
-    name: `PyTorch ${started.version}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    name: `PyTorch ${started.version}, ${threadsText(threads)}`,
     threads,
     loss: Number(started.loss),
     measure: async (seconds) => {

@@ -1,7 +1,7 @@
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
-import { BARE_BYTES, bareCall } from '../limit.ts';
-import type { Contestant } from '../rounds.ts';
+import { BARE_BYTES, bareCall } from '../common/limit.ts';
+import type { Contestant } from '../common/rounds.ts';
 import { ReplayTeam } from './replay-team.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
-import { BARE_BYTES, bareCall } from '../limit.ts';
+import { BARE_BYTES, bareCall } from '../common/limit.ts';
 import type { ReplayTeam } from './replay-team.ts';
 import type { KernelCall } from './trace.ts';
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type Contestant, timedContestant } from '../rounds.ts';
+import { type Contestant, timedContestant } from '../common/rounds.ts';
 import type { KernelCall } from './trace.ts';
 
 /** Threads that run recorded kernel calls at the same time, each its own, and nothing else. */

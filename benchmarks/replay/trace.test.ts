@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
-import { type Size, seededData } from '../sizes.ts';
-import { createModel, withModels } from '../steps.ts';
+import { type Size, seededData } from '../common/sizes.ts';
+import { createModel, withModels } from '../common/steps.ts';
 import { Replay } from './replay.ts';
 import { callsByThread, copyMemory, oneBufferAThread, PHASES, recordStep, type StepTrace } from './trace.ts';
 

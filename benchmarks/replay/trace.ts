@@ -6,8 +6,8 @@ import { programOf } from '../../engine/network/programs/program-of.ts';
 import type { ModelThread } from '../../engine/network/programs/thread.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
-import type { SeededData } from '../sizes.ts';
-import { engage } from '../steps.ts';
+import type { SeededData } from '../common/sizes.ts';
+import { engage } from '../common/steps.ts';
 
 /** A kernel and its arguments: numbers only, addresses in the model's memory. */
 export interface KernelCall {

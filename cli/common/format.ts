@@ -12,3 +12,5 @@ export function duration(seconds: number): string {
   if (seconds < 1e-3) return `${digits(1e6 * seconds)} µs`;
   return seconds < 1 ? `${digits(1e3 * seconds)} ms` : `${digits(seconds)} s`;
 }
+
+export const threadsText = (count: number): string => `${count} thread${count === 1 ? '' : 's'}`;

@@ -2,8 +2,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Split } from './corpus.ts';
-import { hashCorpus, readCachedCorpus, type StoredCorpus, writeCachedCorpus } from './corpus-cache.ts';
+import type { Split, StoredCorpus } from './corpus.ts';
+import { hashCorpus, readCachedCorpus, writeCachedCorpus } from './corpus-cache.ts';
 
 /** A split of segments with 2 and 1 frames of two features. */
 const split = (value: number): Split => ({

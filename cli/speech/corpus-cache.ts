@@ -2,10 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../engine/io/atomic-file.ts';
-import type { Corpus, Split } from './corpus.ts';
-
-/** A corpus without the fields that say where it came from. */
-export type StoredCorpus = Omit<Corpus, 'hash' | 'fromCache'>;
+import type { Split, StoredCorpus } from './corpus.ts';
 
 /**
  * The format of a file: this line, the hash of all that follows (64 hexadecimal digits), a line of JSON, the arrays.

@@ -15,8 +15,8 @@ export interface VoiceChoice {
   leftOut: { name: string; reason: string }[];
 }
 
-/** The plain voice has no variant file; this is how it is called in reports. */
-export const plainVoiceName = 'en-us';
+/** What a voice is called in reports; the plain one has no variant file. */
+export const displayName = ({ variant }: Voice): string => variant || 'en-us';
 
 export const voiceRule = {
   /** F1 to F5 must lie within these multiples of the plain voice's formants. */

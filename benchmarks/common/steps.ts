@@ -1,6 +1,6 @@
-import { RNNPhonemeClassifier } from '../engine/index.ts';
-import type { KernelMaker } from '../engine/kernels/kernels.ts';
-import { networkOf } from '../engine/network/registry.ts';
+import { RNNPhonemeClassifier } from '../../engine/index.ts';
+import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import { networkOf } from '../../engine/network/registry.ts';
 import type { Effort } from './effort.ts';
 import { CORES } from './machine.ts';
 import { asyncContestant, type Contestant, measureRounds, mediansByTurns, timesOf } from './rounds.ts';

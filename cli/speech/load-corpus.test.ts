@@ -2,7 +2,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Corpus, loadCorpus, type Split } from './corpus.ts';
+import type { Corpus, Split } from './corpus.ts';
+import { loadCorpus } from './load-corpus.ts';
 
 const short = { speakers: 4, trainSegments: 400 };
 

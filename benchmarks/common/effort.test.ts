@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCommandLine } from '../cli/common/command-line.ts';
+import { parseCommandLine } from '../../cli/common/command-line.ts';
 import { EFFORT, effortOf } from './effort.ts';
 
 describe('the effort of a run', () => {

@@ -1,16 +1,16 @@
-import { oneOf, readCommandLine } from '../cli/common/command-line.ts';
-import { EFFORT, effortOf } from './effort.ts';
-import { describeMachine, machineLine } from './machine.ts';
-import { callOverhead } from './overhead/calls.ts';
-import { engagement } from './overhead/engagement.ts';
-import { growth } from './overhead/growth.ts';
-import { identityCost } from './overhead/identity.ts';
-import { memory } from './overhead/memory.ts';
-import { oddSizes } from './overhead/odd-sizes.ts';
-import { optionCosts } from './overhead/options.ts';
-import { kernelShare } from './overhead/share.ts';
-import { speedUp } from './overhead/speed-up.ts';
-import { LARGE, MEDIUM, SIZES, SMALL, TINY } from './sizes.ts';
+import { oneOf, readCommandLine } from '../../cli/common/command-line.ts';
+import { EFFORT, effortOf } from '../common/effort.ts';
+import { describeMachine, machineLine } from '../common/machine.ts';
+import { LARGE, MEDIUM, SIZES, SMALL, TINY } from '../common/sizes.ts';
+import { callOverhead } from './calls.ts';
+import { engagement } from './engagement.ts';
+import { growth } from './growth.ts';
+import { identityCost } from './identity.ts';
+import { memory } from './memory.ts';
+import { oddSizes } from './odd-sizes.ts';
+import { optionCosts } from './options.ts';
+import { kernelShare } from './share.ts';
+import { speedUp } from './speed-up.ts';
 
 /** What a step costs besides its arithmetic: `npm run bench:overhead`. Prints a Markdown table for each question. */
 const SECTION_NAMES = [

@@ -1,14 +1,10 @@
-import {
-  axisTitle,
-  colours,
-  escapeHtml,
-  fontFamily,
-  ink,
-  muted,
-  renderInlineSvg,
-} from '../cli/common/page.ts';
+import { threadsText } from '../../cli/common/format.ts';
+import { axisTitle, colours, escapeHtml, ink, muted, page, renderInlineSvg } from '../../cli/common/page.ts';
 import { machineLine } from './machine.ts';
 import type { Measurement, RunResults } from './results.ts';
+
+const STYLE = `  body { max-width: 1000px; }
+  h2 { margin-bottom: .5rem; }`;
 
 /** A page with one chart a suite: work a second by size, a bar for each thread count. No script, no links. */
 export function renderResults(results: RunResults): string {
@@ -17,27 +13,12 @@ export function renderResults(results: RunResults): string {
     const own = results.measurements.filter((measurement) => measurement.suite === suite);
     return `<h2>${escapeHtml(suite)}</h2>\n<figure>${barChart(own)}</figure>`;
   });
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Benchmarks of ${escapeHtml(results.machine.commit)}</title>
-<style>
-  body { margin: 2rem auto; max-width: 1000px; padding: 0 1.5rem; color: ${ink}; font: 15px/1.5 ${fontFamily}; }
-  h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-  p { color: ${muted}; }
-  figure { margin: 0; overflow-x: auto; }
-</style>
-</head>
-<body>
-<h1>Benchmarks</h1>
+  const body = `<h1>Benchmarks</h1>
 <p>${escapeHtml(machineLine(results.machine))}</p>
 <p>Above each bar: the share of what the cores it uses could do at most, by the limit measured beside its size.
 0 threads: the calling thread.</p>
-${sections.join('\n')}
-</body>
-</html>
-`;
+${sections.join('\n')}`;
+  return page(`Benchmarks of ${results.machine.commit}`, STYLE, body);
 }
 
 function barChart(measurements: readonly Measurement[]): string {
@@ -47,7 +28,7 @@ function barChart(measurements: readonly Measurement[]): string {
     measurements.find((measurement) => measurement.name === name && measurement.threads === count);
   const series = threads.map((count, i) => ({
     type: 'bar',
-    name: `${count} thread${count === 1 ? '' : 's'}`,
+    name: threadsText(count),
     color: colours[i % colours.length],
     data: names.map((name) => {
       const measurement = find(name, count);

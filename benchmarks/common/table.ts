@@ -1,4 +1,4 @@
-import { quantile } from '../cli/common/quantile.ts';
+import { quantile } from '../../cli/common/quantile.ts';
 
 /** A Markdown table, padded so that it can be read as plain text too. First column left, the others right. */
 export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

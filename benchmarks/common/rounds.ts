@@ -1,4 +1,4 @@
-import { median } from '../cli/common/quantile.ts';
+import { median } from '../../cli/common/quantile.ts';
 
 /** Something to be timed: does its work so often and returns when it is done. */
 export interface Contestant {

@@ -6,7 +6,7 @@ import {
   predictStep,
   type StepCosts,
   wholeShare,
-} from './scaling-model.ts';
+} from './prediction.ts';
 
 const costs: StepCosts = {
   ...{ lanes: new Array<number>(8).fill(1), laneBytes: 0, serial: 0.1 },

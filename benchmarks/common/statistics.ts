@@ -1,4 +1,4 @@
-import { median, quantile } from '../cli/common/quantile.ts';
+import { median, quantile } from '../../cli/common/quantile.ts';
 
 /** Robust summaries of repeated measurements. */
 
@@ -7,13 +7,12 @@ export interface Summary {
   readonly median: number;
   /** Distance of the quartiles, relative to the median: half of all measurements lie that close together. */
   readonly spread: number;
-  readonly count: number;
 }
 
 export function summarise(sample: readonly number[]): Summary {
   const middle = median(sample);
   const width = quantile(sample, 0.75) - quantile(sample, 0.25);
-  return { median: middle, spread: width / middle, count: sample.length };
+  return { median: middle, spread: width / middle };
 }
 
 /** The quotients of two samples measured by turns: the noise that both share falls out of each. */

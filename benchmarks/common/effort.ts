@@ -1,4 +1,4 @@
-import { flag, positive, whole } from '../cli/common/command-line.ts';
+import { flag, positive, whole } from '../../cli/common/command-line.ts';
 
 /** How long to measure: rounds, and seconds of each contestant in each round. */
 export interface Effort {

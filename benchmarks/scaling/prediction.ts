@@ -1,7 +1,7 @@
-import { fitLine } from './statistics.ts';
+import { fitLine } from '../common/statistics.ts';
 
 /**
- * How long a training step takes on P threads, from what its parts cost on one. Pure: scaling.ts measures the parts.
+ * How long a training step takes on P threads, from what its parts cost on one. Pure: measure.ts measures the parts.
  *
  *     t(P) = serial + lanes(P) + reduce(P) + update(P) + 3 · barrier(P)
  *

@@ -1,7 +1,7 @@
 """Trains the main job's model in PyTorch on the very same arrays, to compare accuracies.
 
     npm start -- --export corpus.safetensors
-    python3 scripts/train-torch.py corpus.safetensors [seeds]
+    python3 benchmarks/peers/train-torch.py corpus.safetensors [seeds]
 """
 
 import json

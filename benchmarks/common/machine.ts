@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
-import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
+import { MAX_THREADS } from '../../engine/classifier/classifier-options.ts';
 
 /** What a measurement is worth nothing without. */
 export interface Machine {
