@@ -2,6 +2,7 @@ import { fail, oneOf, readCommandLine, text } from '../cli/common/command-line.t
 import { digits, percent } from '../cli/common/format.ts';
 import {
   type Dtype,
+  KERNEL_MAKERS,
   type Kernels,
   layoutOf,
   PANEL_BYTES,
@@ -16,12 +17,11 @@ import { Random } from '../engine/numeric/random.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
 import { EFFORT, effortOf } from './common/effort.ts';
-import { KERNEL_MAKERS } from './common/kernel-makers.ts';
 import { heldTo, limitContestant, limitOf } from './common/limit.ts';
 import { describeMachine, machineLine } from './common/machine.ts';
 import { type Measurement, saveResults } from './common/results.ts';
 import { type Contestant, measureRounds, syncContestant, timesOf } from './common/rounds.ts';
-import { summarise } from './common/statistics.ts';
+import { summarize } from './common/statistics.ts';
 import { markdownTable } from './common/table.ts';
 
 /** Each matmul kernel's share of the micro-kernel's bare loop, by turns with it: `npm run bench:kernels`. */
@@ -137,7 +137,7 @@ async function measure(dtype: Dtype): Promise<Measurement[]> {
   const times = await measureRounds([limit, ...contestants], rounds, seconds);
   const peak = limitOf(limit, timesOf(times, limit.name));
   return cases.map(({ kernel, dimensions }) => {
-    const { median, spread } = summarise(timesOf(times, `${kernel} ${title(dimensions)}`));
+    const { median, spread } = summarize(timesOf(times, `${kernel} ${title(dimensions)}`));
     const rate = flopsOf(dimensions) / median;
     return {
       ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },

@@ -2,14 +2,14 @@ import benny from 'benny';
 import { integer, list, oneOf, readCommandLine } from '../cli/common/command-line.ts';
 import { digits, duration, percent } from '../cli/common/format.ts';
 import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
+import { KERNEL_MAKERS } from '../engine/kernels/kernels.ts';
 import { renderResults } from './common/chart.ts';
 import { EFFORT } from './common/effort.ts';
-import { KERNEL_MAKERS } from './common/kernel-makers.ts';
 import { heldTo, limitContestant, limitOf, measureLimit } from './common/limit.ts';
 import { coresUsed, describeMachine, machineLine, threadCounts } from './common/machine.ts';
 import { type Measurement, saveResults } from './common/results.ts';
 import { nameOf, SIZE_LIST, type Size, sizesOf } from './common/sizes.ts';
-import { type Summary, summarise } from './common/statistics.ts';
+import { type Summary, summarize } from './common/statistics.ts';
 import { type Case, SUITES, type SuiteKind } from './common/suites.ts';
 import { markdownTable } from './common/table.ts';
 
@@ -89,7 +89,7 @@ function measurement(
   samples: readonly number[],
   limit: Summary | undefined,
 ): Measurement {
-  const { median, spread } = summarise(samples);
+  const { median, spread } = summarize(samples);
   const rate = flops / median;
   return {
     ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },

@@ -65,17 +65,17 @@ export function renderReport(report: Report): string {
 ${summary.map(([label, value]) => `<tr><th scope="row">${escapeHtml(label)}</th><td>${escapeHtml(value)}</td></tr>`).join('\n')}
 </table>
 <h2>Learning curve</h2>
-<p>Mean cross-entropy of the training segments, and the share of segments recognised, after each epoch.</p>
+<p>Mean cross-entropy of the training segments, and the share of segments recognized, after each epoch.</p>
 <figure>${learningCurve(history)}</figure>
 <h2>Confusion matrix of the test</h2>
 <p>Each row is what was said, each column what the network heard; a row adds up to 100 %. The diagonal is
 right; what glows beside it is mistaken.</p>
 <figure>${confusionMatrix(classes, confusion)}</figure>
 <h2>Accuracy by class</h2>
-<p>Worst first: class, share of its test segments recognised, their number.</p>
+<p>Worst first: class, share of its test segments recognized, their number.</p>
 ${groupTable(perClass)}
 <h2>Accuracy by held-out voice</h2>
-<p>Worst first: voice, share of its segments recognised, their number.</p>
+<p>Worst first: voice, share of its segments recognized, their number.</p>
 ${groupTable(perVoice)}`;
   return page(title, STYLE, body);
 }

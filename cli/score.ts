@@ -1,7 +1,7 @@
 import { median } from './common/quantile.ts';
 import type { Split } from './speech/corpus.ts';
 
-/** How often the members of a group were recognised. */
+/** How often the members of a group were recognized. */
 export interface GroupResult {
   name: string;
   /** Fraction of `count`. */

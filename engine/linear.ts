@@ -5,9 +5,9 @@ import { uniformWeights } from './numeric/uniform-weights.ts';
 import { Scratchpad } from './scratchpad.ts';
 import {
   checkDtype,
-  isShapedData,
   newReals,
   type RealArray,
+  readBias,
   readTensor,
   Tensor,
   type TensorLike,
@@ -167,12 +167,4 @@ function ownArrays(inFeatures: number, outFeatures: number, dtype: Dtype): Linea
   const weights = () => newReals(dtype, outFeatures * inFeatures);
   const biases = () => newReals(dtype, outFeatures);
   return { W: weights(), b: biases(), dW: weights(), db: biases() };
-}
-
-/** Reads a bias that is given as [size] or as a column [size, 1]. */
-export function readBias(name: string, value: unknown, size: number, dtype: Dtype): Tensor {
-  const column = Array.isArray(value)
-    ? Array.isArray(value[0])
-    : isShapedData(value) && value.shape.length === 2;
-  return readTensor(name, value, column ? [size, 1] : [size], dtype);
 }

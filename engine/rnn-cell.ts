@@ -3,11 +3,18 @@ import { elmanCell } from './cells/elman-cell.ts';
 import { badArgument } from './errors.ts';
 import { type Dtype, type Nonlinearity, tiledRows } from './kernels/kernels.ts';
 import type { LayerOptions } from './linear.ts';
-import { readBias } from './linear.ts';
 import { Random } from './numeric/random.ts';
 import { uniformWeights } from './numeric/uniform-weights.ts';
 import { Scratchpad } from './scratchpad.ts';
-import { checkDtype, newReals, type RealArray, readTensor, Tensor, type TensorLike } from './tensor.ts';
+import {
+  checkDtype,
+  newReals,
+  type RealArray,
+  readBias,
+  readTensor,
+  Tensor,
+  type TensorLike,
+} from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
 /** Weights of one cell, [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]]; without biases only the first two. */

@@ -234,6 +234,14 @@ export function readTensor(name: string, value: unknown, expected: ExpectedShape
   return read;
 }
 
+/** Reads a bias that is given as [size] or as a column [size, 1]. */
+export function readBias(name: string, value: unknown, size: number, dtype: Dtype): Tensor {
+  const column = Array.isArray(value)
+    ? Array.isArray(value[0])
+    : isShapedData(value) && value.shape.length === 2;
+  return readTensor(name, value, column ? [size, 1] : [size], dtype);
+}
+
 function checkShape(name: string, shape: readonly number[], expected: ExpectedShape): void {
   const fits = (n: number, d: number) => (typeof expected[d] === 'number' ? n === expected[d] : n >= 1);
   if (shape.length !== expected.length || !shape.every(fits))

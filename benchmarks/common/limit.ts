@@ -3,7 +3,7 @@ import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { PAGE_BYTES } from '../../engine/parallel/memory-map.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import { type Contestant, syncContestant } from './rounds.ts';
-import { type Summary, summarise } from './statistics.ts';
+import { type Summary, summarize } from './statistics.ts';
 
 /**
  * One core's limit: the micro-kernel alone, on one tile and one packed panel that stay in the first-level cache.
@@ -51,7 +51,7 @@ export async function measureLimit(limit: Limit, count: number, seconds: number)
 
 /** Operations a second of one core, from the seconds of the bare loop. */
 export const limitOf = ({ flops }: Limit, times: readonly number[]): Summary =>
-  summarise(times.map((time) => flops / time));
+  summarize(times.map((time) => flops / time));
 
 /** What a measurement keeps of the limit beside it: `rate` is what so many cores did, in operations a second. */
 export const heldTo = ({ median, spread }: Summary, rate: number, cores: number) => ({

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { fitLine, logLogSlope, pairedRatios, summarise } from './statistics.ts';
+import { fitLine, logLogSlope, pairedRatios, summarize } from './statistics.ts';
 
 describe('statistics', () => {
   it('gives the quartiles’ distance relative to the median', () => {
-    expect(summarise([1, 2, 3, 4, 5])).toEqual({ median: 3, spread: 2 / 3 });
+    expect(summarize([1, 2, 3, 4, 5])).toEqual({ median: 3, spread: 2 / 3 });
   });
 
   it('divides what was measured in the same round', () => {

@@ -9,7 +9,7 @@ export interface Summary {
   readonly spread: number;
 }
 
-export function summarise(sample: readonly number[]): Summary {
+export function summarize(sample: readonly number[]): Summary {
   const middle = median(sample);
   const width = quantile(sample, 0.75) - quantile(sample, 0.25);
   return { median: middle, spread: width / middle };

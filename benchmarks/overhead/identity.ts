@@ -5,7 +5,7 @@ import type { Effort } from '../common/effort.ts';
 import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
-import { pairedRatios, summarise } from '../common/statistics.ts';
+import { pairedRatios, summarize } from '../common/statistics.ts';
 import { createModel, withModels } from '../common/steps.ts';
 import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
@@ -33,7 +33,7 @@ async function costAt(size: Size, { rounds, seconds }: Effort): Promise<string[]
   const times = await measureRounds([team.contestant('lanes'), team.contestant('threads')], rounds, seconds);
   await team.close();
   const [lanes, threads] = [timesOf(times, 'lanes'), timesOf(times, 'threads')];
-  const { median: time, spread } = summarise(lanes);
+  const { median: time, spread } = summarize(lanes);
   const costs = pairedRatios(lanes, threads).map((ratio) => ratio - 1);
   return [
     ...[nameOf(size), duration(time), percent(spread), duration(median(threads))],

@@ -6,7 +6,7 @@ import type { Effort } from '../common/effort.ts';
 import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
-import { pairedRatios, summarise } from '../common/statistics.ts';
+import { pairedRatios, summarize } from '../common/statistics.ts';
 import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
 import { markdownTable, rowByRow } from '../common/table.ts';
 import { Replay } from '../replay/replay.ts';
@@ -64,7 +64,7 @@ async function shareAt(size: Size, threads: number, { rounds, seconds }: Effort)
   });
   await team.close();
   const alone = new Replay(wasmKernels(wasmModule('float32'), memory, 'float32'), callsByThread(trace)[0]);
-  const { median: step, spread } = summarise(timesOf(times, 'step'));
+  const { median: step, spread } = summarize(timesOf(times, 'step'));
   const rest = 1 - median(pairedRatios(timesOf(times, 'kernels alone'), timesOf(times, 'step')));
   const shares = classShares(alone, seconds, step).map((share) => share * (1 - rest));
   const gather = shares[Object.keys(CLASSES).indexOf('gather')];

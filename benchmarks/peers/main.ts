@@ -7,7 +7,7 @@ import { CORES, coresUsed, describeMachine, machineLine, workerCounts } from '..
 import { type Measurement, saveResults } from '../common/results.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, SIZE_LIST, SIZES, type Size, SMALL, stepFlops, TINY } from '../common/sizes.ts';
-import { pairedRatios, type Summary, summarise } from '../common/statistics.ts';
+import { pairedRatios, type Summary, summarize } from '../common/statistics.ts';
 import { createModel } from '../common/steps.ts';
 import { markdownTable, quartiles } from '../common/table.ts';
 import { brainStep } from './brain.ts';
@@ -92,7 +92,7 @@ async function compareAt(size: Size): Promise<Measurement[]> {
 }
 
 function measurement(size: Size, { name, threads }: Peer, times: number[], peak: Summary): Measurement {
-  const { median: middle, spread } = summarise(times);
+  const { median: middle, spread } = summarize(times);
   const rate = stepFlops(size) / middle;
   return {
     ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },

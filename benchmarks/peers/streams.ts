@@ -5,7 +5,7 @@ import { EFFORT, effortOf } from '../common/effort.ts';
 import { describeMachine, machineLine } from '../common/machine.ts';
 import { measureRounds, syncContestant, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size } from '../common/sizes.ts';
-import { pairedRatios, summarise } from '../common/statistics.ts';
+import { pairedRatios, summarize } from '../common/statistics.ts';
 import { createModel } from '../common/steps.ts';
 import { markdownTable } from '../common/table.ts';
 import { checkLoss, framesOf, lossOfLogits, type Peer, type Problem, problemOf } from './problem.ts';
@@ -49,7 +49,7 @@ async function measureSize(size: Size): Promise<string[][]> {
     for (const peer of peers) checkLoss(peer, peers[0].loss);
     const times = await measureRounds(peers, rounds, seconds);
     return peers.map(({ name }) => {
-      const { median: time, spread } = summarise(timesOf(times, name));
+      const { median: time, spread } = summarize(timesOf(times, name));
       const ratio = median(pairedRatios(timesOf(times, name), timesOf(times, 'elman')));
       return [nameOf(size), name, duration(time), percent(spread), digits(ratio)];
     });

@@ -8,7 +8,7 @@ const folded = new Map([
   ['ɜː', 'ɚ'],
 ]);
 
-/** eSpeak NG renders the glottal stop as silence: there is nothing to recognise. */
+/** eSpeak NG renders the glottal stop as silence: there is nothing to recognize. */
 const silent = new Set(['', 'ʔ']);
 
 /**

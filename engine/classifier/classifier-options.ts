@@ -1,7 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { type Normalization, type NormalizationSpec, normalizationSpec } from '../data/normalization.ts';
 import { badArgument, lengthOf } from '../errors.ts';
-import type { Dtype, KernelMaker, KernelOptions, Nonlinearity } from '../kernels/kernels.ts';
+import {
+  type Dtype,
+  KERNEL_MAKERS,
+  type KernelMaker,
+  type KernelOptions,
+  type Nonlinearity,
+} from '../kernels/kernels.ts';
 import type { RecurrentInit } from '../network/initialize.ts';
 import type { NetworkShape, OutputMode } from '../network/memory/geometry.ts';
 import { checkDtype } from '../tensor.ts';
@@ -151,7 +157,8 @@ function readClasses(classes: unknown, outputSize: number): readonly string[] {
 }
 
 function readKernels(kernels: unknown): KernelOptions {
-  if (kernels === 'wasm' || kernels === 'wasm-relaxed' || kernels === 'blas') return { maker: kernels };
+  const maker = KERNEL_MAKERS.find((name) => name === kernels);
+  if (maker) return { maker };
   const path =
     typeof kernels === 'object' && kernels !== null && 'blas' in kernels ? kernels.blas : undefined;
   if (typeof path !== 'string')

@@ -1,10 +1,9 @@
 import { badArgument, lengthOf, parameterNotFinite, plain } from '../errors.ts';
 import type { Dtype } from '../kernels/kernels.ts';
-import { readBias } from '../linear.ts';
 import type { Geometry, Parameter } from '../network/memory/geometry.ts';
 import type { Network } from '../network/network.ts';
 import type { CellWeights } from '../rnn-cell.ts';
-import { type RealArray, readTensor, Tensor, type TensorLike } from '../tensor.ts';
+import { type RealArray, readBias, readTensor, Tensor, type TensorLike } from '../tensor.ts';
 import { checkKeys } from '../validation.ts';
 
 /** A value for a parameter; `label` is what the caller calls it. */

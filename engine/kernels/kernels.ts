@@ -28,7 +28,8 @@ export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) *
  * Who makes the kernels: WebAssembly, with the same bits everywhere; WebAssembly with relaxed SIMD,
  * which fuses multiplication and addition where the machine can; or the system's BLAS.
  */
-export type KernelMaker = 'wasm' | 'wasm-relaxed' | 'blas';
+export const KERNEL_MAKERS = ['wasm', 'wasm-relaxed', 'blas'] as const;
+export type KernelMaker = (typeof KERNEL_MAKERS)[number];
 
 /** Which kernels a model uses. */
 export interface KernelOptions {

@@ -1,6 +1,5 @@
 import { performance } from 'node:perf_hooks';
 import { clearInterval, setInterval } from 'node:timers';
-import { fingerprint } from '../data/fingerprint.ts';
 import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
 import { planEpoch, reserveEvaluation } from '../network/call-plan.ts';
@@ -14,12 +13,11 @@ import { Random } from '../numeric/random.ts';
 import { afterEpoch } from '../optimization/schedules.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
-import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
-import type { CheckpointSpec } from './checkpoint-options.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan } from './fit-options.ts';
 import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
 import { Reporter } from './reporter.ts';
+import { type FitData, RunCheckpoints } from './run-checkpoints.ts';
 import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
 
 /** How often the progress counters are read. */
@@ -30,11 +28,6 @@ export interface FitModel {
   readonly network: Network;
   readonly calls: Calls;
   readonly server: PredictionServer;
-}
-
-export interface FitData {
-  readonly training: Sequences;
-  readonly validation: Sequences | null;
 }
 
 /** Trains; the threads run whole epochs, or as many steps as lie between two checkpoints. */
@@ -99,14 +92,13 @@ class Training {
   readonly #memoryEnd: number;
   /** Tells the callbacks where training stands. */
   readonly reporter: Reporter;
+  readonly #checkpoints: RunCheckpoints | null;
   #state: TrainingState;
-  #fingerprints: { readonly data: string; readonly validation: string | null } | null = null;
   #best: RealArray | null = null;
-  /** Steps that the last checkpoint contains. */
-  #stepsSaved = 0;
 
-  constructor(model: FitModel, { training: data, validation }: FitData, slot: OptimizerSlot, plan: FitPlan) {
+  constructor(model: FitModel, fitData: FitData, slot: OptimizerSlot, plan: FitPlan) {
     const { network, calls, server } = model;
+    const { training: data, validation } = fitData;
     const rows = data.lengths.length;
     this.#network = network;
     this.#slot = slot;
@@ -122,6 +114,8 @@ class Training {
     if (validation) reserveEvaluation(network, validation, this.#start);
     this.#memoryEnd = end;
     this.#steps = Math.ceil(rows / spec.rows);
+    this.#checkpoints =
+      plan.checkpoint && new RunCheckpoints(plan.checkpoint, network, slot, plan, fitData, this.#steps);
     this.#epoch = {
       ...{ spec, data, permutation: this.#permutation },
       ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
@@ -152,29 +146,19 @@ class Training {
 
   /** Moves the optimizer in; with `resume`, restores the newest checkpoint before that. */
   async begin(): Promise<void> {
-    const { checkpoint } = this.#plan;
     const { model } = this.#network;
-    const found = checkpoint && (await this.#serveDuring(this.#open(checkpoint)));
+    const found = this.#checkpoints && (await this.#serveDuring(this.#checkpoints.open()));
     if (found) {
       this.#network.block(model.parameters[0]).set(found.parameters);
       this.#slot.restore(this.#network, found.optimizer);
       this.#state = found.state;
       this.#best = found.best;
     }
-    this.#stepsSaved = this.#stepsDone();
     this.#slot.moveIn(this.#network);
     if (found && this.isOver)
-      process.emitWarning(`the training in ${checkpoint.dir} has ended before: nothing is left to do`);
-  }
-
-  async #open(checkpoint: CheckpointSpec): Promise<Checkpoint | null> {
-    const { inputSize, blockSize } = this.#network.g;
-    const validation = this.#validation;
-    this.#fingerprints = {
-      data: await fingerprint(this.#epoch.data, inputSize),
-      validation: validation && (await fingerprint(validation, inputSize)),
-    };
-    return openCheckpoints(checkpoint, this.#settings(), blockSize);
+      process.emitWarning(
+        `the training in ${this.#plan.checkpoint?.dir} has ended before: nothing is left to do`,
+      );
   }
 
   /** Throws the error of a callback, or the reason of a signal that is aborted; the error may be that very reason. */
@@ -202,29 +186,14 @@ class Training {
     const started = performance.now();
     const stepBefore = this.#state.step;
     while (this.#state.step < this.#steps) {
-      await this.#runSteps(this.#nextStop());
+      await this.#runSteps(this.#checkpoints?.nextStop(this.#state) ?? this.#steps);
       this.check();
-      if (this.#isCheckpointStep()) await this.#serveDuring(this.#save());
+      if (this.#checkpoints?.isDue(this.#state))
+        await this.#serveDuring(this.#checkpoints.save(this.#state, this.#best));
     }
     const seconds = (performance.now() - started) / 1000;
     const rows = this.#rowsOf(this.#steps) - this.#rowsOf(stepBefore);
     await this.#endEpoch(rows / seconds, Array.from(random.state()));
-  }
-
-  /** The step at which the threads are to come back: that of the next checkpoint, or the epoch's end. */
-  #nextStop(): number {
-    const every = this.#plan.checkpoint?.everySteps ?? this.#steps;
-    const done = this.#stepsDone();
-    return Math.min(this.#steps, this.#state.step + every - (done % every));
-  }
-
-  #stepsDone(): number {
-    return this.#state.epoch * this.#steps + this.#state.step;
-  }
-
-  #isCheckpointStep(): boolean {
-    const every = this.#plan.checkpoint?.everySteps;
-    return every != null && this.#stepsDone() % every === 0 && this.#state.step < this.#steps;
   }
 
   async #runSteps(endStep: number): Promise<void> {
@@ -291,15 +260,10 @@ class Training {
 
   /** What needs no threads at an epoch's end: callback and checkpoint. */
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
-    const { callbacks, checkpoint } = this.#plan;
     // A copy: what the callback does to it does not change the history.
-    await callbacks.onEpochEnd?.(epoch, { ...log });
-    if (checkpoint && (this.#isCheckpointEpoch(checkpoint) || this.isOver)) await this.#save();
-  }
-
-  #isCheckpointEpoch({ everyEpochs, everySteps }: CheckpointSpec): boolean {
-    if (everyEpochs !== null && this.#state.epoch % everyEpochs === 0) return true;
-    return everySteps !== null && this.#stepsDone() % everySteps === 0;
+    await this.#plan.callbacks.onEpochEnd?.(epoch, { ...log });
+    if (this.#checkpoints?.isDue(this.#state) || this.isOver)
+      await this.#checkpoints?.save(this.#state, this.#best);
   }
 
   /** Moves the state on to the beginning of the next epoch. */
@@ -319,43 +283,8 @@ class Training {
     };
   }
 
-  /** Saves what has been done since the last checkpoint. */
+  /** Saves what has been done since the last checkpoint, if there are any. */
   async saveRest(): Promise<void> {
-    if (this.#stepsSaved !== this.#stepsDone()) await this.#serveDuring(this.#save());
-  }
-
-  async #save(): Promise<void> {
-    const { checkpoint } = this.#plan;
-    if (!checkpoint) return;
-    const { model, g } = this.#network;
-    this.#stepsSaved = this.#stepsDone();
-    await saveCheckpoint(checkpoint, this.#stepsSaved, {
-      parameters: this.#network.copy(model.parameters[0], g.blockSize),
-      best: this.#best,
-      optimizer: this.#slot.state(this.#network),
-      state: this.#state,
-      settings: this.#settings(),
-    });
-  }
-
-  /** The settings that make two trainings the same, however far they have come. */
-  #settings(): TrainingSettings {
-    // All options but those that only say how far to go and what to tell meanwhile.
-    const { epochs, checkpoint, callbacks, everySteps, signal, ...options } = this.#plan;
-    const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
-    const { nonlinearity, bidirectional, bias, dropout, output } = this.#network.g;
-    return {
-      ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
-      ...{ nonlinearity, bidirectional, bias, dropout, output },
-      normalization: this.#network.normalization,
-      kernels: maker,
-      rows: this.#permutation.length,
-      ...this.#fingerprints,
-      optimizer: this.#slot.spec,
-      ...options,
-      // Only a cosine's rates depend on the number of epochs: with any other schedule training may be
-      // resumed with more.
-      epochs: options.schedule.type === 'cosine' ? epochs : null,
-    };
+    if (this.#checkpoints) await this.#serveDuring(this.#checkpoints.saveRest(this.#state, this.#best));
   }
 }
