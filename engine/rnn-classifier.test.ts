@@ -100,6 +100,28 @@ describe('calls', () => {
     });
   });
 
+  it('make the writers of cells and output layer throw BUSY as well, and CLOSED once the model is closed', async () => {
+    const model = await RNNPhonemeClassifier.create({ ...small, threads: 0 });
+    const { rnn, outputLayer } = model;
+    const [, cell] = rnn;
+    const h = cell.forward(zeros(2, 11), zeros(2, 11));
+    outputLayer.forward(h);
+    const writers: [string, () => unknown][] = [
+      ['rnn[1].zeroGrad', () => cell.zeroGrad()],
+      ['rnn[1].initWeights', () => cell.initWeights(cell.W_ih, cell.W_hh, cell.b_ih, cell.b_hh)],
+      ['rnn[1].backward', () => cell.backward(h, h, zeros(2, 11), zeros(2, 11))],
+      ['outputLayer.zeroGrad', () => outputLayer.zeroGrad()],
+      ['outputLayer.initWeights', () => outputLayer.initWeights(outputLayer.W, outputLayer.b)],
+      ['outputLayer.backward', () => outputLayer.backward(zeros(2, 4))],
+    ];
+    const call = model.gradients(data.x, data.labels);
+    for (const [name, write] of writers) expect(write).toThrow(`${name}: busy`);
+    await call;
+    for (const [, write] of writers) write();
+    await model.close();
+    for (const [name, write] of writers) expect(write).toThrow(`${name}: the model is closed`);
+  });
+
   it('other than forward leave alone what backward needs', async () => {
     await withModel({ threads: 2, dtype: 'float64' }, async (model) => {
       const delta = await model.forward(data.x);

@@ -14,7 +14,7 @@ import {
   setParameters,
   stateDictOf,
 } from './classifier/model-parameters.ts';
-import { cellOver, outputLayerOver } from './classifier/model-views.ts';
+import { CellView, OutputLayerView } from './classifier/model-views.ts';
 import { Turns } from './classifier/turns.ts';
 import type { LabelledSequences } from './data/labelled-sequences.ts';
 import type { NormalizationSpec } from './data/normalization.ts';
@@ -110,8 +110,8 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  * Asynchronous calls are queued in the order they are made. What they are given must not change until they
  * have ended; `predict`, `evaluate` and `fit` take it at the call, unless it is a SharedArrayBuffer.
  *
- * The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, and also `hiddens`, throw BUSY while a
- * call is in flight; `stateDict` and `stream` throw it only during an optimizer's `step` or `load`, and during
+ * The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, those of `rnn` and `outputLayer`, and also
+ * `hiddens`, throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's `step` or `load`, and during
  * `fit` read the parameters of its last complete step. An `onEpochEnd` callback may use all of these, `predict`
  * and `save`; calls that would have to wait for the `fit` that awaits the callback throw BUSY. A call that has to
  * replace lost threads may throw WORKER_FAILED.
@@ -158,12 +158,15 @@ export class RNNPhonemeClassifier {
     this.classes = plan.classes;
     this.#shape = shape;
     this.#seed = plan.seed;
+    const checkIdle = (method: string): void => {
+      this.#turns.idle(method);
+    };
     this.#turns = new Turns(this, {
       network,
       calls: new Calls(network),
       server: new PredictionServer(network),
-      cells: Object.freeze(network.g.cells.map((_, cell) => cellOver(network, cell))),
-      outputLayer: outputLayerOver(network),
+      cells: Object.freeze(network.g.cells.map((_, number) => new CellView(network, number, checkIdle))),
+      outputLayer: new OutputLayerView(network, checkIdle),
     });
     networks.set(this, network);
     dropped.register(this, network, this);

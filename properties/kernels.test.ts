@@ -149,6 +149,21 @@ interface Product {
   seed: number;
 }
 
+/** That a kernel has written these panels and nothing else, each number the sum of `termsOf` its row and column. */
+function expectSums(
+  bench: Bench,
+  name: string,
+  panels: Panels,
+  [rows, n]: [number, number],
+  termsOf: (row: number, column: number) => number[],
+): void {
+  expectOnlyPanelsWritten(bench, panels, rows, n);
+  for (let r = 0; r < rows; r++) {
+    for (let j = 0; j < n; j++)
+      expectSum(`${name}[${r}, ${j}]`, bench.reals[bench.index(panels, r, j)], termsOf(r, j), bench.dtype);
+  }
+}
+
 function expectProject({ dtype, rows, k, n, seed }: Product): void {
   const bench = new Bench(dtype, seed);
   const x = bench.panels(rows, k);
@@ -163,13 +178,11 @@ function expectProject({ dtype, rows, k, n, seed }: Product): void {
     ...([y.at, y.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
     ...([x.at, x.stride, panelsFor(k, dtype), packed, bias] as const),
   );
-  expectOnlyPanelsWritten(bench, y, rows, n);
-  for (let r = 0; r < rows; r++) {
-    for (let j = 0; j < n; j++) {
-      const terms = [b.values[0][j], ...x.values[r].map((value, i) => value * W.values[j][i])];
-      expectSum(`y[${r}, ${j}]`, bench.reals[bench.index(y, r, j)], terms, dtype);
-    }
-  }
+  const termsOf = (r: number, j: number) => [
+    b.values[0][j],
+    ...x.values[r].map((value, i) => value * W.values[j][i]),
+  ];
+  expectSums(bench, 'y', y, [rows, n], termsOf);
 }
 
 describe(`${kernelsOfRun} kernels`, () => {
@@ -187,13 +200,11 @@ describe(`${kernelsOfRun} kernels`, () => {
       ...([sum.at, sum.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
       ...([a.at, a.stride, panelsFor(k, dtype), packed] as const),
     );
-    expectOnlyPanelsWritten(bench, sum, rows, n);
-    for (let r = 0; r < rows; r++) {
-      for (let j = 0; j < n; j++) {
-        const terms = [sum.values[r][j], ...a.values[r].map((value, i) => value * W.values[j][i])];
-        expectSum(`sum[${r}, ${j}]`, bench.reals[bench.index(sum, r, j)], terms, dtype);
-      }
-    }
+    const termsOf = (r: number, j: number) => [
+      sum.values[r][j],
+      ...a.values[r].map((value, i) => value * W.values[j][i]),
+    ];
+    expectSums(bench, 'sum', sum, [rows, n], termsOf);
   });
 
   law(
@@ -213,13 +224,9 @@ describe(`${kernelsOfRun} kernels`, () => {
         ...([dx.at, dx.stride, tiledRows(rows), panelsFor(n, dtype)] as const),
         ...([dz.at, dz.stride, panelsFor(k, dtype), packed, zeros] as const),
       );
-      expectOnlyPanelsWritten(bench, dx, rows, n);
-      for (let r = 0; r < rows; r++) {
-        for (let j = 0; j < n; j++) {
-          const terms = dz.values[r].map((value, i) => value * W.values[i][j]);
-          expectSum(`dx[${r}, ${j}]`, bench.reals[bench.index(dx, r, j)], terms, dtype);
-        }
-      }
+      expectSums(bench, 'dx', dx, [rows, n], (r, j) =>
+        dz.values[r].map((value, i) => value * W.values[i][j]),
+      );
     },
   );
 
