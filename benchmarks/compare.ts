@@ -7,9 +7,16 @@ import type { RunResults } from './common/results.ts';
 import { markdownTable } from './common/table.ts';
 
 /** Sets a new run against a kept one: `npm run bench:compare kept.json new.json`. Exits with 1 if a case is slower. */
+const USAGE = 'npm run bench:compare kept.json new.json';
 const [keptPath, newPath, ...more] = process.argv.slice(2);
+if (keptPath === '--help') {
+  console.log(
+    `${USAGE}\n\n  Two runs as \`npm run bench\` saves them; exits with 1 if a case is slower beyond the noise.`,
+  );
+  process.exit();
+}
 if (keptPath === undefined || newPath === undefined || more.length > 0) {
-  fail('Two files are needed: npm run bench:compare kept.json new.json');
+  fail(`Two files are needed: ${USAGE}`);
 }
 
 function read(path: string): RunResults {
