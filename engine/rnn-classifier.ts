@@ -111,10 +111,10 @@ const dropped = new FinalizationRegistry<Network>((network) => {
  * have ended; `predict`, `evaluate` and `fit` take it at the call, unless it is a SharedArrayBuffer.
  *
  * The synchronous writers `initWeights`, `loadStateDict` and `zeroGrad`, those of `rnn` and `outputLayer`, and also
- * `hiddens`, throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's `step` or `load`, and during
- * `fit` read the parameters of its last complete step. An `onEpochEnd` callback may use all of these, `predict`
- * and `save`; calls that would have to wait for the `fit` that awaits the callback throw BUSY. A call that has to
- * replace lost threads may throw WORKER_FAILED.
+ * `hiddens`, throw BUSY while a call is in flight; `stateDict` and `stream` throw it only during an optimizer's `step`
+ * or `load`, and during `fit` read the parameters of its last complete step. An `onEpochEnd` callback may use all of
+ * these, `predict` and `save`; calls that would have to wait for the `fit` that awaits the callback throw BUSY. A call
+ * that has to replace lost threads may throw WORKER_FAILED.
  */
 export class RNNPhonemeClassifier {
   readonly inputSize: number;

@@ -96,12 +96,12 @@ export class ClassifierStream {
     const { inputSize, hiddenPanels, outputPanels, realBytes } = this.#g;
     if (frame?.length !== inputSize) throw badArgument('frame', `${inputSize} numbers`, lengthOf(frame));
     const plan = this.#plan;
-    const first = plan.x / realBytes;
-    for (let j = 0; j < inputSize; j++) {
+    let at = plan.x / realBytes;
+    for (let j = 0; j < inputSize; j++, at++) {
       if (typeof frame[j] !== 'number') throw badArgument(`frame[${j}]`, 'a number', frame[j]);
-      this.#reals[first + j] = frame[j];
-      // Also what is too large for float32. Tanh would make a number like any other of it.
-      if (!Number.isFinite(this.#reals[first + j])) this.#reals[first + j] = Number.NaN;
+      this.#reals[at] = frame[j];
+      // As gatherRows does, also with what is too large for float32: tanh would make a number like any other of it.
+      if (!Number.isFinite(this.#reals[at])) this.#reals[at] = Number.NaN;
     }
     const wasm = this.#wasm;
     const { mean, std, output } = this.#weights.plan;

@@ -38,7 +38,7 @@ export class Tensor {
   }
 
   get dtype(): Dtype {
-    return this.data instanceof Float32Array ? 'float32' : 'float64';
+    return dtypeOfArray(this.data);
   }
 
   /**
@@ -97,6 +97,9 @@ export function largest(values: ArrayLike<number>, first: number, count: number)
 
 /** Number of elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+export const dtypeOfArray = (array: RealArray): Dtype =>
+  array instanceof Float32Array ? 'float32' : 'float64';
 
 /** Zeros. Throws MEMORY_TOO_LARGE where there is no room for them. */
 export function newReals(dtype: Dtype, size: number): RealArray {

@@ -1,5 +1,4 @@
-import type { Dtype } from '../kernels/kernels.ts';
-import type { RealArray } from '../tensor.ts';
+import { dtypeOfArray, type RealArray } from '../tensor.ts';
 
 /**
  * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] +
@@ -35,10 +34,9 @@ export function firstNotFinite(data: Pick<Sequences, 'values' | 'starts' | 'leng
   for (let row = 0; row < data.lengths.length; row++) {
     const frames = framesOf(data, row, inputSize);
     const found = frames.findIndex((value) => !Number.isFinite(value));
-    if (found >= 0) {
-      const dtype: Dtype = frames instanceof Float32Array ? 'float32' : 'float64';
-      return { row, frame: Math.floor(found / inputSize), at: found % inputSize, is: frames[found], dtype };
-    }
+    if (found < 0) continue;
+    const place = { row, frame: Math.floor(found / inputSize), at: found % inputSize };
+    return { ...place, is: frames[found], dtype: dtypeOfArray(frames) };
   }
   return null;
 }

@@ -25,7 +25,10 @@ export interface Evaluation {
   readonly loss: number;
   /** Share of the labels that count that were classified correctly. */
   readonly accuracy: number;
-  /** Counts of labels [true class, predicted class]; of more than 1,024 classes made on access, of more than 8,192 it throws MEMORY_TOO_LARGE. */
+  /**
+   * Counts of labels [true class, predicted class]. Of more than 1,024 classes it is made on access, of more than 8,192
+   * it throws MEMORY_TOO_LARGE.
+   */
   readonly confusion: number[][];
   /** Share of each class's labels that were classified correctly; NaN for a class without labels. */
   readonly recall: number[];

@@ -6,7 +6,7 @@ import { checksum } from '../io/checksum.ts';
 import { parseJson } from '../io/json.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
 import { isCounts } from '../optimization/optimizers.ts';
-import type { RealArray } from '../tensor.ts';
+import { dtypeOfArray, type RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { historyArray, readHistory } from './history-array.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
@@ -70,7 +70,7 @@ export async function saveCheckpoint(
 }
 
 const stored = (data: RealArray): StoredTensor => ({
-  dtype: data instanceof Float32Array ? 'float32' : 'float64',
+  dtype: dtypeOfArray(data),
   shape: [data.length],
   data,
 });

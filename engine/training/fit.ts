@@ -262,8 +262,8 @@ class Training {
   async #closeEpoch(epoch: number, log: EpochLog): Promise<void> {
     // A copy: what the callback does to it does not change the history.
     await this.#plan.callbacks.onEpochEnd?.(epoch, { ...log });
-    if (this.#checkpoints?.isDue(this.#state) || this.isOver)
-      await this.#checkpoints?.save(this.#state, this.#best);
+    if (this.#checkpoints && (this.isOver || this.#checkpoints.isDue(this.#state)))
+      await this.#checkpoints.save(this.#state, this.#best);
   }
 
   /** Moves the state on to the beginning of the next epoch. */

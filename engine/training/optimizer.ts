@@ -34,7 +34,8 @@ export class Optimizer {
   /**
    * Restores moments and step count from a file, or from its bytes, for which the model's `save` or
    * `toSafetensors` was given an optimizer: one of the same type, of a model of the same sizes and data type.
-   * Bytes are read in the call's turn, and must not change before. Everything else stays: this optimizer's learning rate and other options, and the model's parameters.
+   * Bytes are read in the call's turn, and must not change before. Everything else stays: this optimizer's learning
+   * rate and other options, and the model's parameters.
    * @throws BAD_ARGUMENT; BAD_FILE_… and BAD_MODEL_FILE where the file is damaged or of another kind
    * (nothing has changed); BUSY, CLOSED; the file system's errors
    */

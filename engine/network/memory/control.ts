@@ -11,7 +11,10 @@ export const Word = {
   ...TeamWord,
   /** Not 0: end `fit` after this step. Written by the main thread. */
   stopRequest: 7,
-  /** Whether a prediction is to be served between two steps (see Serve). `served` is written by a thread, the others by the main thread. */
+  /**
+   * Whether a prediction is to be served between two steps (see Serve). Written by the main thread, and by the last
+   * thread at the barrier after which it has been.
+   */
   serve: 8,
   /** What the threads do after a step (see Command). Written by the last thread at the step's last barrier. */
   command: 9,

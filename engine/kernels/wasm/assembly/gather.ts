@@ -1,7 +1,6 @@
 import { COLUMNS, maskHigh, maskLow, PANEL, storePart } from './layout';
 
 /** x where it is finite, else NaN: x − (x − x). Of an infinity tanh would make a number like any other. */
-// @ts-ignore: decorator
 @inline
 function finiteOrNaN(x: v128): v128 {
   return v128.sub<real>(x, v128.sub<real>(x, x));
