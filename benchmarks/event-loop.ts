@@ -4,8 +4,9 @@ import { digits } from '../cli/common/format.ts';
 import { EFFORT } from './common/effort.ts';
 import { CORES, describeMachine, machineLine } from './common/machine.ts';
 import { LARGE, MEDIUM, nameOf, type Size, SMALL, seededData } from './common/sizes.ts';
-import { createModel, stepsPerFit, withModels } from './common/steps.ts';
+import { createModel, stepsPerFit } from './common/steps.ts';
 import { markdownTable } from './common/table.ts';
+import { withOpen } from './common/with-open.ts';
 
 /** How late the main thread's event loop is while `fit` runs on all cores: `npm run bench:loop`. */
 const options = readCommandLine('npm run bench:loop', {
@@ -29,7 +30,7 @@ async function delayDuring(work: () => Promise<unknown>): Promise<string[]> {
 
 async function row(size: Size, threads: number): Promise<string[]> {
   const data = seededData(size, { rows: size.B * stepsPerFit(size) });
-  const delays = await withModels([createModel(size, threads)], async (model) => {
+  const delays = await withOpen([createModel(size, threads)], async (model) => {
     const work = () => model.fit(data, { batchSize: size.B, callbacks: { onProgress: () => {} } });
     await work();
     return delayDuring(work);

@@ -5,6 +5,7 @@ import type { Effort } from './effort.ts';
 import { CORES } from './machine.ts';
 import { asyncContestant, type Contestant, measureRounds, mediansByTurns, timesOf } from './rounds.ts';
 import { modelOptions, nameOf, type SeededData, type Size, seededData, stepFlops } from './sizes.ts';
+import { withOpen } from './with-open.ts';
 
 /** The parts of training as contestants, all on one seeded model a size. */
 
@@ -61,7 +62,7 @@ export function stepInside(
 
 /** Seconds of a step inside `fit` on all cores at each of some sizes, by turns: for each size its times, round by round. */
 export async function stepsByTurns(sizes: readonly Size[], { rounds, seconds }: Effort): Promise<number[][]> {
-  const times = await withModels(
+  const times = await withOpen(
     sizes.map((size) => createModel(size, CORES)),
     (...models) =>
       measureRounds(
@@ -85,18 +86,4 @@ export function stepAlone(name: string, model: RNNPhonemeClassifier, size: Size)
     return (long - short) / steps;
   };
   return { name, measure };
-}
-
-/** Runs `use` with models, and closes them whatever happens, even if one of them could not be made. */
-export async function withModels<T>(
-  models: readonly Promise<RNNPhonemeClassifier>[],
-  use: (...models: RNNPhonemeClassifier[]) => Promise<T>,
-): Promise<T> {
-  try {
-    return await use(...(await Promise.all(models)));
-  } finally {
-    for (const made of await Promise.allSettled(models)) {
-      if (made.status === 'fulfilled') await made.value.close();
-    }
-  }
 }

@@ -1,11 +1,11 @@
 import type { RNNPhonemeClassifier } from '../../engine/index.ts';
 import type { KernelMaker } from '../../engine/kernels/kernels.ts';
-import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
-import { callsByThread, lanesAdded, recordStep } from '../replay/trace.ts';
+import { callsOfPhases, lanesAdded, recordStep } from '../replay/trace.ts';
 import { forwardFlops, type Size, seededData, stepFlops } from './sizes.ts';
-import { createModel, stepsPerFit, withModels } from './steps.ts';
+import { createModel, stepsPerFit } from './steps.ts';
+import { withOpen } from './with-open.ts';
 
 /** One case of a suite: some work on so many threads. */
 export interface Case {
@@ -95,13 +95,12 @@ const reduction: SuiteKind = {
   // The kernel is WebAssembly's with every maker, but the number of lanes is not.
   prepare: async (size, threads, kernels) => {
     const made = createModel(size, threads, kernels);
-    const { trace, memory, parameterCount } = await withModels([made], async (model) => ({
+    const { trace, memory, parameterCount } = await withOpen([made], async (model) => ({
       ...(await recordStep(model, seededData(size), threads)),
       parameterCount: networkOf(model).g.parameterCount,
     }));
     const lanes = lanesAdded(trace);
-    const team = new ReplayTeam(memory, wasmModule('float32'), threads);
-    for (const phase of ['lanes', 'reduce'] as const) await team.load(phase, callsByThread(trace, [phase]));
+    const team = await ReplayTeam.start(memory, threads, callsOfPhases(trace, ['lanes', 'reduce']));
     return {
       ...{ threads, pieces: 1, sequences: size.B, flops: lanes * parameterCount },
       work: () => team.replayAfter('lanes', 'reduce'),

@@ -4,8 +4,9 @@ import type { Effort } from '../common/effort.ts';
 import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
-import { createModel, stepAlone, stepOutside, withModels } from '../common/steps.ts';
+import { createModel, stepAlone, stepOutside } from '../common/steps.ts';
 import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
+import { withOpen } from '../common/with-open.ts';
 
 /**
  * A step called from outside against one inside `fit`, which has the optimizer's update besides; and what copying
@@ -20,7 +21,7 @@ export async function callOverhead(sizes: readonly Size[], effort: Effort): Prom
 
 async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
   const [shared, own] = [seededData(size), seededData(size, { shared: false })];
-  const times = await withModels([createModel(size, CORES), createModel(size, CORES)], (training, called) =>
+  const times = await withOpen([createModel(size, CORES), createModel(size, CORES)], (training, called) =>
     measureRounds(
       [
         stepAlone('inside', training, size),

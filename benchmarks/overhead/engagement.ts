@@ -5,8 +5,9 @@ import { CORES, workerCounts } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
 import { pairedRatios } from '../common/statistics.ts';
-import { createModel, engage, stepInside, stepOutside, withModels } from '../common/steps.ts';
+import { createModel, engage, stepInside, stepOutside } from '../common/steps.ts';
 import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
+import { withOpen } from '../common/with-open.ts';
 
 /** The number of threads that a call engages by itself against fixed numbers. */
 export async function engagement(sizes: readonly Size[], effort: Effort): Promise<void> {
@@ -26,7 +27,7 @@ async function engagementAt(
   const data = seededData(size);
   const fixed = workerCounts();
   const names = ['by itself', ...fixed.map(String)];
-  const times = await withModels(
+  const times = await withOpen(
     names.map(() => createModel(size, CORES)),
     (own, ...others) => {
       for (const [i, model] of others.entries()) engage(model, fixed[i]);

@@ -1,13 +1,13 @@
 import { duration, percent } from '../../cli/common/format.ts';
 import { median } from '../../cli/common/quantile.ts';
-import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import type { Effort } from '../common/effort.ts';
 import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
 import { pairedRatios, summarize } from '../common/statistics.ts';
-import { createModel, withModels } from '../common/steps.ts';
+import { createModel } from '../common/steps.ts';
 import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
+import { withOpen } from '../common/with-open.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, oneBufferAThread, recordStep } from '../replay/trace.ts';
 
@@ -24,14 +24,13 @@ export async function identityCost(sizes: readonly Size[], effort: Effort): Prom
 }
 
 async function costAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
-  const { trace, memory } = await withModels([createModel(size, CORES)], (model) =>
+  const { trace, memory } = await withOpen([createModel(size, CORES)], (model) =>
     recordStep(model, seededData(size), CORES),
   );
-  const team = new ReplayTeam(memory, wasmModule('float32'), CORES);
-  await team.load('lanes', callsByThread(trace));
-  await team.load('threads', callsByThread(oneBufferAThread(trace)));
-  const times = await measureRounds([team.contestant('lanes'), team.contestant('threads')], rounds, seconds);
-  await team.close();
+  const calls = { lanes: callsByThread(trace), threads: callsByThread(oneBufferAThread(trace)) };
+  const times = await withOpen([ReplayTeam.start(memory, CORES, calls)], (team) =>
+    measureRounds([team.contestant('lanes'), team.contestant('threads')], rounds, seconds),
+  );
   const [lanes, threads] = [timesOf(times, 'lanes'), timesOf(times, 'threads')];
   const { median: time, spread } = summarize(lanes);
   const costs = pairedRatios(lanes, threads).map((ratio) => ratio - 1);

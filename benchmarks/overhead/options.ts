@@ -7,8 +7,9 @@ import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { MEDIUM, modelOptions } from '../common/sizes.ts';
 import { pairedRatios } from '../common/statistics.ts';
-import { stepInside, withModels } from '../common/steps.ts';
+import { stepInside } from '../common/steps.ts';
 import { markdownTable, quartiles } from '../common/table.ts';
+import { withOpen } from '../common/with-open.ts';
 
 /** What each option of the network costs, beside the arithmetic it adds: a step inside fit against the plain model's. */
 
@@ -31,7 +32,7 @@ export async function optionCosts({ rounds, seconds }: Effort): Promise<void> {
   const made = names.map((name) =>
     RNNPhonemeClassifier.create({ ...modelOptions(MEDIUM), threads: CORES, ...VARIANTS[name] }),
   );
-  const rows = await withModels(made, async (...models) => {
+  const rows = await withOpen(made, async (...models) => {
     const contestants = models.map((model, i) => stepInside(names[i], model, MEDIUM));
     const times = await measureRounds(contestants, rounds, seconds);
     const work = models.map(operationsOf);

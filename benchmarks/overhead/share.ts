@@ -7,8 +7,9 @@ import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, seededData } from '../common/sizes.ts';
 import { pairedRatios, summarize } from '../common/statistics.ts';
-import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
+import { createModel, engage, stepInside } from '../common/steps.ts';
 import { markdownTable, rowByRow } from '../common/table.ts';
+import { withOpen } from '../common/with-open.ts';
 import { Replay } from '../replay/replay.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsByThread, recordStep } from '../replay/trace.ts';
@@ -48,21 +49,19 @@ export async function kernelShare(sizes: readonly Size[], effort: Effort): Promi
 
 async function shareAt(size: Size, threads: number, { rounds, seconds }: Effort): Promise<string[]> {
   const data = seededData(size);
-  const { trace, memory } = await withModels([createModel(size, threads)], (model) =>
+  const { trace, memory } = await withOpen([createModel(size, threads)], (model) =>
     recordStep(model, data, threads),
   );
-  const team = new ReplayTeam(memory, wasmModule('float32'), threads);
-  await team.load('kernels alone', callsByThread(trace));
-  const times = await withModels([createModel(size, threads)], (model) => {
+  const team = ReplayTeam.start(memory, threads, { 'kernels alone': callsByThread(trace) });
+  const times = await withOpen([createModel(size, threads), team], (model, replaying) => {
     // As many as the replay has, also where the step is worth fewer.
     engage(model, threads);
     return measureRounds(
-      [stepInside('step', model, size), team.contestant('kernels alone')],
+      [stepInside('step', model, size), replaying.contestant('kernels alone')],
       rounds,
       seconds,
     );
   });
-  await team.close();
   const alone = new Replay(wasmKernels(wasmModule('float32'), memory, 'float32'), callsByThread(trace)[0]);
   const { median: step, spread } = summarize(timesOf(times, 'step'));
   const rest = 1 - median(pairedRatios(timesOf(times, 'kernels alone'), timesOf(times, 'step')));

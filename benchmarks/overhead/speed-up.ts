@@ -6,9 +6,10 @@ import { CORES } from '../common/machine.ts';
 import { measureRounds, timesOf } from '../common/rounds.ts';
 import { nameOf, type Size, stepFlops } from '../common/sizes.ts';
 import { pairedRatios } from '../common/statistics.ts';
-import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
+import { createModel, engage, stepInside } from '../common/steps.ts';
 import { markdownTable, quartiles, rowByRow } from '../common/table.ts';
-import { bareTeam } from '../replay/bare-team.ts';
+import { withOpen } from '../common/with-open.ts';
+import { bareName, bareTeam } from '../replay/bare-team.ts';
 
 /**
  * A step inside `fit` on all cores against one on one thread, and against the limit of as many cores. The bare loop, on
@@ -23,14 +24,15 @@ export async function speedUp(sizes: readonly Size[], effort: Effort): Promise<v
 
 async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<string[]> {
   const limit = limitContestant('float32');
-  const bare = await Promise.all([bareTeam(1), bareTeam(CORES)]);
-  const times = await withModels([createModel(size, 1), createModel(size, CORES)], (one, all) => {
-    engage(all, CORES);
-    const steps = [stepInside('one', one, size), stepInside('all', all, size)];
-    return measureRounds([limit, ...bare, ...steps], rounds, seconds);
-  });
-  await Promise.all(bare.map((team) => team.close()));
-  const [bareOne, bareAll] = bare.map(({ name }) => timesOf(times, name));
+  const times = await withOpen(
+    [createModel(size, 1), createModel(size, CORES), bareTeam(1), bareTeam(CORES)],
+    (one, all, ...bare) => {
+      engage(all, CORES);
+      const steps = [stepInside('one', one, size), stepInside('all', all, size)];
+      return measureRounds([limit, ...bare, ...steps], rounds, seconds);
+    },
+  );
+  const [bareOne, bareAll] = [1, CORES].map((parties) => timesOf(times, bareName(parties)));
   const bareRatio = CORES * median(pairedRatios(bareOne, bareAll));
   const [one, all] = [timesOf(times, 'one'), timesOf(times, 'all')];
   const ratios = pairedRatios(one, all);

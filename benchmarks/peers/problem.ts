@@ -1,5 +1,6 @@
 import { nameOf, type SeededData, type Size, seededData } from '../common/sizes.ts';
-import { createModel, withModels } from '../common/steps.ts';
+import { createModel } from '../common/steps.ts';
+import { withOpen } from '../common/with-open.ts';
 
 /** The same weights and the same batch for everybody. */
 export interface Problem {
@@ -21,7 +22,7 @@ export interface Peer {
 }
 
 export async function problemOf(size: Size): Promise<Problem> {
-  const state = await withModels([createModel(size, 0)], async (model) => model.stateDict());
+  const state = await withOpen([createModel(size, 0)], async (model) => model.stateDict());
   const weights = Object.entries(state).map(
     ([name, { data, shape }]) => [name, { data: Float32Array.from(data), shape }] as const,
   );

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import { BARE_BYTES, bareCall } from '../common/limit.ts';
 import type { ReplayTeam } from './replay-team.ts';
@@ -14,13 +13,11 @@ describe('a team that replays', () => {
     // Its worker is there only when it is built.
     const built = new URL('../../dist/benchmarks/replay/replay-team.js', import.meta.url).href;
     const { ReplayTeam } = (await import(built)) as Module;
-    team = new ReplayTeam(memory, wasmModule('float32'), 2);
     const bareLoops = (times: number) =>
       [0, 1].map((i): KernelCall[] =>
         new Array(times).fill({ kernel: 'bareTile', args: bareCall(i * BARE_BYTES, 'float32') }),
       );
-    await team.load('short', bareLoops(1));
-    await team.load('long', bareLoops(60));
+    team = await ReplayTeam.start(memory, 2, { short: bareLoops(1), long: bareLoops(60) });
   });
   afterAll(() => team.close());
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { type Contestant, timedContestant } from '../common/rounds.ts';
 import type { KernelCall } from './trace.ts';
 
@@ -24,11 +25,27 @@ export class ReplayTeam {
   readonly #workers: readonly Worker[];
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, parties: number) {
+  /** Starts so many threads, with calls for each by the name they are to be run under. */
+  static async start(
+    memory: WebAssembly.Memory,
+    parties: number,
+    calls: Readonly<Record<string, readonly (readonly KernelCall[])[]>> = {},
+  ): Promise<ReplayTeam> {
+    const team = new ReplayTeam(memory, parties);
+    try {
+      for (const [name, ofThreads] of Object.entries(calls)) await team.load(name, ofThreads);
+      return team;
+    } catch (error) {
+      await team.close();
+      throw error;
+    }
+  }
+
+  private constructor(memory: WebAssembly.Memory, parties: number) {
     const words = new Int32Array(new SharedArrayBuffer(128));
     const file = new URL('./replay-worker.js', import.meta.url);
     this.#workers = Array.from({ length: parties }, (_, index) => {
-      const workerData: ReplaySetup = { memory, module, words, index, parties };
+      const workerData: ReplaySetup = { memory, module: wasmModule('float32'), words, index, parties };
       return new Worker(file, { workerData });
     });
   }

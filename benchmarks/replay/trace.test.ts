@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { type Size, seededData } from '../common/sizes.ts';
-import { createModel, withModels } from '../common/steps.ts';
+import { createModel } from '../common/steps.ts';
+import { withOpen } from '../common/with-open.ts';
 import { Replay } from './replay.ts';
 import { callsByThread, copyMemory, oneBufferAThread, PHASES, recordStep, type StepTrace } from './trace.ts';
 
 const size: Size = { B: 22, T: 3, I: 5, H: 9, L: 2 };
 
 const record = (threads: number) =>
-  withModels([createModel(size, threads)], (model) => recordStep(model, seededData(size), threads));
+  withOpen([createModel(size, threads)], (model) => recordStep(model, seededData(size), threads));
 
 /** Replays all threads' calls, phase by phase, on a copy of the memory; returns the averaged gradient. */
 function gradientOf(trace: StepTrace, memory: WebAssembly.Memory): number[] {

@@ -109,6 +109,10 @@ export function callsByThread(trace: StepTrace, phases: readonly Phase[] = PHASE
   return trace.lanes.map((_, thread) => phases.flatMap((phase) => trace[phase][thread]));
 }
 
+/** Each phase's calls of each thread, by its name. */
+export const callsOfPhases = (trace: StepTrace, phases: readonly Phase[]): Record<string, KernelCall[][]> =>
+  Object.fromEntries(phases.map((phase) => [phase, callsByThread(trace, [phase])]));
+
 /**
  * The same step with one gradient buffer a thread instead of one a lane: each thread's lanes are added onto one
  * another in the order they come, and the reduction adds one buffer for each thread that has a lane. What bit-identity

@@ -1,6 +1,5 @@
 import { median } from '../../cli/common/quantile.ts';
 import { MAX_THREADS } from '../../engine/classifier/classifier-options.ts';
-import { wasmModule } from '../../engine/kernels/wasm-kernels.ts';
 import { SortedBatch } from '../../engine/network/memory/sorted-batch.ts';
 import { packPieces } from '../../engine/network/programs/pack-plan.ts';
 import { runCount } from '../../engine/network/programs/reduce.ts';
@@ -12,10 +11,11 @@ import { CORES } from '../common/machine.ts';
 import { type Contestant, measureRounds, syncContestant, timesOf } from '../common/rounds.ts';
 import { type Size, seededData } from '../common/sizes.ts';
 import { pairedRatios } from '../common/statistics.ts';
-import { createModel, engage, stepInside, withModels } from '../common/steps.ts';
-import { bareTeam } from '../replay/bare-team.ts';
+import { createModel, engage, stepInside } from '../common/steps.ts';
+import { withOpen } from '../common/with-open.ts';
+import { bareName, bareTeam } from '../replay/bare-team.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
-import { callsByThread, lanesAdded, PHASES, recordStep } from '../replay/trace.ts';
+import { callsOfPhases, lanesAdded, PHASES, recordStep } from '../replay/trace.ts';
 import type { StepCosts } from './prediction.ts';
 
 /** What the parts of a step cost on this machine, and whole steps to set predictions against. */
@@ -34,11 +34,10 @@ export interface Measured {
 
 export async function measureSize(size: Size, effort: Effort): Promise<Measured> {
   const recorded = await recordAlone(size);
-  const team = await teamOf(recorded);
-  const bare = await Promise.all([bareTeam(1), bareTeam(CORES)]);
-  const times = await measureTogether(size, [...phasesOf(team), sorting(size), ...bare], effort);
-  await Promise.all([team, ...bare].map((threads) => threads.close()));
-  const [one, all] = bare.map(({ name }) => timesOf(times, name));
+  const times = await withOpen([teamOf(recorded), bareTeam(1), bareTeam(CORES)], (team, ...bare) =>
+    measureTogether(size, [...phasesOf(team), sorting(size), ...bare], effort),
+  );
+  const [one, all] = [1, CORES].map((parties) => timesOf(times, bareName(parties)));
   return {
     costs: costsOf(recorded, times),
     steps: new Map(measuredCounts.map((threads) => [threads, median(timesOf(times, stepName(threads)))])),
@@ -51,7 +50,7 @@ type Recorded = Awaited<ReturnType<typeof recordAlone>>;
 
 /** A step recorded for one thread, and what it is cut into. */
 async function recordAlone(size: Size) {
-  return withModels([createModel(size, 1)], async (model) => {
+  return withOpen([createModel(size, 1)], async (model) => {
     const { g, model: plan } = networkOf(model);
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
@@ -64,11 +63,8 @@ async function recordAlone(size: Size) {
   });
 }
 
-async function teamOf({ trace, memory }: Recorded): Promise<ReplayTeam> {
-  const team = new ReplayTeam(memory, wasmModule('float32'), 1);
-  for (const phase of PHASES) await team.load(phase, callsByThread(trace, [phase]));
-  return team;
-}
+const teamOf = ({ trace, memory }: Recorded): Promise<ReplayTeam> =>
+  ReplayTeam.start(memory, 1, callsOfPhases(trace, PHASES));
 
 /** The lanes leave the reduction cold caches, here as in a step. */
 const phasesOf = (team: ReplayTeam): Contestant[] => [
@@ -83,7 +79,7 @@ function measureTogether(
   parts: readonly Contestant[],
   { rounds, seconds }: Effort,
 ): Promise<Map<string, number[]>> {
-  return withModels(
+  return withOpen(
     measuredCounts.map((threads) => createModel(size, threads)),
     (...models) => {
       for (const [i, model] of models.entries()) engage(model, measuredCounts[i]);
@@ -133,11 +129,11 @@ export async function measureBarriers(): Promise<Map<number, number>> {
   const barriers = new Map<number, number>();
   for (const threads of measuredCounts) {
     const memory = newMemory(PAGE_BYTES);
-    const team = new ReplayTeam(memory, wasmModule('float32'), threads);
     const isCrowded = threads > CORES;
     const times: number[] = [];
-    for (let i = 0; i < (isCrowded ? 9 : 60); i++) times.push(await team.barrier(isCrowded ? 100 : 1_000));
-    await team.close();
+    await withOpen([ReplayTeam.start(memory, threads)], async (team) => {
+      for (let i = 0; i < (isCrowded ? 9 : 60); i++) times.push(await team.barrier(isCrowded ? 100 : 1_000));
+    });
     barriers.set(threads, isCrowded ? median(times) : Math.min(...times));
   }
   return barriers;
