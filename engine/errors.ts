@@ -92,16 +92,14 @@ const placeIn = (x: string, { at, frame, row, is, dtype }: NotFiniteValue): stri
 /** `value` is the first one of the training data that is not finite; null where all are. */
 export const notFinite = (
   { epoch, step }: { epoch: number; step: number },
-  loss: number,
-  norm: number,
-  largest: number,
+  { loss, norm, largestNorm }: { loss: number; norm: number; largestNorm: number },
   value: NotFiniteValue | null,
 ): ElmanError => {
   const advice = value ? placeIn('data.x', value) : 'try a lower learning rate, or clipNorm';
   return new ElmanError(
     'NOT_FINITE',
     `fit: loss ${loss} and gradient norm ${norm} in epoch ${epoch}, step ${step}` +
-      (step > 0 ? ` (the largest norm in this epoch so far: ${largest})` : '') +
+      (step > 0 ? ` (the largest norm in this epoch so far: ${largestNorm})` : '') +
       `; the parameters are those before this step (${advice})`,
   );
 };

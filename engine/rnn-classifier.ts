@@ -179,8 +179,7 @@ export class RNNPhonemeClassifier {
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
     const plan = readClassifierOptions(options);
-    const { shape, dtype, threads, kernels, normalization } = plan;
-    const network = new Network(shape, dtype, threads, kernels, normalization);
+    const network = new Network({ ...plan, cell: 'elman' }, plan.normalization);
     await network.ready();
     initializeNetwork(network, plan.recurrentInit, new Random(plan.seed));
     return new RNNPhonemeClassifier(plan, network);

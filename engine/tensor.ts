@@ -6,12 +6,24 @@ import { checkKeys } from './validation.ts';
 /** A typed array of either data type. */
 export type RealArray = Float32Array | Float64Array;
 
+/** Numbers in an array or in a typed array. */
+export type NumberArray =
+  | readonly number[]
+  | RealArray
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array;
+
 /** Nested arrays of numbers; those at the same depth have the same length. */
-export type NestedNumbers = number | readonly NestedNumbers[] | RealArray;
+export type NestedNumbers = number | readonly NestedNumbers[] | NumberArray;
 
 /** Numbers in any flat array, in row-major order, and their shape. */
 export interface ShapedData {
-  readonly data: ArrayLike<number>;
+  readonly data: NumberArray;
   readonly shape: readonly number[];
 }
 
@@ -123,7 +135,7 @@ export const realArray = (dtype: Dtype, buffer: ArrayBufferLike, at: number, siz
  * @throws BAD_ARGUMENT where the arrays are ragged, hold anything but numbers, or do not fit the shape
  */
 export function tensor(
-  values: ArrayLike<number> | NestedNumbers | ShapedData,
+  values: NestedNumbers | ShapedData,
   options: { shape?: readonly number[] | undefined; dtype?: Dtype | undefined } = {},
 ): Tensor {
   checkKeys('options', options, ['shape', 'dtype']);
@@ -146,14 +158,14 @@ export function checkDtype(dtype: unknown): asserts dtype is Dtype {
 }
 
 /** Whether a value is an array of numbers, flat or typed, other than of big integers. */
-const isNumberArray = (value: unknown): value is ArrayLike<number> =>
+const isNumberArray = (value: unknown): value is NumberArray =>
   Array.isArray(value) ||
   (ArrayBuffer.isView(value) &&
     'length' in value &&
     !types.isBigInt64Array(value) &&
     !types.isBigUint64Array(value));
 
-function asReals(name: string, values: ArrayLike<number>, dtype: Dtype): RealArray {
+function asReals(name: string, values: NumberArray, dtype: Dtype): RealArray {
   if (dtype === 'float32' && values instanceof Float32Array) return values;
   if (dtype === 'float64' && values instanceof Float64Array) return values;
   if (Array.isArray(values)) {

@@ -20,6 +20,10 @@ export function checkKeys(name: string, options: unknown, known: readonly string
   }
 }
 
+/** Whether a value is an array or a typed array; its entries may be anything. */
+export const isList = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value);
+
 export function checkInteger(
   name: string,
   value: unknown,
@@ -73,6 +77,13 @@ export function checkNotNegative(name: string, value: unknown): number {
   if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
     throw badArgument(name, 'a finite number, 0 or more', value);
   }
+  return value;
+}
+
+/** A share, or a decay: [0, 1). */
+export function checkFraction(name: string, value: unknown): number {
+  if (typeof value !== 'number' || !(value >= 0 && value < 1))
+    throw badArgument(name, 'a number from 0 to below 1', value);
   return value;
 }
 

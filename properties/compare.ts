@@ -1,7 +1,7 @@
 /** Comparing tensors, and the tolerances to do it with. A tolerance is derived, never tried out. */
 
 export interface TensorLike {
-  readonly data: ArrayLike<number>;
+  readonly data: readonly number[] | Float32Array | Float64Array | Int32Array;
   readonly shape: readonly number[];
 }
 
@@ -31,7 +31,7 @@ export function gamma(operations: number, u: number): number {
 }
 
 interface Flat {
-  data: ArrayLike<number>;
+  data: readonly number[] | Float32Array | Float64Array | Int32Array;
   shape: readonly number[];
 }
 

@@ -197,8 +197,8 @@ export const faults = [
   fault(
     'initial states of the caller count as zeros',
     lanePrograms,
-    'fromRest: !h0 }',
-    'fromRest: !h0 || true }',
+    'const pass = { dropoutKey, fromRest };',
+    'const pass = { dropoutKey, fromRest: fromRest || true };',
     laws,
   ),
   fault(
@@ -361,8 +361,8 @@ export const faults = [
   fault(
     'the last run of parameters is forgotten',
     reduce,
-    'Math.ceil(blockSize / BLOCK_PARAMETERS)',
-    'Math.max(1, Math.floor(blockSize / BLOCK_PARAMETERS))',
+    'Math.ceil(blockSize / RUN_PARAMETERS)',
+    'Math.max(1, Math.floor(blockSize / RUN_PARAMETERS))',
     laws,
   ),
   fault(
@@ -503,9 +503,9 @@ export const faults = [
   ),
   fault(
     'fit leaves the last step in the second copy',
-    'engine/training/fit.ts',
-    'if (Atomics.load(words, Word.parity) === 1) takeOverStep(network);',
-    'if (Atomics.load(words, Word.parity) === 2) takeOverStep(network);',
+    'engine/network/epoch-control.ts',
+    'if (Atomics.load(words, Word.parity) === 1) {',
+    'if (Atomics.load(words, Word.parity) === 2) {',
     training,
   ),
 

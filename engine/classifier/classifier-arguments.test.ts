@@ -54,7 +54,7 @@ describe('arguments', () => {
     [
       'too few lengths',
       (m) => m.forward({ ...x, lengths: [6] }),
-      'x.lengths: expected 3 lengths, one a row, got 1',
+      'x.lengths: expected 3 lengths, one a row, got an array of 1',
     ],
     ['h0 of a wrong shape', (m) => m.forward(x, zeros(1, 3, 11)), 'h0: expected [2, 3, 11], got [1, 3, 11]'],
     [
@@ -138,13 +138,13 @@ describe('arguments', () => {
       (name): [string, (m: RNNPhonemeClassifier) => Promise<unknown>, string] => [
         `a ${name} of 1`,
         async (m) => m.optimizer({ type: 'adam', [name]: 1 }),
-        `optimizer.${name}: expected a number below 1, got 1`,
+        `optimizer.${name}: expected a number from 0 to below 1, got 1`,
       ],
     ),
     [
       'an alpha of 1',
       async (m) => m.optimizer({ type: 'rmsprop', alpha: 1 }),
-      'optimizer.alpha: expected a number below 1, got 1',
+      'optimizer.alpha: expected a number from 0 to below 1, got 1',
     ],
     [
       'Nesterov’s momentum without one',
@@ -158,7 +158,7 @@ describe('arguments', () => {
     ],
     [
       'class weights of a length that nobody has',
-      (m) => m.gradients(x, [0, 1, 2], { classWeights: { length: 1e9 } }),
+      (m) => m.gradients(x, [0, 1, 2], { classWeights: { length: 1e9 } as never }),
       'classWeights: expected 4 numbers, one a class, got Object',
     ],
     [

@@ -11,7 +11,7 @@ import {
 import type { RecurrentInit } from '../network/initialize.ts';
 import type { NetworkShape, OutputMode } from '../network/memory/geometry.ts';
 import { checkDtype } from '../tensor.ts';
-import { checkFlag, checkInteger, checkKeys, checkOneOf } from '../validation.ts';
+import { checkFlag, checkFraction, checkInteger, checkKeys, checkOneOf } from '../validation.ts';
 
 /** Options of `RNNPhonemeClassifier.create`. */
 export interface ClassifierOptions {
@@ -137,11 +137,10 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
 }
 
 function checkDropout(share: unknown, layers: number): number {
-  if (typeof share !== 'number' || !(share >= 0 && share < 1))
-    throw badArgument('dropout', 'a number from 0 to below 1', share);
-  if (share > 0 && layers === 1)
+  const checked = checkFraction('dropout', share);
+  if (checked > 0 && layers === 1)
     throw badArgument('dropout', '0 where numLayers is 1, since it lies between layers', share);
-  return share;
+  return checked;
 }
 
 function readClasses(classes: unknown, outputSize: number): readonly string[] {

@@ -1,16 +1,16 @@
 import { badArgument, lengthOf, plain } from '../errors.ts';
 import type { Dtype } from '../kernels/kernels.ts';
-import type { RealArray } from '../tensor.ts';
-import { checkInteger, checkKeys } from '../validation.ts';
+import type { NumberArray, RealArray } from '../tensor.ts';
+import { checkInteger, checkKeys, isList } from '../validation.ts';
 import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
 import { firstNotFinite } from './sequences.ts';
 
 /** How frames are normalized: x ← (x − mean) / std, for each value of a frame. */
 export interface Normalization {
   /** [I] */
-  mean: ArrayLike<number>;
+  mean: NumberArray;
   /** [I], above 0 */
-  std: ArrayLike<number>;
+  std: NumberArray;
 }
 
 /** A checked normalization. */
@@ -25,10 +25,10 @@ export function normalizationSpec(given: unknown, inputSize: number, dtype: Dtyp
   const { mean, std } = given as Normalization;
   const rounded = (value: number) => (dtype === 'float32' ? Math.fround(value) : value);
   const read = (name: string, values: unknown, least: number): readonly number[] => {
-    const list = Array.isArray(values) || ArrayBuffer.isView(values) ? (values as ArrayLike<unknown>) : null;
-    if (list?.length !== inputSize) throw badArgument(name, `${inputSize} numbers`, lengthOf(values));
+    if (!isList(values) || values.length !== inputSize)
+      throw badArgument(name, `${inputSize} numbers`, lengthOf(values));
     const numbers = Array.from({ length: inputSize }, (_, i) => {
-      const value = list[i];
+      const value = values[i];
       if (typeof value === 'number' && Number.isFinite(rounded(value)) && rounded(value) > least)
         return value;
       throw badArgument(

@@ -1,11 +1,12 @@
 import { badArgument, lengthOf, plain } from '../errors.ts';
-import { isShapedData, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
+import { isShapedData, type NumberArray, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
+import { isList } from '../validation.ts';
 import type { SequenceInput } from './read-sequences.ts';
 
 /**
  * Classes, from 0: one for each sequence [B] or, with output 'steps', one for each frame, [B, T] or an array of [Tᵢ].
  */
-export type LabelsLike = ArrayLike<number> | TensorLike | readonly ArrayLike<number>[];
+export type LabelsLike = NumberArray | TensorLike | readonly NumberArray[];
 
 /** Labels as the engine reads them. */
 export interface Labels {
@@ -100,6 +101,3 @@ function shapedLabels(
     throw badArgument(`${name}.data`, `${sizeOf(expected)} labels`, lengthOf(data));
   return data;
 }
-
-const isList = (value: unknown): value is ArrayLike<unknown> =>
-  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));

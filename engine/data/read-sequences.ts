@@ -1,7 +1,8 @@
-import { badArgument } from '../errors.ts';
+import { badArgument, lengthOf } from '../errors.ts';
 import { type Dtype, realBytes } from '../kernels/kernels.ts';
 import {
   isShapedData,
+  type NumberArray,
   newReals,
   type RealArray,
   readTensor,
@@ -10,7 +11,7 @@ import {
   type Tensor,
   type TensorLike,
 } from '../tensor.ts';
-import { checkInteger, checkKeys } from '../validation.ts';
+import { checkInteger, checkKeys, isList } from '../validation.ts';
 import type { Labels } from './read-labels.ts';
 import type { Sequences } from './sequences.ts';
 
@@ -21,7 +22,7 @@ import type { Sequences } from './sequences.ts';
 export type SequencesLike =
   | TensorLike
   | readonly TensorLike[]
-  | (ShapedData & { readonly lengths: ArrayLike<number> });
+  | (ShapedData & { readonly lengths: NumberArray });
 
 /** Checked sequences, in the form they were given: nothing is copied yet. */
 export interface SequenceInput {
@@ -159,13 +160,10 @@ export const longest = (lengths: Int32Array): number => lengths.reduce((a, b) =>
 export const total = (lengths: Int32Array): number => lengths.reduce((a, b) => a + b, 0);
 
 function readLengths(name: string, given: unknown, rows: number, time: number): Int32Array {
-  const list = given as ArrayLike<unknown> | null;
-  if (typeof list !== 'object' || list === null || list.length !== rows) {
-    const got = typeof list === 'object' ? (list?.length ?? given) : given;
-    throw badArgument(`${name}.lengths`, `${rows} lengths, one a row`, got);
-  }
+  if (!isList(given) || given.length !== rows)
+    throw badArgument(`${name}.lengths`, `${rows} lengths, one a row`, lengthOf(given));
   return Int32Array.from({ length: rows }, (_, i) => {
-    const length = checkInteger(`${name}.lengths[${i}]`, list[i], 1);
+    const length = checkInteger(`${name}.lengths[${i}]`, given[i], 1);
     if (length > time) throw badArgument(`${name}.lengths[${i}]`, `at most ${time}, the padded time`, length);
     return length;
   });

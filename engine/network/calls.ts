@@ -62,9 +62,10 @@ export class Calls {
     const { plan, engagement } = planCall(network, 'forward', extentOf(input), network.model.end, kind);
     this.#kept = null;
     const rows = this.#writeCall(plan, input, states);
-    const flags = { h0: states !== null, probabilities: false, score: false };
-    await network.run({ kind: 'forward', spec: plan.spec, rows, ...flags }, engagement);
-    this.#kept = { plan, h0: flags.h0, lengths: input.lengths.slice(), hiddens: null };
+    const fromRest = states === null;
+    const job = { kind: 'forward', spec: plan.spec, rows, fromRest, result: 'logits' } as const;
+    await network.run(job, engagement);
+    this.#kept = { plan, fromRest, lengths: input.lengths.slice(), hiddens: null };
     const hT = this.#readStates(plan.finalStates, finalStates ? input.rows : 0);
     return { logits: this.#readLogits(plan, input), hT };
   }
@@ -81,7 +82,7 @@ export class Calls {
     const kind = { gradients: true, inputGradient };
     const { plan, engagement } = planCall(network, 'backward', extent, kept.plan.end, kind);
     network.reals(plan.delta, given.data.length).set(given.data);
-    const job = { kind: 'backward', spec: plan.spec, kept: kept.plan.spec, h0: kept.h0 } as const;
+    const job = { kind: 'backward', spec: plan.spec, kept: kept.plan.spec, fromRest: kept.fromRest } as const;
     await network.runAndTakeOver(job, engagement, [network.model.gradients]);
     const dh0 = this.#readStates(plan.dh0, rows);
     return inputGradient ? { dh0, dx: this.#readInputGradient(plan, rows, time) } : dh0;
@@ -99,8 +100,8 @@ export class Calls {
     });
     const rows = this.#writeCall(plan, input, states);
     network.writeLabels(plan, labels);
-    const h0 = states !== null;
-    const job = { kind: 'gradients', spec: plan.spec, rows, h0, loss, dropoutKey } as const;
+    const fromRest = states === null;
+    const job = { kind: 'gradients', spec: plan.spec, rows, fromRest, loss, dropoutKey } as const;
     await network.runAndTakeOver(job, engagement, [network.model.gradients]);
     return {
       loss: network.control.reals[Real.lossSum] / total(labels.counted),
@@ -154,7 +155,7 @@ export class Calls {
     const rows = lengths.length;
     const { plan, engagement } = planPart(network, lengths, this.scratchStart);
     const job = { kind: 'forward', spec: plan.spec, rows: { first, data, values: null } } as const;
-    await network.run({ ...job, h0: false, probabilities: false, score: true }, engagement);
+    await network.run({ ...job, fromRest: true, result: 'logits and loss' }, engagement);
     const rowSize = outputRowSize(g, plan.spec.steps);
     const logits = network.reals(plan.logits, rows * rowSize);
     const { labels, labelStarts } = data;

@@ -9,8 +9,7 @@ import type { Network } from './network.ts';
 /** What a forward that is kept leaves in memory. */
 export interface KeptForward {
   readonly plan: BatchMemory;
-  /** Whether it was given initial states. */
-  readonly h0: boolean;
+  readonly fromRest: boolean;
   readonly lengths: Int32Array;
 }
 
@@ -23,7 +22,7 @@ export function readHiddens(network: Network, kept: KeptForward): Tensor[] {
   );
   const { lengths } = kept;
   const batch = new SortedBatch(rows).fill({ lengths, counted: new Int32Array(rows) }, 0, null);
-  const pass = { dropoutKey: null, fromRest: !kept.h0 };
+  const pass = { dropoutKey: null, fromRest: kept.fromRest };
   const { reals } = thread.tools(ALONE);
   for (let lane = 0; lane < kept.plan.lanes; lane++) {
     for (const block of thread.blocksOf(lane, batch, kept.plan, pass, ALONE)) {

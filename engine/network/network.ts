@@ -1,9 +1,8 @@
 import { setImmediate } from 'node:timers';
-import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
+import { cellKinds } from '../cells/cell-kinds.ts';
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
-import type { Dtype, KernelOptions } from '../kernels/kernels.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
 import { CallingThread } from '../parallel/calling-thread.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
@@ -15,12 +14,12 @@ import { newReals, type RealArray, realArray } from '../tensor.ts';
 import { EngagementPolicy } from './engagement.ts';
 import type { BatchMemory, BatchSpec } from './memory/batch-memory.ts';
 import { type Control, Word } from './memory/control.ts';
-import { type Geometry, geometryOf, type NetworkShape, type Parameter } from './memory/geometry.ts';
+import { type Geometry, geometryOf, type Parameter } from './memory/geometry.ts';
 import { type Copies, type ModelMemory, planModel } from './memory/model-memory.ts';
 import { type Job, PASSES, type Rows } from './programs/jobs.ts';
 import { openLanes } from './programs/lane-programs.ts';
 import { programOf } from './programs/program-of.ts';
-import { ModelThread, type ThreadSetup } from './programs/thread.ts';
+import { ModelThread, type NetworkSpec, type ThreadSetup } from './programs/thread.ts';
 
 /** A classifier's memory and threads. It has no queue: the caller must make one call at a time. */
 export class Network {
@@ -40,14 +39,8 @@ export class Network {
   readonly #memory: WebAssembly.Memory;
 
   /** Throws MEMORY_TOO_LARGE before anything is allocated. */
-  constructor(
-    shape: NetworkShape,
-    dtype: Dtype,
-    threads: number,
-    kernels: KernelOptions,
-    normalization: NormalizationSpec | null = null,
-    cell: CellName = 'elman',
-  ) {
+  constructor(spec: NetworkSpec, normalization: NormalizationSpec | null) {
+    const { shape, cell, dtype, kernels, threads } = spec;
     this.g = geometryOf(shape, dtype, kernels.maker, cellKinds[cell]);
     this.model = planModel(this.g, threads);
     this.threads = threads;

@@ -145,7 +145,7 @@ describe('a prediction while training runs', () => {
       const events: string[] = [];
       network.run = async (job, ...rest) => {
         await run.call(network, job, ...rest);
-        if (job.kind !== 'forward' || !job.score) return;
+        if (job.kind !== 'forward' || job.result !== 'logits and loss') return;
         events.push('part');
         if (events.length === 1) void model.predict(data.x).then(() => events.push('prediction'));
       };

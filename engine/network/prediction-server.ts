@@ -212,7 +212,7 @@ export class PredictionServer {
     const { plan, engagement } = planCall(network, 'forward', extentOf(part), start);
     const rows = network.writeInput(plan, part);
     await network.run(
-      { kind: 'forward', spec: plan.spec, rows, h0: false, probabilities: true, score: false },
+      { kind: 'forward', spec: plan.spec, rows, fromRest: true, result: 'probabilities' },
       engagement,
       prediction.snapshot,
     );

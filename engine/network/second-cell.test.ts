@@ -297,7 +297,7 @@ const LENGTHS = Array.from({ length: 21 }, (_, row) => 1 + ((5 * row) % 7));
 const SHAPE = { inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 };
 
 function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) {
-  const network = new Network(shape, DTYPE, threads, { maker }, null, SECOND);
+  const network = new Network({ shape, dtype: DTYPE, threads, kernels: { maker }, cell: SECOND }, null);
   numbers = () => new Float64Array(network.thread.buffer);
   // Nothing may be read before it is written: a call's memory holds whatever earlier calls have left.
   const { reserve } = network;

@@ -1,5 +1,5 @@
 import { badArgument } from '../errors.ts';
-import { checkFlag, checkNotNegative } from '../validation.ts';
+import { checkFlag, checkFraction, checkNotNegative } from '../validation.ts';
 
 /** Stochastic gradient descent, as torch.optim.SGD. */
 export interface Sgd {
@@ -99,13 +99,13 @@ export function optimizerSpec(options: OptimizerType | OptimizerOptions): Optimi
   return spec;
 }
 
+const DECAYS: ReadonlySet<string> = new Set(['beta1', 'beta2', 'alpha']);
+
 function checkOption(name: string, value: unknown): void {
   const label = `optimizer.${name}`;
-  if (name === 'nesterov') {
-    checkFlag(label, value);
-  } else if (checkNotNegative(label, value) >= 1 && (name.startsWith('beta') || name === 'alpha')) {
-    throw badArgument(label, 'a number below 1', value);
-  }
+  if (name === 'nesterov') checkFlag(label, value);
+  else if (DECAYS.has(name)) checkFraction(label, value);
+  else checkNotNegative(label, value);
 }
 
 /** An optimizer's step count, and β₁ and β₂ to that power, multiplied up so that every machine agrees. */

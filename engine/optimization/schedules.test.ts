@@ -55,7 +55,7 @@ describe('schedules', () => {
       'schedule.factor: expected one of',
     );
     expect(() => scheduleSpec({ type: 'plateau', threshold: Symbol('x') } as never)).toThrow(
-      'schedule.threshold: expected a finite number, 0 or more, got Symbol(x)',
+      'schedule.threshold: expected a number from 0 to below 1, got Symbol(x)',
     );
     expect(() => scheduleSpec({ type: 'step' } as never)).toThrow(
       'schedule.epochs: expected an integer, 1 or more',

@@ -1,6 +1,6 @@
 import { badArgument } from '../errors.ts';
 import { cosPi } from '../numeric/elementary.ts';
-import { checkInteger, checkKeys, checkNotNegative, checkPositive } from '../validation.ts';
+import { checkFraction, checkInteger, checkKeys, checkPositive } from '../validation.ts';
 
 /** Keeps the learning rate as it is. */
 export interface ConstantSchedule {
@@ -72,15 +72,13 @@ export function scheduleSpec(schedule: Schedule): ScheduleSpec {
   const read: Partial<ScheduleSpec> = given;
   const { warmup = 0, epochs = 1, factor = 0.1, patience = 10, threshold = 1e-4 } = read;
   if (given.type === 'step') checkInteger('schedule.epochs', read.epochs, 1);
-  checkNotNegative('schedule.threshold', threshold);
-  if (threshold >= 1) throw badArgument('schedule.threshold', 'a number below 1', threshold);
   return {
     type: given.type,
     warmup: checkInteger('schedule.warmup', warmup, 0),
     epochs,
     factor: checkPositive('schedule.factor', factor),
     patience: checkInteger('schedule.patience', patience, 0),
-    threshold,
+    threshold: checkFraction('schedule.threshold', threshold),
   };
 }
 

@@ -3,6 +3,7 @@ import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/lanes/loss.ts';
 import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
 import { type Schedule, type ScheduleSpec, scheduleSpec } from '../optimization/schedules.ts';
+import type { NumberArray } from '../tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf, checkPositive, checkSignal } from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
@@ -92,7 +93,7 @@ export interface FitOptions {
    * Weight of each class [O] in loss and gradient; default 1. The reported losses of training are
    * weighted too, those of evaluation never.
    */
-  classWeights?: ArrayLike<number> | undefined;
+  classWeights?: NumberArray | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot. Default 0. */
   labelSmoothing?: number | undefined;
   /** With output 'steps', the label to ignore. Default −100. */

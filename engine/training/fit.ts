@@ -4,7 +4,7 @@ import { firstNotFinite, type Sequences } from '../data/sequences.ts';
 import { notFinite } from '../errors.ts';
 import { planEpoch, reserveEvaluation } from '../network/call-plan.ts';
 import type { Calls } from '../network/calls.ts';
-import { Command, Real, Word } from '../network/memory/control.ts';
+import { EpochControl, noSums } from '../network/epoch-control.ts';
 import type { Network } from '../network/network.ts';
 import type { PredictionServer } from '../network/prediction-server.ts';
 import type { Epoch } from '../network/programs/jobs.ts';
@@ -15,10 +15,10 @@ import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitPlan } from './fit-options.ts';
-import { type OptimizerSlot, takeOverStep } from './optimizer-slot.ts';
+import type { OptimizerSlot } from './optimizer-slot.ts';
 import { Reporter } from './reporter.ts';
 import { type FitData, RunCheckpoints } from './run-checkpoints.ts';
-import { freshState, noSums, readSums, type TrainingState, writeSums } from './training-state.ts';
+import { freshState, type TrainingState } from './training-state.ts';
 
 /** How often the progress counters are read. */
 const LOOK_MS = 100;
@@ -41,12 +41,8 @@ export async function train(
   const training = new Training(model, data, slot, plan);
   await training.begin();
   const { network } = model;
-  const { words } = network.control;
-  const stop = (): void => {
-    Atomics.store(words, Word.stopRequest, 1);
-  };
-  Atomics.store(words, Word.parity, 0);
-  Atomics.store(words, Word.stopRequest, 0);
+  const stop = (): void => training.control.stop();
+  training.control.reset();
   plan.signal?.addEventListener('abort', stop);
   const timer = setInterval(() => training.reporter.look(), LOOK_MS);
   try {
@@ -69,13 +65,6 @@ export async function train(
   return [...training.history];
 }
 
-/** Copies what the last complete step has left, in one copy or the other, to the one that the public views show. */
-function bringHome(network: Network): void {
-  const { words } = network.control;
-  if (Atomics.load(words, Word.parity) === 1) takeOverStep(network);
-  Atomics.store(words, Word.parity, 0);
-}
-
 /** One run of fit. */
 class Training {
   readonly #network: Network;
@@ -92,6 +81,7 @@ class Training {
   readonly #memoryEnd: number;
   /** Tells the callbacks where training stands. */
   readonly reporter: Reporter;
+  readonly control: EpochControl;
   readonly #checkpoints: RunCheckpoints | null;
   #state: TrainingState;
   #best: RealArray | null = null;
@@ -101,6 +91,7 @@ class Training {
     const { training: data, validation } = fitData;
     const rows = data.lengths.length;
     this.#network = network;
+    this.control = new EpochControl(network);
     this.#slot = slot;
     this.#plan = plan;
     this.#calls = calls;
@@ -123,7 +114,7 @@ class Training {
       ...{ seed: plan.seed, log: newStepLog(this.#steps) },
     };
     const { log } = this.#epoch;
-    this.reporter = new Reporter(network, plan, {
+    this.reporter = new Reporter(this.control, plan, {
       steps: this.#steps,
       log,
       rowsOf: (steps) => this.#rowsOf(steps),
@@ -198,12 +189,9 @@ class Training {
 
   async #runSteps(endStep: number): Promise<void> {
     const network = this.#network;
-    const { words } = network.control;
     const { epoch, step, sums, plateau } = this.#state;
     this.reporter.throwFault();
-    writeSums(network, sums);
-    Atomics.store(words, Word.step, step);
-    Atomics.store(words, Word.command, Command.next);
+    this.control.begin(step, sums);
     this.reporter.begin(this.#state);
     this.#server.attend(this.#memoryEnd);
     try {
@@ -216,21 +204,13 @@ class Training {
       this.#server.leave();
       await this.reporter.end();
       // Before anything is thrown: whatever is saved from now on is of the same step.
-      bringHome(network);
-      this.#state = { ...this.#state, step: Atomics.load(words, Word.step), sums: readSums(network) };
+      this.control.bringHome();
+      this.#state = { ...this.#state, step: this.control.step, sums: this.control.sums };
     }
-    if (words[Word.command] === Command.notFinite) {
-      const { reals } = network.control;
-      const place = { epoch, step: this.#state.step };
-      const value = firstNotFinite(this.#epoch.data, network.g.inputSize);
-      throw notFinite(
-        place,
-        reals[Real.failedLoss],
-        reals[Real.gradientNorm],
-        reals[Real.largestNorm],
-        value,
-      );
-    }
+    const failed = this.control.failedStep;
+    if (!failed) return;
+    const value = firstNotFinite(this.#epoch.data, network.g.inputSize);
+    throw notFinite({ epoch, step: this.#state.step }, failed, value);
   }
 
   async #endEpoch(sequencesPerSecond: number, random: number[]): Promise<void> {

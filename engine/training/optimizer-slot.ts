@@ -36,7 +36,8 @@ export class OptimizerSlot {
     await network.runAndTakeOver(job, network.engagement.ofUpdate(), stepCopies(network.model));
     const norm = network.control.reals[Real.gradientNorm];
     if (!Number.isFinite(norm)) throw normNotFinite(norm);
-    takeOverCounts(network);
+    const { reals } = network.control;
+    writeCounts(reals, 0, readCounts(reals, 1));
   }
 
   /** Brings the state into the model's memory; another one that is there is put aside. */
@@ -80,14 +81,4 @@ export class OptimizerSlot {
 function freshState({ g }: Network): OptimizerState {
   const zeros = () => newReals(g.dtype, g.blockSize);
   return { first: zeros(), second: zeros(), counts: freshCounts };
-}
-
-/** After a step: the second copies of parameters and optimizer state become the current ones. */
-export function takeOverStep(network: Network): void {
-  network.takeOver(stepCopies(network.model));
-  takeOverCounts(network);
-}
-
-function takeOverCounts({ control }: Network): void {
-  writeCounts(control.reals, 0, readCounts(control.reals, 1));
 }

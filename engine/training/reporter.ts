@@ -1,10 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
-import { Word } from '../network/memory/control.ts';
-import type { Network } from '../network/network.ts';
+import type { EpochControl } from '../network/epoch-control.ts';
 import { readStep, type StepEntry } from '../network/programs/step-log.ts';
 import type { FitPlan, Progress, StepsLog } from './fit-options.ts';
-import { readSums, type TrainingState } from './training-state.ts';
+import type { TrainingState } from './training-state.ts';
 
 /** The steps of one epoch, and where their log is. */
 export interface EpochSteps {
@@ -22,7 +21,7 @@ interface Running {
 
 /** Calls the callbacks that are not awaited, with figures from the counters in shared memory. */
 export class Reporter {
-  readonly #network: Network;
+  readonly #control: EpochControl;
   readonly #plan: FitPlan;
   readonly #epoch: EpochSteps;
   /** null while the threads rest. */
@@ -38,8 +37,8 @@ export class Reporter {
   #fault: { readonly error: unknown } | null = null;
   #isOver = false;
 
-  constructor(network: Network, plan: FitPlan, epoch: EpochSteps) {
-    this.#network = network;
+  constructor(control: EpochControl, plan: FitPlan, epoch: EpochSteps) {
+    this.#control = control;
     this.#plan = plan;
     this.#epoch = epoch;
   }
@@ -71,7 +70,7 @@ export class Reporter {
       this.#measureRate(this.#running);
     }
     this.#running = null;
-    this.#doneSteps = Atomics.load(this.#network.control.words, Word.step);
+    this.#doneSteps = this.#control.step;
     // A promise that rejects at once has done so after a turn of the event loop; slow ones are not awaited.
     if (this.#pending > 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
@@ -91,7 +90,7 @@ export class Reporter {
   #tell(callback: () => unknown): void {
     const failed = (error: unknown): void => {
       this.#fault ??= { error };
-      if (this.#running) Atomics.store(this.#network.control.words, Word.stopRequest, 1);
+      if (this.#running) this.#control.stop();
       // Becomes an unhandled rejection: fit has resolved and can no longer report it.
       if (this.#isOver) throw error;
     };
@@ -111,7 +110,7 @@ export class Reporter {
     const { everySteps, callbacks } = this.#plan;
     const { onSteps } = callbacks;
     if (!onSteps || everySteps === null) return;
-    const done = Atomics.load(this.#network.control.words, Word.step);
+    const done = this.#control.step;
     while (this.#toldSteps + everySteps <= done) {
       this.#toldSteps += everySteps;
       const log = this.#stepsLog(epoch, everySteps, this.#toldSteps);
@@ -136,7 +135,7 @@ export class Reporter {
 
   #measureRate({ from: { step: before }, since }: Running): void {
     const { rowsOf } = this.#epoch;
-    const step = Atomics.load(this.#network.control.words, Word.step);
+    const step = this.#control.step;
     const seconds = (performance.now() - since) / 1000;
     if (step > before)
       this.#rate = { steps: (step - before) / seconds, rows: (rowsOf(step) - rowsOf(before)) / seconds };
@@ -145,8 +144,8 @@ export class Reporter {
   #progress(epoch: number): Progress {
     const { epochs } = this.#plan;
     const { steps } = this.#epoch;
-    const step = Atomics.load(this.#network.control.words, Word.step);
-    const { lossSum, correct, seen } = readSums(this.#network);
+    const step = this.#control.step;
+    const { lossSum, correct, seen } = this.#control.sums;
     return {
       ...{ epoch, epochs, step, steps },
       loss: lossSum / seen,

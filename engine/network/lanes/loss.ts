@@ -1,6 +1,7 @@
 import { badArgument, lengthOf, plain } from '../../errors.ts';
 import { log } from '../../numeric/elementary.ts';
-import type { RealArray } from '../../tensor.ts';
+import type { NumberArray, RealArray } from '../../tensor.ts';
+import { checkFraction, isList } from '../../validation.ts';
 
 /** Options of the softmax cross-entropy. */
 export interface LossOptions {
@@ -8,7 +9,7 @@ export interface LossOptions {
    * Weight of each class [O]: the losses of its rows are multiplied by it before the mean over all rows
    * is taken. Default 1.
    */
-  classWeights?: ArrayLike<number> | undefined;
+  classWeights?: NumberArray | undefined;
   /** ε: the target is (1 − ε) onehot + ε / O instead of onehot (https://arxiv.org/abs/1512.00567). Default 0. */
   labelSmoothing?: number | undefined;
 }
@@ -23,14 +24,9 @@ export const plainLoss: LossSpec = { weights: null, smoothing: 0 };
 
 /** Checks the options. Throws BAD_ARGUMENT. */
 export function lossSpec({ classWeights, labelSmoothing = 0 }: LossOptions, classes: number): LossSpec {
-  if (typeof labelSmoothing !== 'number' || !(labelSmoothing >= 0 && labelSmoothing < 1)) {
-    throw badArgument('labelSmoothing', 'a number from 0 to below 1', labelSmoothing);
-  }
+  checkFraction('labelSmoothing', labelSmoothing);
   if (classWeights === undefined) return { weights: null, smoothing: labelSmoothing };
-  if (typeof classWeights !== 'object' || typeof classWeights?.length !== 'number') {
-    throw badArgument('classWeights', `${classes} numbers, one a class`, classWeights);
-  }
-  if (classWeights.length !== classes)
+  if (!isList(classWeights) || classWeights.length !== classes)
     throw badArgument('classWeights', `${classes} numbers, one a class`, lengthOf(classWeights));
   const weights = Array.from({ length: classes }, (_, k) => classWeights[k]);
   const bad = weights.findIndex(

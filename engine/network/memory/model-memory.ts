@@ -6,8 +6,8 @@ import { OFFER_BYTES } from '../../parallel/shared-products.ts';
 import { CONTROL_BYTES } from './control.ts';
 import type { Geometry, Parameter } from './geometry.ts';
 
-/** Parameters are reduced and updated in blocks of this many, whatever the number of threads. */
-export const BLOCK_PARAMETERS = 4_096;
+/** Parameters are reduced and updated in runs of this many, whatever the number of threads. */
+export const RUN_PARAMETERS = 4_096;
 
 /** Addresses of the two copies of an array of the parameters' size: the parity word says which is current. */
 export type Copies = readonly [number, number];
@@ -21,7 +21,7 @@ export interface ModelMemory {
   /** The optimizer's moments. */
   readonly first: Copies;
   readonly second: Copies;
-  /** Σ g² of each block of parameters, f64. */
+  /** Σ g² of each run of parameters, f64. */
   readonly norms: number;
   readonly packedCells: readonly PackedCell[];
   readonly packedOutput: PackedOutput;
@@ -73,7 +73,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const gradients = copies('gradients');
   const first = copies('first moments');
   const second = copies('second moments');
-  const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / BLOCK_PARAMETERS));
+  const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / RUN_PARAMETERS));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
   const offers = map.add('offered products', Math.max(1, threads) * OFFER_BYTES);

@@ -53,25 +53,30 @@ export function* forward(
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
   yield* packWeights(thread, parity, place, PASSES.forward);
+  const hasLoss = call.result === 'logits and loss';
   const visit = (lane: number): void => {
     const score: Score = { loss: 0, correct: 0 };
-    const pass = { dropoutKey: null, fromRest: !call.h0 };
+    const pass = { dropoutKey: null, fromRest: call.fromRest };
     for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
       forwardBlock(tools, block, data, memory);
-      if (call.probabilities) softmaxBlock(tools, block);
+      if (call.result === 'probabilities') softmaxBlock(tools, block);
       writeLogits(tools, block, memory);
       if (spec.finalStates) writeFinalStates(tools, block, memory);
-      if (call.score) lossAndDelta(tools, block, data, plainLoss, score);
+      if (hasLoss) lossAndDelta(tools, block, data, plainLoss, score);
     }
     storeScore(tools, memory, lane, score);
   };
   yield* everyLane(thread, memory, visit, () => {
-    if (call.score) thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
+    if (hasLoss) thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;
     leader();
   });
 }
 
-export function* backward(thread: ModelThread, { spec, kept, h0 }: BackwardCall, place: Place): Program {
+export function* backward(
+  thread: ModelThread,
+  { spec, kept, fromRest }: BackwardCall,
+  place: Place,
+): Program {
   const memory = thread.plan(spec);
   const activations = thread.plan(kept);
   const data = sequencesIn(thread, kept, activations, null);
@@ -83,7 +88,7 @@ export function* backward(thread: ModelThread, { spec, kept, h0 }: BackwardCall,
       block: memory.laneGradients + lane * memory.gradientBytes,
       ...{ add: false, results: memory, divisor: spec.rows },
     };
-    const pass = { dropoutKey: null, fromRest: !h0 };
+    const pass = { dropoutKey: null, fromRest };
     for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {
       readDelta(tools, block, memory);
       backwardBlock(tools, block, target);
@@ -104,13 +109,13 @@ function* accumulate(thread: ModelThread, memory: BatchMemory, divisor: number, 
 }
 
 export function* gradients(thread: ModelThread, job: GradientsCall, place: Place): Program {
-  const { spec, rows, loss, dropoutKey, h0 } = job;
+  const { spec, rows, loss, dropoutKey, fromRest } = job;
   const memory = thread.plan(spec);
   const data = rows.data ?? sequencesIn(thread, spec, memory, rows.values);
   const batch = new SortedBatch(spec.rows).fill(data, rows.first, null);
   const tools = thread.tools(place);
   yield* packWeights(thread, 0, place, PASSES.gradients);
-  const work = { memory, batch, data, loss, dropoutKey, h0 };
+  const work = { memory, batch, data, loss, dropoutKey, fromRest };
   const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
   yield* everyGradientLane(thread, tools, memory, visit, () => {
     thread.control.reals[Real.lossSum] = batchScore(tools, memory).loss;

@@ -35,7 +35,7 @@ export function* epoch(thread: ModelThread, job: Epoch, place: Place): Program {
     const parity = Atomics.load(words, Word.parity);
     const dropoutKey = g.dropout > 0 ? batchKey(job.seed, job.stepsBefore + step) : null;
     const tools = thread.tools(place);
-    const work = { memory, batch, data, loss, dropoutKey, h0: false };
+    const work = { memory, batch, data, loss, dropoutKey, fromRest: true };
     const visit = (lane: number) => laneGradient(thread, tools, work, lane, place);
     yield* everyGradientLane(thread, tools, memory, visit, nothing);
 

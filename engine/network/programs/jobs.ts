@@ -35,24 +35,25 @@ export interface Rows {
 export interface ForwardCall {
   readonly spec: BatchSpec;
   readonly rows: Rows;
-  readonly h0: boolean;
-  /** Whether probabilities come back in the logits' place. */
-  readonly probabilities: boolean;
-  /** Whether the rows have labels to be scored with. */
-  readonly score: boolean;
+  /** Whether all initial states are zeros. */
+  readonly fromRest: boolean;
+  /** Logits, their softmax in their place, or logits and the loss against the rows' labels. */
+  readonly result: 'logits' | 'probabilities' | 'logits and loss';
 }
 
 export interface BackwardCall {
   readonly spec: BatchSpec;
   /** The batch of the forward pass it goes back through. */
   readonly kept: BatchSpec;
-  readonly h0: boolean;
+  /** Whether all initial states are zeros. */
+  readonly fromRest: boolean;
 }
 
 export interface GradientsCall {
   readonly spec: BatchSpec;
   readonly rows: Rows;
-  readonly h0: boolean;
+  /** Whether all initial states are zeros. */
+  readonly fromRest: boolean;
   readonly loss: LossSpec;
   /** Key of the masks of this call (see dropout.ts); null where no unit is dropped. */
   readonly dropoutKey: number | null;

@@ -73,8 +73,7 @@ export interface GradientBatch {
   readonly data: Sequences;
   readonly loss: LossSpec;
   readonly dropoutKey: number | null;
-  /** Whether it has initial states. */
-  readonly h0: boolean;
+  readonly fromRest: boolean;
 }
 
 /** Forward, loss and backward of a lane into its gradient buffer and result slot. */
@@ -85,7 +84,7 @@ export function laneGradient(
   lane: number,
   place: Place,
 ): void {
-  const { memory, batch, data, loss, dropoutKey, h0 } = work;
+  const { memory, batch, data, loss, dropoutKey, fromRest } = work;
   const { results, finalStates } = memory.spec;
   const score: Score = { loss: 0, correct: 0 };
   const target = {
@@ -94,7 +93,7 @@ export function laneGradient(
     results: results ? memory : null,
     divisor: divisorOf(batch),
   };
-  const pass = { dropoutKey, fromRest: !h0 };
+  const pass = { dropoutKey, fromRest };
   for (const block of thread.blocksOf(lane, batch, memory, pass, place)) {
     forwardBlock(tools, block, data, memory);
     if (results) writeLogits(tools, block, memory);

@@ -2,7 +2,7 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { type Place, share } from '../../parallel/program.ts';
 import type { BatchMemory } from '../memory/batch-memory.ts';
 import type { Geometry } from '../memory/geometry.ts';
-import { BLOCK_PARAMETERS, type ModelMemory } from '../memory/model-memory.ts';
+import { type ModelMemory, RUN_PARAMETERS } from '../memory/model-memory.ts';
 
 /** Part of the parameter block, in bytes. */
 export interface ByteRange {
@@ -16,14 +16,14 @@ export interface ParameterRun extends ByteRange {
 }
 
 /** Number of runs the parameter block is cut into. */
-export const runCount = ({ blockSize }: Geometry): number => Math.ceil(blockSize / BLOCK_PARAMETERS);
+export const runCount = ({ blockSize }: Geometry): number => Math.ceil(blockSize / RUN_PARAMETERS);
 
 /** The runs that fall to a thread. The runs are the same for any number of threads: only who has which differs. */
 export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
   const { from, to } = share(runCount(g), place);
   for (let number = from; number < to; number++) {
-    const first = number * BLOCK_PARAMETERS;
-    const size = Math.min(BLOCK_PARAMETERS, g.blockSize - first);
+    const first = number * RUN_PARAMETERS;
+    const size = Math.min(RUN_PARAMETERS, g.blockSize - first);
     yield { number, offset: first * g.realBytes, bytes: size * g.realBytes };
   }
 }

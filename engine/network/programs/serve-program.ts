@@ -2,6 +2,7 @@ import type { Place, Program } from '../../parallel/program.ts';
 import { type BatchSpec, batchSpec } from '../memory/batch-memory.ts';
 import { Command, Serve, Word } from '../memory/control.ts';
 import { forward } from './call-programs.ts';
+import type { ForwardCall } from './jobs.ts';
 import { openLanes } from './lane-programs.ts';
 import type { ModelThread } from './thread.ts';
 
@@ -13,12 +14,11 @@ export function* servePredictions(thread: ModelThread, place: Place, decide: () 
   const { words } = thread.control;
   while (Atomics.load(words, Word.command) === Command.serve) {
     thread.seeGrowth();
-    const call = {
+    const call: ForwardCall = {
       spec: readServeSpec(words, thread.threads),
       rows: { first: 0, data: null, values: null },
-      h0: false,
-      probabilities: true,
-      score: false,
+      fromRest: true,
+      result: 'probabilities',
     };
     yield* forward(thread, call, Atomics.load(words, Word.parity), place, () => {
       Atomics.store(words, Word.serve, Serve.served);

@@ -26,16 +26,20 @@ import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pac
 import type { ByteRange } from './reduce.ts';
 import { Remembered } from './remembered.ts';
 
-/** What a thread needs to take part in a model: the memory everything lies in, the kernels, and the sizes. */
-export interface ThreadSetup {
-  readonly memory: WebAssembly.Memory;
-  readonly module: WebAssembly.Module;
+/** What a network is: every thread plans the same memory from it. */
+export interface NetworkSpec {
   readonly shape: NetworkShape;
   readonly cell: CellName;
   readonly dtype: Dtype;
   readonly kernels: KernelOptions;
   /** Number of threads of the model; 0 where the calling one computes. */
   readonly threads: number;
+}
+
+/** What a thread needs to take part in it: the memory everything lies in, and the kernels. */
+export interface ThreadSetup extends NetworkSpec {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
 }
 
 /** Plans and layouts are kept: making one takes longer than some kernels, and longer than a small call. */

@@ -1,5 +1,5 @@
 import { clipScale, countStep, type OptimizerCounts } from '../../optimization/optimizers.ts';
-import { nothing, type Place, type Program } from '../../parallel/program.ts';
+import type { Place, Program } from '../../parallel/program.ts';
 import type { LaneTools } from '../lanes/block.ts';
 import { OPTIMIZER_REALS, Real } from '../memory/control.ts';
 import { stepCopies } from '../memory/model-memory.ts';
@@ -43,9 +43,10 @@ export function* update(thread: ModelThread, job: UpdateCall, place: Place): Pro
   for (const run of runsOf(g, place)) {
     storeNorm(tools, run, kernels.squaredNorm(model.gradients[0] + run.offset, run.bytes));
   }
-  yield nothing;
-  const norm = globalNorm(tools);
-  if (place.index === 0) control.reals[Real.gradientNorm] = norm;
+  yield () => {
+    control.reals[Real.gradientNorm] = globalNorm(tools);
+  };
+  const norm = control.reals[Real.gradientNorm];
   if (!Number.isFinite(norm)) return;
   const counts = countStep(job.optimizer, readCounts(control.reals, 0));
   const step = {
