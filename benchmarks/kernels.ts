@@ -140,8 +140,13 @@ async function measure(dtype: Dtype): Promise<Measurement[]> {
     const { median, spread } = summarize(timesOf(times, `${kernel} ${title(dimensions)}`));
     const rate = flopsOf(dimensions) / median;
     return {
-      ...{ suite: `${maker} kernels ${dtype}`, name: `${kernel} ${title(dimensions)}`, threads: 0 },
-      ...{ seconds: median, spread, gflops: rate / 1e9, ...heldTo(peak, rate, 1) },
+      suite: `${maker} kernels ${dtype}`,
+      name: `${kernel} ${title(dimensions)}`,
+      threads: 0,
+      seconds: median,
+      spread,
+      gflops: rate / 1e9,
+      ...heldTo(peak, rate, 1),
     };
   });
 }
@@ -173,7 +178,10 @@ for (const dtype of ['float32', 'float64'] as const) {
   all.push(...measurements);
 }
 const [path] = saveResults({
-  ...{ command: 'kernels', machine, threadCounts: [0], measurements: all },
+  command: 'kernels',
+  machine,
+  threadCounts: [0],
+  measurements: all,
   options: { maker, rounds, seconds },
 });
 console.log(`\nSaved to ${path}`);

@@ -92,7 +92,11 @@ function measurement(
   const { median, spread } = summarize(samples);
   const rate = flops / median;
   return {
-    ...{ suite: suiteName(suite), name: nameOf(size), threads, seconds: median / pieces, spread },
+    suite: suiteName(suite),
+    name: nameOf(size),
+    threads,
+    seconds: median / pieces,
+    spread,
     gflops: rate / 1e9,
     sequencesPerSecond: sequences / median,
     ...(limit && heldTo(limit, rate, coresUsed(threads))),
@@ -123,7 +127,10 @@ for (const kind of suites) {
   measurements.push(...own);
 }
 const results = {
-  ...{ command: 'bench', machine, threadCounts: counts, measurements },
+  command: 'bench',
+  machine,
+  threadCounts: counts,
+  measurements,
   options: { quick: options.quick, maker },
 };
 console.log(`Saved to ${saveResults(results, renderResults(results)).join(' and ')}`);

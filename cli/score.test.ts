@@ -2,8 +2,10 @@ import { expect, it } from 'vitest';
 import { majorityAccuracy, score } from './score.ts';
 
 const split = (labels: number[], speakers: number[]) => ({
-  ...{ frames: new Float32Array(0), lengths: new Int32Array(labels.length).fill(1) },
-  ...{ labels: Int32Array.from(labels), speakers: Int32Array.from(speakers) },
+  frames: new Float32Array(0),
+  lengths: new Int32Array(labels.length).fill(1),
+  labels: Int32Array.from(labels),
+  speakers: Int32Array.from(speakers),
 });
 
 it('a score counts [true class, predicted class], and each voice by itself', () => {

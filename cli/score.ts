@@ -32,7 +32,9 @@ export function score(predicted: Int32Array, split: Split, classes: string[], vo
   const sorted = perVoice.toSorted((a, b) => a.accuracy - b.accuracy);
   return {
     accuracy: accuracy(predicted, split.labels),
-    ...{ confusion, perClass, perVoice },
+    confusion,
+    perClass,
+    perVoice,
     voiceMean: sorted.reduce((sum, voice) => sum + voice.accuracy, 0) / sorted.length,
     voiceMedian: median(sorted.map((voice) => voice.accuracy)),
     worstVoice: sorted[0],

@@ -55,13 +55,19 @@ export async function trainSpeech(
   const classes = corpus.classes.length;
   const data = labelled(corpus.train, corpus.featureSize);
   const model = await RNNPhonemeClassifier.create({
-    ...{ inputSize: corpus.featureSize, outputSize: classes, ...network, threads, seed },
-    ...{ classes: corpus.classes, normalization: measureNormalization(data.x, corpus.featureSize) },
+    inputSize: corpus.featureSize,
+    outputSize: classes,
+    ...network,
+    threads,
+    seed,
+    classes: corpus.classes,
+    normalization: measureNormalization(data.x, corpus.featureSize),
   });
   try {
     const history = await model.fit(data, {
       ...training,
-      ...{ epochs, seed },
+      epochs,
+      seed,
       validation: labelled(corpus.validation, corpus.featureSize),
       callbacks: {
         onProgress: (progress) => line.show(progressText(progress)),
@@ -77,7 +83,8 @@ export async function trainSpeech(
       return accuracy(labels, corpus.test.labels);
     };
     const outcome = {
-      ...{ test, history },
+      test,
+      history,
       majority: majorityAccuracy(corpus.train, corpus.test, classes),
       linearMean: await linear(1),
       linearThirds: await linear(3),
@@ -169,13 +176,14 @@ function writeOutcome(corpus: Corpus, outcome: Outcome): Promise<void> {
     title: 'Phonemes of synthetic speech',
     summary: summaryOf(corpus, outcome),
     history: outcome.history.map(({ epoch, loss, accuracy, validationAccuracy = Number.NaN }) => ({
-      ...{ epoch: epoch + 1, loss, accuracy, validationAccuracy },
+      epoch: epoch + 1,
+      loss,
+      accuracy,
+      validationAccuracy,
     })),
     classes: corpus.classes,
-    ...{
-      confusion: outcome.test.confusion,
-      perClass: outcome.test.perClass,
-      perVoice: outcome.test.perVoice,
-    },
+    confusion: outcome.test.confusion,
+    perClass: outcome.test.perClass,
+    perVoice: outcome.test.perVoice,
   });
 }

@@ -21,7 +21,8 @@ async function withFile(name: string, code: string, command: readonly string[]):
   try {
     await writeFile(join(folder, name), code);
     const { stdout } = await run(process.execPath, [...command, name], {
-      ...{ cwd: folder, timeout: 60_000 },
+      cwd: folder,
+      timeout: 60_000,
       // Without colours, which no pattern expects.
       env: { ...process.env, FORCE_COLOR: '0' },
     });

@@ -210,9 +210,16 @@ export class RNNCell {
     pad.fill(h, 0, before.data, batch, this.hiddenSize);
     const { kernels, scratch } = pad;
     return {
-      ...{ kernels, scratch, sizes: this.#sizes, packed: this.#pack(pad) },
+      kernels,
+      scratch,
+      sizes: this.#sizes,
+      packed: this.#pack(pad),
       block: {
-        ...{ rows, steps: 1, reverse: false, states: [h], saved: [] },
+        rows,
+        steps: 1,
+        reverse: false,
+        states: [h],
+        saved: [],
         x: [pad.panels(x.data, batch, this.inputSize)],
       },
       lengths: new Int32Array(batch).fill(1),
@@ -237,7 +244,13 @@ function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype:
   const square = () => newReals(dtype, hiddenSize * hiddenSize);
   const bias = () => newReals(dtype, biases);
   return {
-    ...{ W_ih: input(), W_hh: square(), b_ih: bias(), b_hh: bias() },
-    ...{ dW_ih: input(), dW_hh: square(), db_ih: bias(), db_hh: bias() },
+    W_ih: input(),
+    W_hh: square(),
+    b_ih: bias(),
+    b_hh: bias(),
+    dW_ih: input(),
+    dW_hh: square(),
+    db_ih: bias(),
+    db_hh: bias(),
   };
 }

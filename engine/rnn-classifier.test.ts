@@ -351,7 +351,8 @@ describe('calls', () => {
       model.loadStateDict({
         ...Object.fromEntries(names.map((name, i) => [`rnn.${name}`, reverse[i]])),
         ...Object.fromEntries(names.map((name, i) => [`rnn.${name}_reverse`, forward[i]])),
-        ...{ 'output.weight': W, 'output.bias': b },
+        'output.weight': W,
+        'output.bias': b,
       });
       expectExchanged();
     });

@@ -208,7 +208,10 @@ export class RNNPhonemeClassifier {
       ...sizes,
       ...(normalization && { normalization }),
       ...(classes && { classes }),
-      ...{ dtype, threads, kernels, seed },
+      dtype,
+      threads,
+      kernels,
+      seed,
     });
     setParameters(model.#turns.open('load').network, parameters);
     model.#metadata = Object.freeze(metadata);

@@ -195,7 +195,9 @@ async function expectSameOnAll(models: Model[], p: Problem): Promise<void> {
 
 const sharedModels = sharedNetworks.flatMap(({ shape, options }) =>
   (['float32', 'float64'] as const).map((dtype) => ({
-    ...{ shape, options, dtype },
+    shape,
+    options,
+    dtype,
     network: seededNetwork(shape, 1, options),
   })),
 );

@@ -50,7 +50,8 @@ describe('the memory of fit', () => {
         const behind = markBehindTraining(model);
         const rows = whole * batchSize + (rest % batchSize);
         const x = Array.from({ length: rows }, () => ({
-          ...{ data: new Float32Array(time * shape.inputSize), shape: [time, shape.inputSize] },
+          data: new Float32Array(time * shape.inputSize),
+          shape: [time, shape.inputSize],
         }));
         const labels = shape.output === 'steps' ? x.map(() => new Int32Array(time)) : new Int32Array(rows);
         await model.fit({ x, labels }, { batchSize, epochs: 1 });

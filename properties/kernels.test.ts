@@ -607,8 +607,12 @@ describe(`${kernelsOfRun} kernels`, () => {
   );
 
   const sums = {
-    ...{ dtype, lanes: fc.integer({ min: 1, max: 64 }), registers: fc.integer({ min: 1, max: 8 }) },
-    ...{ divisor: fc.integer({ min: 1, max: 512 }), onto: fc.boolean(), seed },
+    dtype,
+    lanes: fc.integer({ min: 1, max: 64 }),
+    registers: fc.integer({ min: 1, max: 8 }),
+    divisor: fc.integer({ min: 1, max: 512 }),
+    onto: fc.boolean(),
+    seed,
   };
   law(
     'lanes are added along the binary tree over their numbers and averaged, bit for bit',

@@ -183,7 +183,12 @@ class Pair {
 }
 
 const firstRecipe: BatchRecipe = {
-  ...{ batch: 1, time: 1, lengths: 'equal', form: 'list', givesH0: false, seed: 1 },
+  batch: 1,
+  time: 1,
+  lengths: 'equal',
+  form: 'list',
+  givesH0: false,
+  seed: 1,
 };
 
 /** A call is refused with the code that the model's state asks for, or it is not; every call is allowed at any time. */
@@ -383,7 +388,11 @@ function fitCommand(training: Training, meanwhile: Meanwhile): Command {
   const sizeOf = (p: Problem) => Math.max(1, Math.ceil((p.x.length * tenths) / 10));
   const train = (p: Problem, seed: number, signal?: AbortSignal) => (model: Model) =>
     model.fit(dataOf(p), {
-      ...{ epochs, batchSize: sizeOf(p), shuffle: false, optimizer: { type, learningRate }, seed },
+      epochs,
+      batchSize: sizeOf(p),
+      shuffle: false,
+      optimizer: { type, learningRate },
+      seed,
       ...ignoring(p),
       ...(signal ? { signal } : {}),
     });

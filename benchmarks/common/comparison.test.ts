@@ -3,15 +3,30 @@ import { compareRuns } from './comparison.ts';
 import type { Measurement, RunResults } from './results.ts';
 
 const machine = {
-  ...{ date: '2026-01-01T00:00:00Z', cpu: 'a', cores: 2, memoryGiB: 1, node: 'v20', commit: 'c', load: 0 },
+  date: '2026-01-01T00:00:00Z',
+  cpu: 'a',
+  cores: 2,
+  memoryGiB: 1,
+  node: 'v20',
+  commit: 'c',
+  load: 0,
 };
 
 const step = (seconds: number, spread: number, name = '1,1,1,1,1', limit = 50): Measurement => ({
-  ...{ suite: 'training step', threads: 2, name, seconds, spread, limit },
+  suite: 'training step',
+  threads: 2,
+  name,
+  seconds,
+  spread,
+  limit,
 });
 
 const run = (measurements: Measurement[], options = {}): RunResults => ({
-  ...{ command: 'bench', machine, threadCounts: [2], options, measurements },
+  command: 'bench',
+  machine,
+  threadCounts: [2],
+  options,
+  measurements,
 });
 
 describe('comparison of two runs', () => {

@@ -62,7 +62,7 @@ function changeOf(then: Measurement, now: Measurement): Change {
   const ratio = (now.seconds / then.seconds) * (limitRatio ?? 1);
   const noise = Math.max(LEAST_NOISE, noiseOf(then) + noiseOf(now));
   const { suite, name, threads } = now;
-  return { ...{ suite, name, threads, ratio, limitRatio, noise }, verdict: verdictOf(ratio, noise) };
+  return { suite, name, threads, ratio, limitRatio, noise, verdict: verdictOf(ratio, noise) };
 }
 
 const noiseOf = ({ spread, limitSpread = 0 }: Measurement): number => spread + limitSpread;

@@ -55,6 +55,7 @@ export const limitOf = ({ flops }: Limit, times: readonly number[]): Summary =>
 
 /** What a measurement keeps of the limit beside it: `rate` is what so many cores did, in operations a second. */
 export const heldTo = ({ median, spread }: Summary, rate: number, cores: number) => ({
-  ...{ limit: median / 1e9, limitSpread: spread },
+  limit: median / 1e9,
+  limitSpread: spread,
   share: rate / (cores * median),
 });

@@ -39,7 +39,10 @@ const sharedCase = (
   work: () => Promise<unknown>,
   pieces = 1,
 ): Case => ({
-  ...{ threads, pieces, flops: flops * pieces, sequences: size.B * pieces },
+  threads,
+  pieces,
+  flops: flops * pieces,
+  sequences: size.B * pieces,
   work: async () => void (await work()),
   close: () => model.close(),
 });
@@ -102,7 +105,10 @@ const reduction: SuiteKind = {
     const lanes = lanesAdded(trace);
     const team = await ReplayTeam.start(memory, threads, callsOfPhases(trace, ['lanes', 'reduce']));
     return {
-      ...{ threads, pieces: 1, sequences: size.B, flops: lanes * parameterCount },
+      threads,
+      pieces: 1,
+      sequences: size.B,
+      flops: lanes * parameterCount,
       work: () => team.replayAfter('lanes', 'reduce'),
       close: () => team.close(),
     };

@@ -95,8 +95,13 @@ function measurement(size: Size, { name, threads }: Peer, times: number[], peak:
   const { median: middle, spread } = summarize(times);
   const rate = stepFlops(size) / middle;
   return {
-    ...{ suite: `peers at ${nameOf(size)}`, name, threads, seconds: middle, spread },
-    ...{ gflops: rate / 1e9, sequencesPerSecond: size.B / middle },
+    suite: `peers at ${nameOf(size)}`,
+    name,
+    threads,
+    seconds: middle,
+    spread,
+    gflops: rate / 1e9,
+    sequencesPerSecond: size.B / middle,
     ...heldTo(peak, rate, coresUsed(threads)),
   };
 }

@@ -33,7 +33,9 @@ async function elmanStream(problem: Problem): Promise<Peer> {
   const loss = lossOfLogits(sequence(), problem.data.labels[0]);
   const { measure } = syncContestant('elman', sequence);
   return {
-    ...{ name: 'elman', threads: 0, loss },
+    name: 'elman',
+    threads: 0,
+    loss,
     measure: async (time) => (await measure(time)) / frames.length,
     close: () => model.close(),
   };

@@ -46,7 +46,9 @@ export async function tfjsStream(problem: Problem, backend: 'cpu' | 'wasm'): Pro
   const loss = lossOfLogits(sequence(), problem.data.labels[0]);
   const { name, measure } = syncContestant(`tfjs ${tf.version_core} ${backend}`, sequence);
   return {
-    ...{ name, threads: 1, loss },
+    name,
+    threads: 1,
+    loss,
     measure: async (seconds) => {
       await tf.setBackend(backend);
       return (await measure(seconds)) / frames.length;

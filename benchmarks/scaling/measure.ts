@@ -54,7 +54,8 @@ async function recordAlone(size: Size) {
     const { g, model: plan } = networkOf(model);
     const { trace, memory } = await recordStep(model, seededData(size), 1);
     return {
-      ...{ trace, memory },
+      trace,
+      memory,
       lanes: lanesAdded(trace),
       parameterBytes: g.blockSize * g.realBytes,
       runs: runCount(g),
@@ -102,7 +103,11 @@ function costsOf(
     lanes: new Array<number>(lanes).fill((kernels + bookkeeping) / lanes),
     // A lane writes its gradient buffer, which the reduction reads on another core; activations stay in its cache.
     laneBytes: parameterBytes,
-    ...{ reduce, update, runs, pieces, serial },
+    reduce,
+    update,
+    runs,
+    pieces,
+    serial,
     reduceBytes: (lanes + 2) * parameterBytes,
     updateBytes: 3 * parameterBytes,
   };

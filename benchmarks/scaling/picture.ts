@@ -23,15 +23,26 @@ export function renderCurves(curves: readonly Curve[]): string {
     ],
   };
   const lines = curves.map(({ name, predicted }, i) => ({
-    ...{ type: 'line', name, data: predicted, color: colours[i], symbol: 'emptyCircle', symbolSize: 5 },
+    type: 'line',
+    name,
+    data: predicted,
+    color: colours[i],
+    symbol: 'emptyCircle',
+    symbolSize: 5,
     lineStyle: { type: 'dashed' },
   }));
   const dots = curves.map(({ name, measured }, i) => ({
-    ...{ type: 'scatter', name: `${name}, measured`, data: measured, color: colours[i], symbolSize: 11 },
+    type: 'scatter',
+    name: `${name}, measured`,
+    data: measured,
+    color: colours[i],
+    symbolSize: 11,
   }));
   return renderSvg(760, 480, {
     title: {
-      ...{ text: 'Dashed: predicted. Dots: measured. B, T, I, H, L =', left: 8, top: 8 },
+      text: 'Dashed: predicted. Dots: measured. B, T, I, H, L =',
+      left: 8,
+      top: 8,
       textStyle: { fontSize: 13, fontWeight: 'normal', color: muted },
     },
     legend: { left: 0, top: 30, itemGap: 24, data: [...lines, ideal].map(({ name }) => name) },

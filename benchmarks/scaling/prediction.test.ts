@@ -9,11 +9,20 @@ import {
 } from './prediction.ts';
 
 const costs: StepCosts = {
-  ...{ lanes: new Array<number>(8).fill(1), laneBytes: 0, serial: 0.1 },
-  ...{ reduce: 0.4, reduceBytes: 0, update: 0.2, updateBytes: 0, runs: 4, pieces: 8 },
+  lanes: new Array<number>(8).fill(1),
+  laneBytes: 0,
+  serial: 0.1,
+  reduce: 0.4,
+  reduceBytes: 0,
+  update: 0.2,
+  updateBytes: 0,
+  runs: 4,
+  pieces: 8,
 };
 const machine = (cores: number, bandwidth = Number.POSITIVE_INFINITY): MachineCosts => ({
-  ...{ cores, crowding: 1, bandwidth },
+  cores,
+  crowding: 1,
+  bandwidth,
   barrier: () => 0.01,
 });
 

@@ -51,7 +51,10 @@ export const renderInlineSvg = (width: number, height: number, option: EChartsCo
 
 /** An axis's name along its middle. */
 export const axisTitle = (name: string, nameGap: number) => ({
-  ...{ name, nameGap, nameLocation: 'middle', nameTextStyle: { color: muted, fontSize: 13 } },
+  name,
+  nameGap,
+  nameLocation: 'middle',
+  nameTextStyle: { color: muted, fontSize: 13 },
   axisLine: { show: true, lineStyle: { color: muted } },
 });
 

@@ -88,7 +88,12 @@ export function cellSizes(
   parts = 1,
 ): CellSizes {
   return {
-    ...{ parts, partSize, hiddenSize, dtype, nonlinearity, bias },
+    parts,
+    partSize,
+    hiddenSize,
+    dtype,
+    nonlinearity,
+    bias,
     partPanels: panelsFor(partSize, dtype),
     hiddenPanels: panelsFor(hiddenSize, dtype),
   };

@@ -129,7 +129,11 @@ export function readClassifierOptions(options: ClassifierOptions): ClassifierPla
   checkInteger('seed', seed, 0);
   checkDtype(dtype);
   return {
-    ...{ shape, threads, dtype, seed, kernels: readKernels(kernels) },
+    shape,
+    threads,
+    dtype,
+    seed,
+    kernels: readKernels(kernels),
     recurrentInit: checkOneOf('recurrentInit', recurrentInit, ['uniform', 'orthogonal']),
     normalization: normalization === null ? null : normalizationSpec(normalization, shape.inputSize, dtype),
     classes: classes === null ? null : readClasses(classes, shape.outputSize),

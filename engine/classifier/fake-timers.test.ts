@@ -14,7 +14,10 @@ it.each([0, 2])(
     const data = labelled(64, 40);
     let steps = 0;
     const fitting = model.fit(data, {
-      ...{ epochs: 3, batchSize: 16, validation: data, everySteps: 1 },
+      epochs: 3,
+      batchSize: 16,
+      validation: data,
+      everySteps: 1,
       callbacks: { onSteps: () => steps++ },
     });
     expect((await model.predict(data.x)).shape).toEqual([64, 4]);

@@ -84,8 +84,15 @@ describe('a saved model', () => {
     );
     const loaded = await RNNPhonemeClassifier.load(path, { threads: 0 });
     expect(loaded).toMatchObject({
-      ...{ nonlinearity: 'tanh', bidirectional: false, bias: true, dropout: 0, output: 'last' },
-      ...{ normalization: null, classes: null, dtype: 'float64', metadata: {} },
+      nonlinearity: 'tanh',
+      bidirectional: false,
+      bias: true,
+      dropout: 0,
+      output: 'last',
+      normalization: null,
+      classes: null,
+      dtype: 'float64',
+      metadata: {},
     });
     await loaded.close();
   });

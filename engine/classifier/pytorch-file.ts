@@ -25,8 +25,12 @@ export function sizesOf(file: string, stored: Stored): ClassifierOptions {
   let numLayers = 1;
   while (`rnn.weight_ih_l${numLayers}` in stored) numLayers++;
   return {
-    ...{ inputSize, hiddenSize, outputSize, numLayers },
-    ...{ bidirectional: 'rnn.weight_ih_l0_reverse' in stored, bias: 'rnn.bias_ih_l0' in stored },
+    inputSize,
+    hiddenSize,
+    outputSize,
+    numLayers,
+    bidirectional: 'rnn.weight_ih_l0_reverse' in stored,
+    bias: 'rnn.bias_ih_l0' in stored,
   };
 }
 

@@ -8,7 +8,9 @@ it('a fingerprint tells apart the same frames that are divided into other sequen
     labelStarts: Uint32Array.of(0, 1),
   };
   const divided = (first: number) => ({
-    ...{ ...frames, starts: Uint32Array.of(0, first), lengths: Int32Array.of(first, 3 - first) },
+    ...frames,
+    starts: Uint32Array.of(0, first),
+    lengths: Int32Array.of(first, 3 - first),
     counted: Int32Array.of(1, 1),
   });
   expect(await fingerprint(divided(1), 1)).not.toBe(await fingerprint(divided(2), 1));

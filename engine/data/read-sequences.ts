@@ -143,7 +143,8 @@ export function joinRows(inputs: readonly SequenceInput[]): SequenceInput {
     rows: lengths.length,
     steps: longest(lengths),
     time: Math.max(...inputs.map(({ time }) => time)),
-    ...{ lengths, frames },
+    lengths,
+    frames,
     copyTo: (values) => {
       const inputSize = values.length / frames;
       let at = 0;
@@ -179,7 +180,9 @@ function readList(name: string, x: readonly unknown[], inputSize: number, dtype:
   const steps = longest(lengths);
   return {
     rows: sequences.length,
-    ...{ steps, time: steps, lengths },
+    steps,
+    time: steps,
+    lengths,
     frames: total(lengths),
     copyTo: (values, from, to) => {
       let at = 0;

@@ -108,8 +108,14 @@ function source(changes: Partial<OnnxSource> = {}): OnnxSource {
   ]);
   return {
     ...shape,
-    ...{ nonlinearity: 'relu', bidirectional: true, bias: true, output: 'last', dtype: 'float32' },
-    ...{ normalization: null, classes: null, metadata: {} },
+    nonlinearity: 'relu',
+    bidirectional: true,
+    bias: true,
+    output: 'last',
+    dtype: 'float32',
+    normalization: null,
+    classes: null,
+    metadata: {},
     parameters: {
       ...Object.fromEntries(cells),
       'output.weight': tensor(4, 4),
@@ -191,7 +197,9 @@ describe('an ONNX file', () => {
       return { dims: tensor?.dims, data_type: tensor?.data_type, values };
     };
     const float = (dims: number[], ...names: string[]) => ({
-      ...{ dims, data_type: 1, values: names.flatMap(numbers) },
+      dims,
+      data_type: 1,
+      values: names.flatMap(numbers),
     });
     expect(stored('W_l1')).toEqual(float([2, 2, 4], 'rnn.weight_ih_l1', 'rnn.weight_ih_l1_reverse'));
     expect(stored('R_l0')).toEqual(float([2, 2, 2], 'rnn.weight_hh_l0', 'rnn.weight_hh_l0_reverse'));
@@ -212,7 +220,9 @@ describe('an ONNX file', () => {
     const model = { ir_version: 7, producer_name: '', graph, opset: 14, metadata_props: [] };
     const [tensor] = decode(encodeModel(model)).graph.initializer;
     expect(tensor).toEqual({
-      ...{ name: 'view', dims: [2], data_type: 6 },
+      name: 'view',
+      dims: [2],
+      data_type: 6,
       raw_data: Uint8Array.of(2, 0, 0, 0, 3, 0, 0, 0),
     });
   });

@@ -214,8 +214,12 @@ function expectWithin(name: string, actual: Tensor, expected: readonly Bounded[]
 }
 
 const PLAIN: OnnxOptions = {
-  ...{ nonlinearity: 'tanh', bidirectional: false, bias: true, output: 'last' },
-  ...{ normalization: null, classes: null },
+  nonlinearity: 'tanh',
+  bidirectional: false,
+  bias: true,
+  output: 'last',
+  normalization: null,
+  classes: null,
 };
 
 /** Every combination of the options. */
@@ -223,7 +227,10 @@ const combinations = (['tanh', 'relu'] as const).flatMap((nonlinearity) =>
   [false, true].flatMap((bidirectional) =>
     [true, false].flatMap((bias) =>
       [null, { mean: [0.5, -0.25, 1], std: [2, 0.5, 1.5] }].map((normalization) => ({
-        ...{ nonlinearity, bidirectional, bias, normalization },
+        nonlinearity,
+        bidirectional,
+        bias,
+        normalization,
       })),
     ),
   ),
@@ -264,9 +271,19 @@ describe('exportOnnx', () => {
     const { inputSize, hiddenSize, outputSize, numLayers, dtype } = model;
     const { nonlinearity, bidirectional, bias, output, normalization, classes } = model;
     return {
-      ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
-      ...{ nonlinearity, bidirectional, bias, output, normalization, classes },
-      ...{ metadata, parameters: model.stateDict() },
+      inputSize,
+      hiddenSize,
+      outputSize,
+      numLayers,
+      dtype,
+      nonlinearity,
+      bidirectional,
+      bias,
+      output,
+      normalization,
+      classes,
+      metadata,
+      parameters: model.stateDict(),
     };
   };
 
@@ -279,7 +296,7 @@ describe('exportOnnx', () => {
     async (given) => {
       const sizes = { ...SIZES, numLayers: 3 };
       const normalization = given.normalization ? { mean: [0.5, -0.25, 1], std: [2, 0.5, 1.5] } : undefined;
-      await withModel({ ...given, ...sizes, ...{ normalization }, dropout: 0.5 }, async (model) => {
+      await withModel({ ...given, ...sizes, normalization, dropout: 0.5 }, async (model) => {
         model.loadStateDict(randomSource({ ...PLAIN, ...given, normalization: null }, 3, 7).parameters);
         const path = join(folder, 'model.onnx');
         await model.exportOnnx(path);

@@ -125,10 +125,14 @@ export function blasKernels(
       multiplyAdd(c, rows, nPanels, a, kPanels, b, 1);
     },
     row: null,
-    ...{ tanhForward: tanh.forward, tanhStep: tanh.step },
-    ...{ tanhBackward: tanh.backward, tanhStepBackward: tanh.stepBackward },
-    ...{ reluForward: relu.forward, reluStep: relu.step },
-    ...{ reluBackward: relu.backward, reluStepBackward: relu.stepBackward },
+    tanhForward: tanh.forward,
+    tanhStep: tanh.step,
+    tanhBackward: tanh.backward,
+    tanhStepBackward: tanh.stepBackward,
+    reluForward: relu.forward,
+    reluStep: relu.step,
+    reluBackward: relu.backward,
+    reluStepBackward: relu.stepBackward,
     outerProduct: (c, cRow, m, n, a, _aStride, b, _bStride, depth, _edge, add) => {
       gemm(
         RowMajor,

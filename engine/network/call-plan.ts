@@ -29,7 +29,11 @@ interface Extent {
 }
 
 export const extentOf = ({ rows, steps, time, frames, shared }: SequenceInput): Extent => ({
-  ...{ rows, steps, time, frames, inputFrames: shared ? 0 : frames },
+  rows,
+  steps,
+  time,
+  frames,
+  inputFrames: shared ? 0 : frames,
 });
 
 interface PlannedCall {

@@ -39,7 +39,8 @@ describe('the threads of a call', () => {
     expect(policyOf(2).ofCall('forward', batch)).toEqual({ parties: 2, here: false });
     expect(policyOf(2).ofCall('forward', { ...batch, rows: 99 })).toEqual({ parties: 2, here: true });
     expect(policyOf(2).ofCall('forward', { rows: 99, frames: 980, lanes: 1 })).toEqual({
-      ...{ parties: 1, here: false },
+      parties: 1,
+      here: false,
     });
   });
 

@@ -50,7 +50,11 @@ export class Network {
     const setup: ThreadSetup = {
       memory: this.#memory,
       module: wasmModule(dtype, kernels.maker),
-      ...{ shape, cell, dtype, kernels, threads },
+      shape,
+      cell,
+      dtype,
+      kernels,
+      threads,
     };
     const thread = new ModelThread(setup, 'calling');
     this.thread = thread;

@@ -246,8 +246,10 @@ function inPlainNumbers(
   const cells = Array.from({ length: numLayers * directions }, (_, c) => {
     const width = c < directions ? inputSize : directions * H;
     return {
-      ...{ W_ih: take(2 * H, width), W_hh: take(2 * H, H) },
-      ...{ b_ih: take(2 * H, 1).flat(), b_hh: take(2 * H, 1).flat() },
+      W_ih: take(2 * H, width),
+      W_hh: take(2 * H, H),
+      b_ih: take(2 * H, 1).flat(),
+      b_hh: take(2 * H, 1).flat(),
     };
   });
   const [W, b] = [take(outputSize, directions * H), take(outputSize, 1).flat()];
@@ -324,8 +326,12 @@ function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) 
 }
 
 const request = ({ input, states, read }: ReturnType<typeof example>) => ({
-  ...{ input, states, labels: read, loss: lossSpec({}, SHAPE.outputSize) },
-  ...{ inputGradient: true, finalStates: true },
+  input,
+  states,
+  labels: read,
+  loss: lossSpec({}, SHAPE.outputSize),
+  inputGradient: true,
+  finalStates: true,
 });
 
 beforeAll(() => {

@@ -73,8 +73,14 @@ const DEFAULTS: Record<OptimizerType, Partial<OptimizerSpec>> = {
 };
 
 const ABSENT: Omit<OptimizerSpec, 'type'> = {
-  ...{ learningRate: 0, momentum: 0, nesterov: false, weightDecay: 0 },
-  ...{ beta1: 0, beta2: 0, alpha: 0, epsilon: 0 },
+  learningRate: 0,
+  momentum: 0,
+  nesterov: false,
+  weightDecay: 0,
+  beta1: 0,
+  beta2: 0,
+  alpha: 0,
+  epsilon: 0,
 };
 
 /** Checks an optimizer's options and fills the defaults in. Throws BAD_ARGUMENT. */

@@ -22,7 +22,11 @@ function exchange(dtype: Dtype, { whole = false, maySleep = true } = {}) {
   const threads = [0, 1].map(
     (index) =>
       new SharedProducts({
-        ...{ kernels, words, offers, place: { index, parties: PARTIES }, edge: edges + 128 * index },
+        kernels,
+        words,
+        offers,
+        place: { index, parties: PARTIES },
+        edge: edges + 128 * index,
         maySleep,
         panelColumns: whole ? null : panelColumns(dtype),
       }),

@@ -16,7 +16,9 @@ const normalization = { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] };
 /** Options for a `small` model, none of them the default. */
 export const everything = {
   ...({ nonlinearity: 'relu', bidirectional: true, bias: false, dropout: 0.25, output: 'steps' } as const),
-  ...{ normalization, classes: ['a', 'b', 'c', 'd'], threads: 0 },
+  normalization,
+  classes: ['a', 'b', 'c', 'd'],
+  threads: 0,
 };
 
 /** Makes a model, hands it over, and closes it whatever happens. */

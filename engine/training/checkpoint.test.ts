@@ -28,7 +28,11 @@ describe('checkpoints', () => {
   afterEach(() => rm(dir, { recursive: true, force: true }));
 
   const options = {
-    ...{ epochs: 4, batchSize: 8, seed: 3, clipNorm: 1, validation },
+    epochs: 4,
+    batchSize: 8,
+    seed: 3,
+    clipNorm: 1,
+    validation,
     optimizer: { type: 'adamw', learningRate: 0.01 },
     schedule: { type: 'cosine', warmup: 5 },
     earlyStopping: { monitor: 'accuracy', patience: 10 },
@@ -155,7 +159,11 @@ describe('checkpoints', () => {
       const fit = model.fit(
         { x: { data: frames, shape: data.x.shape }, labels: data.labels },
         {
-          ...{ batchSize: 10, shuffle: false, everySteps: 1, checkpoint: { dir }, signal: stop.signal },
+          batchSize: 10,
+          shuffle: false,
+          everySteps: 1,
+          checkpoint: { dir },
+          signal: stop.signal,
           callbacks: { onSteps: () => stop.abort() },
         },
       );

@@ -60,7 +60,9 @@ describe('early stopping', () => {
     await withModel({ threads: 0, hiddenSize: 24 }, async (model) => {
       const after: string[] = [];
       const history = await model.fit(labelled(50, 6), {
-        ...{ epochs: 200, batchSize: 10, validation },
+        epochs: 200,
+        batchSize: 10,
+        validation,
         optimizer: { type: 'adam', learningRate: 0.02 },
         earlyStopping: { patience: 3, restoreBest: false },
         callbacks: { onEpochEnd: () => void after.push(bitsOf(model)) },

@@ -12,7 +12,9 @@ describe('early stopping', () => {
     await withModel({ threads: 2, hiddenSize: 24 }, async (model) => {
       const after: string[] = [];
       const history = await model.fit(data, {
-        ...{ epochs: 200, batchSize: 10, validation },
+        epochs: 200,
+        batchSize: 10,
+        validation,
         optimizer: { type: 'adam', learningRate: 0.02 },
         earlyStopping: { patience: 3 },
         callbacks: {
@@ -87,7 +89,9 @@ describe('a schedule in steps', () => {
   it('lowers the rate after so many epochs', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const history = await model.fit(data, {
-        ...{ epochs: 5, batchSize: 20, schedule: { type: 'step', epochs: 2, factor: 0.5 } },
+        epochs: 5,
+        batchSize: 20,
+        schedule: { type: 'step', epochs: 2, factor: 0.5 },
         optimizer: { type: 'sgd', learningRate: 0.4 },
       });
       expect(history.map(({ learningRate }) => learningRate)).toEqual([0.4, 0.4, 0.2, 0.2, 0.1]);

@@ -108,10 +108,17 @@ class Training {
     this.#checkpoints =
       plan.checkpoint && new RunCheckpoints(plan.checkpoint, network, slot, plan, fitData, this.#steps);
     this.#epoch = {
-      ...{ spec, data, permutation: this.#permutation },
-      ...{ optimizer: slot.spec, schedule: plan.schedule, stepsInAll: this.#steps * plan.epochs },
-      ...{ clipNorm: plan.clipNorm, loss: plan.loss, skipNotFinite: plan.skipNotFinite },
-      ...{ seed: plan.seed, log: newStepLog(this.#steps) },
+      spec,
+      data,
+      permutation: this.#permutation,
+      optimizer: slot.spec,
+      schedule: plan.schedule,
+      stepsInAll: this.#steps * plan.epochs,
+      clipNorm: plan.clipNorm,
+      loss: plan.loss,
+      skipNotFinite: plan.skipNotFinite,
+      seed: plan.seed,
+      log: newStepLog(this.#steps),
     };
     const { log } = this.#epoch;
     this.reporter = new Reporter(this.control, plan, {
@@ -257,7 +264,11 @@ class Training {
     }
     history.push(log);
     this.#state = {
-      ...{ epoch: epoch + 1, step: 0, sums: noSums, random, history },
+      epoch: epoch + 1,
+      step: 0,
+      sums: noSums,
+      random,
+      history,
       plateau: afterEpoch(schedule, plateau, log.validationLoss ?? log.loss),
       stopping: watched,
     };

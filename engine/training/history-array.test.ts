@@ -2,8 +2,13 @@ import { expect, it } from 'vitest';
 import { historyArray, readHistory } from './history-array.ts';
 
 const log = (epoch: number) => ({
-  ...{ epoch, loss: 0.1 + epoch, accuracy: 1 / 3, learningRate: -0, gradientNorm: Number.POSITIVE_INFINITY },
-  ...{ skippedSteps: epoch, sequencesPerSecond: Number.NaN },
+  epoch,
+  loss: 0.1 + epoch,
+  accuracy: 1 / 3,
+  learningRate: -0,
+  gradientNorm: Number.POSITIVE_INFINITY,
+  skippedSteps: epoch,
+  sequencesPerSecond: Number.NaN,
 });
 const validated = (epoch: number) => ({ ...log(epoch), validationLoss: Math.E, validationAccuracy: 0.5 });
 

@@ -147,7 +147,10 @@ export class Reporter {
     const step = this.#control.step;
     const { lossSum, correct, seen } = this.#control.sums;
     return {
-      ...{ epoch, epochs, step, steps },
+      epoch,
+      epochs,
+      step,
+      steps,
       loss: lossSum / seen,
       accuracy: correct / seen,
       sequencesPerSecond: this.#rate.rows,

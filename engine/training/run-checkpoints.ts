@@ -99,8 +99,16 @@ export class RunCheckpoints {
     const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
     const { nonlinearity, bidirectional, bias, dropout, output } = this.#network.g;
     return {
-      ...{ inputSize, hiddenSize, outputSize, numLayers, dtype },
-      ...{ nonlinearity, bidirectional, bias, dropout, output },
+      inputSize,
+      hiddenSize,
+      outputSize,
+      numLayers,
+      dtype,
+      nonlinearity,
+      bidirectional,
+      bias,
+      dropout,
+      output,
       normalization: this.#network.normalization,
       kernels: maker,
       rows: this.#data.training.lengths.length,

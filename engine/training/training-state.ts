@@ -18,6 +18,11 @@ export interface TrainingState {
 }
 
 export const freshState = (random: ArrayLike<number>): TrainingState => ({
-  ...{ epoch: 0, step: 0, random: Array.from(random), sums: noSums, history: [] },
-  ...{ plateau: freshPlateau, stopping: freshStopping },
+  epoch: 0,
+  step: 0,
+  random: Array.from(random),
+  sums: noSums,
+  history: [],
+  plateau: freshPlateau,
+  stopping: freshStopping,
 });

@@ -135,7 +135,13 @@ export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const states = g.stateCount * called * g.hiddenSize * g.realBytes;
   const logits = map.add('logits', called * (g.output === 'steps' ? time : 1) * g.outputSize * g.realBytes);
   return {
-    ...{ spec, lanes, blocksPerLane: blocks, gradientBytes, workspaceBytes, logits, delta: logits },
+    spec,
+    lanes,
+    blocksPerLane: blocks,
+    gradientBytes,
+    workspaceBytes,
+    logits,
+    delta: logits,
     values: map.add('input frames', spec.inputFrames * g.inputSize * g.realBytes),
     starts: map.add('first frames', 4 * called),
     lengths: map.add('lengths', 4 * called),
@@ -213,7 +219,14 @@ export function blockWorkspace(g: Geometry, at: number, block: BlockShape): Bloc
   const outputSteps = g.output === 'steps' ? steps : 1;
   const d = [eachDirection('d', steps * rows), eachDirection('d', steps * rows)];
   return {
-    ...{ at, rows, steps, dropout, outputSteps, layers, cells: layers.flat(), d },
+    at,
+    rows,
+    steps,
+    dropout,
+    outputSteps,
+    layers,
+    cells: layers.flat(),
+    d,
     dz: d.map((layer) => layer.map((own) => (gates === 1 ? [own] : several(gates, 'dz', steps * rows)))),
     dx: panels('dx', g.inputPanels, steps * rows),
     features: planFeatures(g, top, () => eachDirection('means', rows)),
@@ -242,7 +255,10 @@ function planLayers(
     const cells = Array.from(
       { length: directions },
       (_, direction): CellBlock => ({
-        ...{ rows, steps, reverse: direction === 1, x: below },
+        rows,
+        steps,
+        reverse: direction === 1,
+        x: below,
         states: several(kind.states, 'h', (steps + 1) * rows),
         saved: several(kind.saved, 'saved', steps * rows),
       }),

@@ -86,7 +86,9 @@ export function* backward(
   const visit = (lane: number): void => {
     const target = {
       block: memory.laneGradients + lane * memory.gradientBytes,
-      ...{ add: false, results: memory, divisor: spec.rows },
+      add: false,
+      results: memory,
+      divisor: spec.rows,
     };
     const pass = { dropoutKey: null, fromRest };
     for (const block of thread.blocksOf(lane, batch, activations, pass, place)) {

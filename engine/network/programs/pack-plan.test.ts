@@ -7,8 +7,12 @@ import { bytesOfPieces, ownPieces, packPieces } from './pack-plan.ts';
 
 const size = fc.integer({ min: 1, max: 40 });
 const shape = fc.record({
-  ...{ inputSize: size, hiddenSize: size, outputSize: size, numLayers: fc.integer({ min: 1, max: 3 }) },
-  ...{ bidirectional: fc.boolean(), bias: fc.boolean() },
+  inputSize: size,
+  hiddenSize: size,
+  outputSize: size,
+  numLayers: fc.integer({ min: 1, max: 3 }),
+  bidirectional: fc.boolean(),
+  bias: fc.boolean(),
 });
 const dtype = fc.constantFrom('float32' as const, 'float64' as const);
 

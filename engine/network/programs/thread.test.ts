@@ -25,7 +25,10 @@ function growingMemory(): WebAssembly.Memory {
 describe("a thread's views of a memory that grows meanwhile", () => {
   const shape = { inputSize: 2, hiddenSize: 3, outputSize: 2, numLayers: 1 };
   const setup: ThreadSetup = {
-    ...{ shape, cell: 'elman', dtype: 'float32', threads: 1 },
+    shape,
+    cell: 'elman',
+    dtype: 'float32',
+    threads: 1,
     kernels: { maker: 'wasm' },
     memory: growingMemory(),
     module: wasmModule('float32'),

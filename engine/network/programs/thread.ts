@@ -134,7 +134,11 @@ export class ModelThread {
       const panelColumns = g.maker === 'blas' ? null : g.columns;
       const { words } = this.control;
       return new SharedProducts({
-        ...{ kernels, words, offers, place, panelColumns },
+        kernels,
+        words,
+        offers,
+        place,
+        panelColumns,
         maySleep: this.#maySleep,
         edge: this.#edge(place),
       });
