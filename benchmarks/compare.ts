@@ -42,7 +42,12 @@ function compare(): Comparison {
 }
 
 const rowOf = ({ suite, name, threads, ratio, limitRatio, noise, verdict }: Change): string[] => [
-  ...[suite, name, String(threads), digits(ratio), `± ${percent(noise)}`, digits(limitRatio ?? Number.NaN)],
+  suite,
+  name,
+  String(threads),
+  digits(ratio),
+  `± ${percent(noise)}`,
+  digits(limitRatio ?? Number.NaN),
   verdict === 'same' ? '' : verdict,
 ];
 

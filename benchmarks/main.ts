@@ -106,8 +106,12 @@ function measurement(
 function print(kind: SuiteKind, measurements: readonly Measurement[]): void {
   const rows = measurements.map(
     ({ name, threads, seconds, spread, gflops, sequencesPerSecond, limit, share }) => [
-      ...[name, String(threads), duration(seconds), percent(spread)],
-      ...[digits(sequencesPerSecond ?? 0), digits(gflops ?? 0)],
+      name,
+      String(threads),
+      duration(seconds),
+      percent(spread),
+      digits(sequencesPerSecond ?? 0),
+      digits(gflops ?? 0),
       ...(kind.hasLimit ? [digits(limit ?? 0), percent(share ?? 0)] : []),
     ],
   );

@@ -14,7 +14,6 @@ export type ErrorCode =
   | 'BAD_FILE_TRAILING'
   | 'BAD_FILE_TRUNCATED'
   | 'BAD_MODEL_FILE'
-  | 'BAD_CHECKPOINT'
   | 'BLAS_MISSING'
   | 'BUSY'
   | 'CLOSED'
@@ -160,9 +159,6 @@ export const noMemory = (bytes: number, cause: unknown): ElmanError =>
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 20 ? 3 : 1)} MiB`;
 
 // ---- Damaged or unsuitable files -----------------------------------------------------------------------------------
-
-export const badCheckpoint = (path: string, fault: string): ElmanError =>
-  new ElmanError('BAD_CHECKPOINT', `${path}: ${fault}`);
 
 export const badModelFile = (path: string, fault: string, cause?: unknown): ElmanError =>
   new ElmanError('BAD_MODEL_FILE', `${path}: ${fault}`, { cause });

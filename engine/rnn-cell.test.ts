@@ -2,8 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { RNNCell } from './rnn-cell.ts';
 
 const tensorsOf = (cell: RNNCell) => [
-  ...[cell.W_ih, cell.W_hh, cell.b_ih, cell.b_hh],
-  ...[cell.dW_ih, cell.dW_hh, cell.db_ih, cell.db_hh],
+  cell.W_ih,
+  cell.W_hh,
+  cell.b_ih,
+  cell.b_hh,
+  cell.dW_ih,
+  cell.dW_hh,
+  cell.db_ih,
+  cell.db_hh,
 ];
 const square = [
   [1, 2],

@@ -116,7 +116,8 @@ export class RNNCell {
     const given = [
       readTensor('W_ih', W_ih, [hiddenSize, inputSize], dtype),
       readTensor('W_hh', W_hh, [hiddenSize, hiddenSize], dtype),
-      ...[this.#readBias('b_ih', b_ih), this.#readBias('b_hh', b_hh)],
+      this.#readBias('b_ih', b_ih),
+      this.#readBias('b_hh', b_hh),
     ];
     // Copied before any is set: one may be a view of another.
     const copies = given.map(({ data }) => data.slice());

@@ -537,9 +537,13 @@ describe('fit', () => {
 
 describe('predict', () => {
   const variants: Partial<ClassifierOptions>[] = [
-    ...[{}, { nonlinearity: 'relu', bias: false } as const, { output: 'mean' } as const],
-    ...[{ output: 'steps', hiddenSize: 40 } as const, { bidirectional: true }],
-    ...[{ bidirectional: true, output: 'steps' } as const, { bidirectional: true, output: 'mean' } as const],
+    {},
+    { nonlinearity: 'relu', bias: false } as const,
+    { output: 'mean' } as const,
+    { output: 'steps', hiddenSize: 40 } as const,
+    { bidirectional: true },
+    { bidirectional: true, output: 'steps' } as const,
+    { bidirectional: true, output: 'mean' } as const,
     { dtype: 'float64', normalization: { mean: [1, 2, 3, 4, 5], std: [1, 2, 1, 0.5, 3] } },
   ];
   it.each(variants)('gives a row by itself the bits that it has among others: %o', async (options) => {

@@ -1,10 +1,10 @@
 import { orAborted } from './classifier/call-queue.ts';
 import {
   type ClassifierOptions,
-  type ClassifierPlan,
+  type ClassifierSpec,
+  classifierSpec,
   FOREIGN_OPTIONS,
   type LoadOptions,
-  readClassifierOptions,
 } from './classifier/classifier-options.ts';
 import { encodeModel, readMetadata, readModelFile } from './classifier/model-file.ts';
 import {
@@ -43,7 +43,7 @@ import type { CellWeights, RNNCell } from './rnn-cell.ts';
 import { ClassifierStream } from './stream.ts';
 import { readTensor, Tensor, type TensorLike } from './tensor.ts';
 import { train } from './training/fit.ts';
-import { type EpochLog, type FitOptions, readFitOptions } from './training/fit-options.ts';
+import { type EpochLog, type FitOptions, fitSpec } from './training/fit-options.ts';
 import { Optimizer } from './training/optimizer.ts';
 import { readOptimizer, storeOptimizer } from './training/optimizer-file.ts';
 import { OptimizerSlot } from './training/optimizer-slot.ts';
@@ -131,7 +131,7 @@ export class RNNPhonemeClassifier {
   readonly normalization: NormalizationSpec | null;
   /** Names of the classes; null if they have none. */
   readonly classes: readonly string[] | null;
-  readonly #shape: Required<NetworkShape>;
+  readonly #shape: NetworkShape;
   readonly #seed: number;
   /** Holds everything that keeps the model's memory alive, until `close` is called. */
   readonly #turns: Turns<Parts>;
@@ -141,7 +141,7 @@ export class RNNPhonemeClassifier {
   #gradientCalls = 0;
   readonly #optimizers = new WeakMap<Optimizer, OptimizerSlot>();
 
-  private constructor(plan: ClassifierPlan, network: Network) {
+  private constructor(plan: ClassifierSpec, network: Network) {
     if (!(network instanceof Network)) throw badArgument('new', 'a call of create or load', plain('new'));
     const { shape } = plan;
     this.inputSize = shape.inputSize;
@@ -178,7 +178,7 @@ export class RNNPhonemeClassifier {
    * RELAXED_SIMD_MISSING; NOT_BUILT; WORKER_FAILED
    */
   static async create(options: ClassifierOptions): Promise<RNNPhonemeClassifier> {
-    const plan = readClassifierOptions(options);
+    const plan = classifierSpec(options);
     const network = new Network({ ...plan, cell: 'elman' }, plan.normalization);
     await network.ready();
     initializeNetwork(network, plan.recurrentInit, new Random(plan.seed));
@@ -376,7 +376,7 @@ export class RNNPhonemeClassifier {
    */
   zeroGrad(): void {
     const { network } = this.#turns.idle('zeroGrad');
-    network.block(network.model.gradients[0]).fill(0);
+    network.parameterArray(network.model.gradients[0]).fill(0);
   }
 
   /**
@@ -489,7 +489,7 @@ export class RNNPhonemeClassifier {
     const parts = this.#turns.queued('fit');
     // First: whoever gives x and labels as two arguments is to be told of these, not of options.
     checkKeys('data', data, ['x', 'labels']);
-    const read = readFitOptions(options, this.outputSize);
+    const read = fitSpec(options, this.outputSize);
     const plan = { ...read, callbacks: markCallbacks(this, read.callbacks) };
     const slot = this.#slotOf(options.optimizer === undefined ? 'adam' : options.optimizer);
     const { ignoreIndex } = options;
@@ -598,7 +598,7 @@ export class RNNPhonemeClassifier {
     // Copied only while training changes them: thousands of streams may be opened.
     const parameters = this.#turns.isTraining
       ? network.parametersNow()
-      : network.block(network.model.parameters[0]);
+      : network.parameterArray(network.model.parameters[0]);
     if (!this.#streamWeights?.areOf(parameters))
       this.#streamWeights = new StreamWeights(network.g, parameters, this.normalization);
     return new ClassifierStream(this.#streamWeights);

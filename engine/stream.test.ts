@@ -118,7 +118,7 @@ describe('a stream', () => {
   it('that is garbage leaves its place to another, as new', async () => {
     await withModel({ threads: 0 }, async (model) => {
       const { g, model: memory } = networkOf(model);
-      const parameters = networkOf(model).block(memory.parameters[0]);
+      const parameters = networkOf(model).parameterArray(memory.parameters[0]);
       const weights = new StreamWeights(g, parameters, null);
       const [first, second] = [weights.take(128), weights.take(128)];
       expect(second).toBeGreaterThanOrEqual(first + 128);

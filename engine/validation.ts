@@ -20,6 +20,9 @@ export function checkKeys(name: string, options: unknown, known: readonly string
   }
 }
 
+/** The names of all options of a type: where one is missing, or there is one too many, this does not compile. */
+export const keysOf = <T>(names: Record<keyof T, true>): readonly string[] => Object.keys(names);
+
 /** Whether a value is an array or a typed array; its entries may be anything. */
 export const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value);

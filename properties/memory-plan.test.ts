@@ -14,22 +14,25 @@ import { laneCount, laneStart, largestBlock, smallestLane } from '../engine/netw
 import { planModel } from '../engine/network/memory/model-memory.ts';
 import { orderByLength } from '../engine/network/memory/sorted-batch.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
+import { shapeOf } from '../engine/testing/shapes.ts';
 import { law } from './profile.ts';
 
 /** The plan of memory, for sizes up to the edge of what a memory can hold: pure, nothing is allocated. */
 
 const LINE_BYTES = 64;
 const size = (max: number) => fc.oneof(fc.integer({ min: 1, max: 17 }), fc.integer({ min: 1, max }));
-const shape = fc.record({
-  inputSize: size(2_000),
-  hiddenSize: size(4_000),
-  outputSize: size(1_000),
-  numLayers: fc.integer({ min: 1, max: 6 }),
-  bidirectional: fc.boolean(),
-  bias: fc.boolean(),
-  output: fc.constantFrom<OutputMode>('last', 'mean', 'steps'),
-  normalized: fc.boolean(),
-});
+const shape = fc
+  .record({
+    inputSize: size(2_000),
+    hiddenSize: size(4_000),
+    outputSize: size(1_000),
+    numLayers: fc.integer({ min: 1, max: 6 }),
+    bidirectional: fc.boolean(),
+    bias: fc.boolean(),
+    output: fc.constantFrom<OutputMode>('last', 'mean', 'steps'),
+    normalized: fc.boolean(),
+  })
+  .map(shapeOf);
 const dtype = fc.constantFrom<Dtype>('float32', 'float64');
 const maker = fc.constantFrom<KernelMaker>('wasm', 'blas');
 const batch = fc.record({
@@ -121,8 +124,8 @@ describe('memory plan', () => {
         offset += parameter.size;
       }
       expect(g.parameterCount).toBe(offset);
-      expect(g.blockSize - offset).toBeLessThan(8);
-      expect(g.blockSize % 8).toBe(0);
+      expect(g.paddedCount - offset).toBeLessThan(8);
+      expect(g.paddedCount % 8).toBe(0);
     },
   );
 });
@@ -153,7 +156,7 @@ describe('lane plan', () => {
       const lanes = (gradients: boolean, keep: boolean) => lanesOf(g, { rows, gradients, keep });
       const laneRows = smallestLane(maker, rows, g.cells[0].W_ih.size + g.cells[0].W_hh.size);
       expect(lanes(false, false)).toBe(laneCount(rows, 0, laneRows));
-      expect(lanes(true, false)).toBe(laneCount(rows, g.blockSize * g.realBytes, laneRows));
+      expect(lanes(true, false)).toBe(laneCount(rows, g.paddedCount * g.realBytes, laneRows));
       // A kept forward is cut as its backward will be.
       expect(lanes(false, true)).toBe(lanes(true, false));
     },

@@ -532,7 +532,10 @@ const commands = fc.commands(
   [
     kinds.map(createCommand),
     // Twice, so that they come twice as often.
-    ...[forwards, forwards, fits, fits],
+    forwards,
+    forwards,
+    fits,
+    fits,
     inCall.map(backwardCommand),
     fc.tuple(recipes, inCall).map(([recipe, event]) => gradientsCommand(recipe, event)),
     fc.tuple(recipes, inCall).map(([recipe, event]) => predictCommand(recipe, event)),

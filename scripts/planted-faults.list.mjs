@@ -323,8 +323,8 @@ export const faults = [
   fault(
     'garbage behind the last parameter counts in the norm',
     laneBackward,
-    'reals.fill(0, first + g.parameterCount, first + g.blockSize);',
-    'reals.fill(1, first + g.parameterCount, first + g.blockSize);',
+    'reals.fill(0, first + g.parameterCount, first + g.paddedCount);',
+    'reals.fill(1, first + g.parameterCount, first + g.paddedCount);',
     training,
   ),
 
@@ -360,9 +360,9 @@ export const faults = [
   ),
   fault(
     'the last run of parameters is forgotten',
-    reduce,
-    'Math.ceil(blockSize / RUN_PARAMETERS)',
-    'Math.max(1, Math.floor(blockSize / RUN_PARAMETERS))',
+    'engine/network/memory/model-memory.ts',
+    'Math.ceil(paddedCount / RUN_PARAMETERS)',
+    'Math.max(1, Math.floor(paddedCount / RUN_PARAMETERS))',
     laws,
   ),
   fault(

@@ -39,9 +39,12 @@ async function overheadAt(size: Size, { rounds, seconds }: Effort): Promise<stri
   const rate = copying > 1e-6 ? `${digits(own.x.data.byteLength / copying / 1e9)} GB/s` : '–';
   const microseconds = (time: number) => String(Math.round(time * 1e6));
   return [
-    ...[nameOf(size), duration(median(inside)), duration(median(fromShared))],
+    nameOf(size),
+    duration(median(inside)),
+    duration(median(fromShared)),
     `${microseconds(median(more))} µs`,
     quartiles(more, microseconds),
-    ...[duration(median(fromOwn)), rate],
+    duration(median(fromOwn)),
+    rate,
   ];
 }

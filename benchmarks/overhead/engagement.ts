@@ -41,7 +41,9 @@ async function engagementAt(
   const best = fixed.map(String).toSorted((a, b) => middle(a) - middle(b))[0];
   const slower = pairedRatios(timesOf(times, 'by itself'), timesOf(times, best)).map((ratio) => ratio - 1);
   return [
-    ...[nameOf(size), ...names.map((name) => duration(middle(name)))],
-    ...[percent(median(slower)), quartiles(slower, percent)],
+    nameOf(size),
+    ...names.map((name) => duration(middle(name))),
+    percent(median(slower)),
+    quartiles(slower, percent),
   ];
 }

@@ -35,7 +35,11 @@ async function costAt(size: Size, { rounds, seconds }: Effort): Promise<string[]
   const { median: time, spread } = summarize(lanes);
   const costs = pairedRatios(lanes, threads).map((ratio) => ratio - 1);
   return [
-    ...[nameOf(size), duration(time), percent(spread), duration(median(threads))],
-    ...[percent(median(costs)), quartiles(costs, percent)],
+    nameOf(size),
+    duration(time),
+    percent(spread),
+    duration(median(threads)),
+    percent(median(costs)),
+    quartiles(costs, percent),
   ];
 }

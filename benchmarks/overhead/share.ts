@@ -21,8 +21,14 @@ import { callsByThread, recordStep } from '../replay/trace.ts';
 
 const CLASSES: Readonly<Record<string, readonly (keyof Kernels)[]>> = {
   matmul: [
-    ...['project', 'multiply', 'tanhForward', 'tanhStep'],
-    ...['tanhBackward', 'tanhStepBackward', 'outerProduct', 'sumRows'],
+    'project',
+    'multiply',
+    'tanhForward',
+    'tanhStep',
+    'tanhBackward',
+    'tanhStepBackward',
+    'outerProduct',
+    'sumRows',
   ] as const,
   loss: ['softmaxRow'],
   gather: ['gatherRows', 'zeroRows', 'copyRow', 'scatterRows'],

@@ -39,8 +39,13 @@ async function speedUpAt(size: Size, { rounds, seconds }: Effort): Promise<strin
   const rate = stepFlops(size) / median(all);
   const { median: peak } = limitOf(limit, timesOf(times, limit.name));
   return [
-    ...[nameOf(size), duration(median(one)), duration(median(all)), digits(median(ratios))],
+    nameOf(size),
+    duration(median(one)),
+    duration(median(all)),
+    digits(median(ratios)),
     quartiles(ratios, digits),
-    ...[digits(bareRatio), digits(rate / 1e9), percent(rate / (CORES * peak))],
+    digits(bareRatio),
+    digits(rate / 1e9),
+    percent(rate / (CORES * peak)),
   ];
 }

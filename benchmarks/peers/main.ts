@@ -117,8 +117,13 @@ function print(
   const ours = stepTitle(CORES, 'wasm');
   const ratiosOf = (name: string) => pairedRatios(timesOf(times, name), timesOf(times, ours));
   const rows = measurements.map(({ name, seconds: middle, spread, gflops, share }) => [
-    ...[name, duration(middle), percent(spread), digits(gflops ?? 0), percent(share ?? 0)],
-    ...[digits(median(ratiosOf(name))), quartiles(ratiosOf(name), digits)],
+    name,
+    duration(middle),
+    percent(spread),
+    digits(gflops ?? 0),
+    percent(share ?? 0),
+    digits(median(ratiosOf(name))),
+    quartiles(ratiosOf(name), digits),
   ]);
   const work = `${digits(stepFlops(size) / 1e9)} GFLOP a step`;
   console.log(

@@ -24,8 +24,17 @@ const bandwidth = 1e9 * (options.bandwidth ?? 200);
 const predictedCounts = [1, 2, 4, 8, 16, 32, 64];
 
 const COLUMNS = [
-  ...['threads', 'predicted', 'speed-up', 'measured', 'speed-up', 'off by'],
-  ...['lanes', 'reduce', 'update', 'barriers', 'serial'],
+  'threads',
+  'predicted',
+  'speed-up',
+  'measured',
+  'speed-up',
+  'off by',
+  'lanes',
+  'reduce',
+  'update',
+  'barriers',
+  'serial',
 ];
 
 /** A step as it was measured, beside its prediction. */

@@ -1,8 +1,8 @@
 import { median } from '../../cli/common/quantile.ts';
 import { MAX_THREADS } from '../../engine/classifier/classifier-options.ts';
+import { runCount } from '../../engine/network/memory/model-memory.ts';
 import { SortedBatch } from '../../engine/network/memory/sorted-batch.ts';
 import { packPieces } from '../../engine/network/programs/pack-plan.ts';
-import { runCount } from '../../engine/network/programs/reduce.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import { PAGE_BYTES } from '../../engine/parallel/memory-map.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
@@ -57,7 +57,7 @@ async function recordAlone(size: Size) {
       trace,
       memory,
       lanes: lanesAdded(trace),
-      parameterBytes: g.blockSize * g.realBytes,
+      parameterBytes: g.paddedCount * g.realBytes,
       runs: runCount(g),
       pieces: packPieces(g, plan).length,
     };

@@ -7,7 +7,14 @@ const fontFamily = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Segoe UI', sans-seri
 export const ink = '#1f2933';
 export const muted = '#64748b';
 export const colours = [
-  ...['#2563eb', '#0f766e', '#b45309', '#7c3aed', '#be123c', '#4d7c0f', '#0e7490', '#475569'],
+  '#2563eb',
+  '#0f766e',
+  '#b45309',
+  '#7c3aed',
+  '#be123c',
+  '#4d7c0f',
+  '#0e7490',
+  '#475569',
 ];
 
 /** An HTML page that needs no other file, in the style that all pages have, and what `style` adds to it. */

@@ -73,9 +73,16 @@ describe('options of a classifier', () => {
       ]);
       expect(model.outputLayer.inFeatures).toBe(22);
       expect(Object.keys(model.stateDict())).toEqual([
-        ...['rnn.weight_ih_l0', 'rnn.weight_hh_l0', 'rnn.weight_ih_l0_reverse', 'rnn.weight_hh_l0_reverse'],
-        ...['rnn.weight_ih_l1', 'rnn.weight_hh_l1', 'rnn.weight_ih_l1_reverse', 'rnn.weight_hh_l1_reverse'],
-        ...['output.weight', 'output.bias'],
+        'rnn.weight_ih_l0',
+        'rnn.weight_hh_l0',
+        'rnn.weight_ih_l0_reverse',
+        'rnn.weight_hh_l0_reverse',
+        'rnn.weight_ih_l1',
+        'rnn.weight_hh_l1',
+        'rnn.weight_ih_l1_reverse',
+        'rnn.weight_hh_l1_reverse',
+        'output.weight',
+        'output.bias',
       ]);
     });
   });

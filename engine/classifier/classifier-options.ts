@@ -11,7 +11,7 @@ import {
 import type { RecurrentInit } from '../network/initialize.ts';
 import type { NetworkShape, OutputMode } from '../network/memory/geometry.ts';
 import { checkDtype } from '../tensor.ts';
-import { checkFlag, checkFraction, checkInteger, checkKeys, checkOneOf } from '../validation.ts';
+import { checkFlag, checkFraction, checkInteger, checkKeys, checkOneOf, keysOf } from '../validation.ts';
 
 /** Options of `RNNPhonemeClassifier.create`. */
 export interface ClassifierOptions {
@@ -67,19 +67,24 @@ export type ForeignOptions = Pick<ClassifierOptions, (typeof FOREIGN_OPTIONS)[nu
  */
 export type LoadOptions = Pick<ClassifierOptions, 'threads' | 'kernels' | 'seed'> & ForeignOptions;
 
-const OPTIONS = [
-  ...[
-    'inputSize',
-    'hiddenSize',
-    'outputSize',
-    'numLayers',
-    'nonlinearity',
-    'bidirectional',
-    'bias',
-    'dropout',
-  ],
-  ...['output', 'normalization', 'classes', 'threads', 'dtype', 'seed', 'recurrentInit', 'kernels'],
-];
+const OPTIONS = keysOf<ClassifierOptions>({
+  inputSize: true,
+  hiddenSize: true,
+  outputSize: true,
+  numLayers: true,
+  nonlinearity: true,
+  bidirectional: true,
+  bias: true,
+  dropout: true,
+  output: true,
+  normalization: true,
+  classes: true,
+  threads: true,
+  dtype: true,
+  seed: true,
+  recurrentInit: true,
+  kernels: true,
+});
 
 /**
  * No batch has this many lanes, and thousands of threads would exhaust the process's memory, which no code could catch.
@@ -91,8 +96,8 @@ export const MAX_THREADS = 256;
 const MAX_LAYERS = 10_000;
 
 /** Checked options with all defaults filled in. */
-export interface ClassifierPlan {
-  readonly shape: Required<NetworkShape>;
+export interface ClassifierSpec {
+  readonly shape: NetworkShape;
   readonly normalization: NormalizationSpec | null;
   readonly classes: readonly string[] | null;
   readonly threads: number;
@@ -103,7 +108,7 @@ export interface ClassifierPlan {
 }
 
 /** Checks the options and fills in the defaults. Throws BAD_ARGUMENT. */
-export function readClassifierOptions(options: ClassifierOptions): ClassifierPlan {
+export function classifierSpec(options: ClassifierOptions): ClassifierSpec {
   checkKeys('options', options, OPTIONS);
   const {
     numLayers = 2,

@@ -8,10 +8,10 @@ import { CHECKPOINT_KEY } from '../training/checkpoint.ts';
 import { splitOptimizer, type storeOptimizer } from '../training/optimizer-file.ts';
 import {
   type ClassifierOptions,
-  type ClassifierPlan,
+  type ClassifierSpec,
+  classifierSpec,
   FOREIGN_OPTIONS,
   type ForeignOptions,
-  readClassifierOptions,
 } from './classifier-options.ts';
 import { readStateDict } from './model-parameters.ts';
 import { dtypeOf, sizesOf } from './pytorch-file.ts';
@@ -32,9 +32,9 @@ const FORMAT = 'elman 1';
 const PREFIX = 'elman.';
 
 /** What the metadata hold under `elman.`, each as JSON. */
-type Header = Pick<ClassifierPlan, 'shape' | 'normalization' | 'classes'>;
+type Header = Pick<ClassifierSpec, 'shape' | 'normalization' | 'classes'>;
 /** And the data type, which the arrays have. */
-type ReadHeader = Header & Pick<ClassifierPlan, 'dtype'>;
+type ReadHeader = Header & Pick<ClassifierSpec, 'dtype'>;
 
 /** Checks metadata of the user's own; returns a copy. Throws BAD_ARGUMENT. */
 export function readMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
@@ -117,7 +117,7 @@ function readHeader(
 }
 
 function headerOf(options: ClassifierOptions): ReadHeader {
-  const { shape, normalization, classes, dtype } = readClassifierOptions(options);
+  const { shape, normalization, classes, dtype } = classifierSpec(options);
   return { shape, normalization, classes, dtype };
 }
 
@@ -132,7 +132,7 @@ function inferHeader(
     throw badModelFile(file, 'it is a checkpoint of fit, which goes on from it with checkpoint.resume');
   const sizes = sizesOf(file, stored);
   // Checked twice: a fault in the sizes is the file's, any other the caller's.
-  inFile(file, '', () => readClassifierOptions(sizes));
+  inFile(file, '', () => classifierSpec(sizes));
   return headerOf({ ...sizes, ...foreign, dtype: dtypeOf(file, stored) });
 }
 

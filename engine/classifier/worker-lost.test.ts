@@ -28,7 +28,7 @@ function loseInTakeOver(model: RNNPhonemeClassifier): void {
     network.run = run;
     await network.run(job, engagement);
     const changed = job.kind === 'update' ? stepCopies(network.model) : [network.model.gradients];
-    for (const [home] of changed) network.block(home).fill(NaN, 0, network.g.blockSize / 2);
+    for (const [home] of changed) network.parameterArray(home).fill(NaN, 0, network.g.paddedCount / 2);
     throw workerLost(new Error('killed'));
   };
 }

@@ -204,10 +204,7 @@ describe('an ONNX file', () => {
     expect(stored('W_l1')).toEqual(float([2, 2, 4], 'rnn.weight_ih_l1', 'rnn.weight_ih_l1_reverse'));
     expect(stored('R_l0')).toEqual(float([2, 2, 2], 'rnn.weight_hh_l0', 'rnn.weight_hh_l0_reverse'));
     expect(stored('B_l0')).toEqual(
-      float(
-        [2, 4],
-        ...['rnn.bias_ih_l0', 'rnn.bias_hh_l0', 'rnn.bias_ih_l0_reverse', 'rnn.bias_hh_l0_reverse'],
-      ),
+      float([2, 4], 'rnn.bias_ih_l0', 'rnn.bias_hh_l0', 'rnn.bias_ih_l0_reverse', 'rnn.bias_hh_l0_reverse'),
     );
     expect(stored('W')).toEqual(float([4, 4], 'output.weight'));
     expect(stored('b')).toEqual(float([4], 'output.bias'));

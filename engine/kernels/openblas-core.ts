@@ -7,8 +7,21 @@ import { readFileSync } from 'node:fs';
 
 /** Kernels without AVX, by OpenBLAS's names. */
 const OLD = [
-  ...['Generic', 'Katmai', 'Coppermine', 'Northwood', 'Prescott', 'Banias', 'Core2', 'Penryn', 'Dunnington'],
-  ...['Nehalem', 'Atom', 'Athlon', 'Opteron', 'Barcelona', 'Bobcat'],
+  'Generic',
+  'Katmai',
+  'Coppermine',
+  'Northwood',
+  'Prescott',
+  'Banias',
+  'Core2',
+  'Penryn',
+  'Dunnington',
+  'Nehalem',
+  'Atom',
+  'Athlon',
+  'Opteron',
+  'Barcelona',
+  'Bobcat',
 ];
 
 /**

@@ -1,13 +1,14 @@
 import { describe, expect, it, vi } from 'vitest';
 import { readSequences } from '../data/read-sequences.ts';
 import type { Sequences } from '../data/sequences.ts';
+import { shapeOf } from '../testing/shapes.ts';
 import { extentOf, planCall, planEpoch, reserveEvaluation } from './call-plan.ts';
 import { EngagementPolicy } from './engagement.ts';
 import { type BatchSpec, planBatch } from './memory/batch-memory.ts';
 import { geometryOf, type NetworkShape } from './memory/geometry.ts';
 import type { Network } from './network.ts';
 
-const small: NetworkShape = { inputSize: 3, hiddenSize: 16, outputSize: 300, numLayers: 1 };
+const small = shapeOf({ inputSize: 3, hiddenSize: 16, outputSize: 300, numLayers: 1 });
 
 /** A network that makes room without memory, and says which threads it was asked for. */
 function networkOf(shape: NetworkShape) {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { shapeOf } from '../testing/shapes.ts';
 import { EngagementPolicy } from './engagement.ts';
 import { geometryOf, type NetworkShape } from './memory/geometry.ts';
 
@@ -7,7 +8,7 @@ vi.mock('../parallel/spin.ts', () => ({ CORES: 4 }));
 const HERE = { parties: 1, here: true };
 
 /** A frame takes 100,000 operations, and a row's output 20,000. */
-const shape: NetworkShape = { inputSize: 200, hiddenSize: 100, outputSize: 100, numLayers: 2 };
+const shape = shapeOf({ inputSize: 200, hiddenSize: 100, outputSize: 100, numLayers: 2 });
 
 const policyOf = (threads: number, variant: Partial<NetworkShape> = {}) =>
   new EngagementPolicy(geometryOf({ ...shape, ...variant }, 'float32'), threads);

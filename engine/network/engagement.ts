@@ -52,7 +52,7 @@ export class EngagementPolicy {
     const flops = this.#forwardFlops(batch) * PASSES[kind];
     if (this.#threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
     const parties = this.#parties(flops, batch.lanes);
-    const small = flops < this.flopsHere && this.#g.blockSize < PARAMETERS_HERE;
+    const small = flops < this.flopsHere && this.#g.paddedCount < PARAMETERS_HERE;
     return { parties, here: parties > 1 && small };
   }
 
@@ -66,7 +66,7 @@ export class EngagementPolicy {
 
   /** Which threads compute an optimizer's step. */
   ofUpdate(): Engagement {
-    const parties = Math.min(this.#threads, Math.floor(this.#g.blockSize / PARAMETERS_PER_THREAD));
+    const parties = Math.min(this.#threads, Math.floor(this.#g.paddedCount / PARAMETERS_PER_THREAD));
     return parties < 2 ? HERE : { parties, here: false };
   }
 

@@ -94,9 +94,9 @@ export class Network {
     return this.reals(this.model.gradients[0] + offset * this.g.realBytes, size);
   }
 
-  /** A view of a whole block of the parameters' size. */
-  block(at: number): RealArray {
-    return this.reals(at, this.g.blockSize);
+  /** A view of an array of all parameters' size: the parameters, or their gradients, or moments. */
+  parameterArray(at: number): RealArray {
+    return this.reals(at, this.g.paddedCount);
   }
 
   /** Plans a batch and makes room for it; throws MEMORY_TOO_LARGE before it changes anything. */
@@ -161,18 +161,18 @@ export class Network {
 
   /** Makes the second copies of arrays the current ones. */
   takeOver(arrays: readonly Copies[]): void {
-    for (const [home, second] of arrays) this.block(home).set(this.block(second));
+    for (const [home, second] of arrays) this.parameterArray(home).set(this.parameterArray(second));
   }
 
   /** A copy of all parameters, all of the same step even while threads compute the next ones. */
   parametersNow(): RealArray {
     const { words } = this.control;
     // Allocated once: writing to fresh memory takes longer than the copying.
-    const parameters = newReals(this.g.dtype, this.g.blockSize);
+    const parameters = newReals(this.g.dtype, this.g.paddedCount);
     for (;;) {
       const step = Atomics.load(words, Word.step);
       const parity = Atomics.load(words, Word.parity);
-      parameters.set(this.block(this.model.parameters[parity]));
+      parameters.set(this.parameterArray(this.model.parameters[parity]));
       // Before anybody writes to the copy that was current, the end of a step makes the other one
       // current and advances the count. Not a load: an Arm processor might do that before the copying.
       if (Atomics.or(words, Word.step, 0) === step) return parameters;

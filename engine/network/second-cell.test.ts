@@ -18,8 +18,9 @@ import { optimizerSpec } from '../optimization/optimizers.ts';
 import type { Program } from '../parallel/program.ts';
 import { Tensor } from '../tensor.ts';
 import { hasBlas } from '../testing/models.ts';
+import { shapeOf } from '../testing/shapes.ts';
 import { train } from '../training/fit.ts';
-import { readFitOptions } from '../training/fit-options.ts';
+import { fitSpec } from '../training/fit-options.ts';
 import { OptimizerSlot } from '../training/optimizer-slot.ts';
 import { Calls } from './calls.ts';
 import { initializeNetwork } from './initialize.ts';
@@ -232,7 +233,7 @@ const SECOND = 'second' as CellName;
  * mean loss, and the last states.
  */
 function inPlainNumbers(
-  { inputSize, hiddenSize: H, outputSize, numLayers, bidirectional }: Required<NetworkShape>,
+  { inputSize, hiddenSize: H, outputSize, numLayers, bidirectional }: NetworkShape,
   parameters: Float64Array,
   rows: readonly number[][][],
   labels: readonly number[],
@@ -296,7 +297,7 @@ function inPlainNumbers(
 
 /** Six lanes of rows of different lengths, the last of them one row. */
 const LENGTHS = Array.from({ length: 21 }, (_, row) => 1 + ((5 * row) % 7));
-const SHAPE = { inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 };
+const SHAPE = shapeOf({ inputSize: 3, hiddenSize: 5, outputSize: 4, numLayers: 2 });
 
 function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) {
   const network = new Network({ shape, dtype: DTYPE, threads, kernels: { maker }, cell: SECOND }, null);
@@ -318,7 +319,9 @@ function example(shape: NetworkShape, maker: KernelMaker = 'wasm', threads = 0) 
   const { g } = network;
   const size = g.stateCount * LENGTHS.length * g.hiddenSize;
   const states = new Tensor(Float64Array.from({ length: size }, draw), [
-    ...[g.stateCount, LENGTHS.length, g.hiddenSize],
+    g.stateCount,
+    LENGTHS.length,
+    g.hiddenSize,
   ]);
   const input = readSequences('x', rows, shape.inputSize, DTYPE);
   const rule = { classes: shape.outputSize, perStep: false, ignored: null };
@@ -357,7 +360,7 @@ describe('a second kind of cell, of two gates and two states', () => {
       const { network, rows, labels, states } = given;
       const { g, model } = network;
       const result = await new Calls(network).gradients(request(given), null);
-      const parameters = Float64Array.from(network.block(model.parameters[0]));
+      const parameters = Float64Array.from(network.parameterArray(model.parameters[0]));
       const h0 = states.data as Float64Array;
       const lossWith = (block: Float64Array, initial: Float64Array, x = rows) =>
         inPlainNumbers(g, block, x, labels, initial).loss;
@@ -373,7 +376,7 @@ describe('a second kind of cell, of two gates and two states', () => {
         const moved = (by: number) => loss(values.map((value, k) => (k === i ? value + by : value)));
         return (moved(STEP) - moved(-STEP)) / (2 * STEP);
       };
-      const gradients = network.block(model.gradients[0]);
+      const gradients = network.parameterArray(model.gradients[0]);
       for (let i = 0; i < g.parameterCount; i++)
         expect(gradients[i]).toBeCloseTo(
           slope(parameters, i, (block) => lossWith(block, h0)),
@@ -413,7 +416,7 @@ describe('a second kind of cell, of two gates and two states', () => {
       network.engagement.ofCall = () => ({ parties, here: false });
       network.run = async (job) => runTogether(network, job, parties);
       const { loss, dh0 } = await calls.gradients(request(given), null);
-      bits.push([loss, ...dh0.data, ...network.block(network.model.gradients[0])].join());
+      bits.push([loss, ...dh0.data, ...network.parameterArray(network.model.gradients[0])].join());
       await network.close();
     }
     expect(bits[1]).toBe(bits[0]);
@@ -424,7 +427,7 @@ describe('a second kind of cell, of two gates and two states', () => {
     const { network, input, read } = example(SHAPE);
     const calls = new Calls(network);
     const training = shareSequences(input, read, SHAPE.inputSize, DTYPE);
-    const plan = readFitOptions({ epochs: 150, batchSize: 3, clipNorm: 1, seed: 1 }, SHAPE.outputSize);
+    const plan = fitSpec({ epochs: 150, batchSize: 3, clipNorm: 1, seed: 1 }, SHAPE.outputSize);
     const slot = new OptimizerSlot(optimizerSpec({ type: 'adam', learningRate: 0.02 }));
     const model = { network, calls, server: new PredictionServer(network) };
     const before = await calls.evaluate('data', training, {});

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { badArgument, badCheckpoint, ElmanError, plain } from '../errors.ts';
+import { badArgument, ElmanError, plain } from '../errors.ts';
 import { makeFolder, writeFileAtomically } from '../io/atomic-file.ts';
 import { checksum } from '../io/checksum.ts';
 import { parseJson } from '../io/json.ts';
@@ -120,9 +120,7 @@ export async function openCheckpoints(
     try {
       return await readCheckpoint(path, settings, size);
     } catch (error) {
-      const isDamage =
-        error instanceof SyntaxError || (error instanceof ElmanError && error.code !== 'BAD_ARGUMENT');
-      if (!isDamage) throw error;
+      if (!isDamage(error)) throw error;
       process.emitWarning(`${path} is damaged and passed over: ${error.message}`);
       await rename(path, `${path}.damaged`);
     }
@@ -130,20 +128,28 @@ export async function openCheckpoints(
   return null;
 }
 
+/** Found in a file that can be read: it is not a checkpoint. */
+class DamagedCheckpoint extends Error {}
+
+const isDamage = (error: unknown): error is Error =>
+  error instanceof DamagedCheckpoint ||
+  error instanceof SyntaxError ||
+  (error instanceof ElmanError && error.code.startsWith('BAD_FILE_'));
+
 async function readCheckpoint(path: string, settings: TrainingSettings, size: number): Promise<Checkpoint> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path));
   const written = parseJson(metadata[CHECKPOINT_KEY] ?? 'null', reviveNumber) as Written | null;
   const { state, counts, settings: saved } = written ?? {};
-  if (!state || !isCounts(counts) || !saved) throw badCheckpoint(path, 'it says nothing of a training');
+  if (!state || !isCounts(counts) || !saved) throw new DamagedCheckpoint('it says nothing of a training');
   if (metadata[CHECKSUM] !== checksum(metadata[CHECKPOINT_KEY], Object.fromEntries(tensors)))
-    throw badCheckpoint(path, 'its contents are not those of its checksum');
+    throw new DamagedCheckpoint('its contents are not those of its checksum');
   const history = readHistory(tensors.get('history'));
-  if (history?.length !== state.epoch) throw badCheckpoint(path, 'it has not the history of its epochs');
+  if (history?.length !== state.epoch) throw new DamagedCheckpoint('it has not the history of its epochs');
   requireSameSettings(settings, saved);
   const block = (name: string): RealArray => {
     const data = tensors.get(name)?.data;
     if (data?.length !== size)
-      throw badCheckpoint(path, `${name} has ${data?.length ?? 'no'} numbers, not ${size}`);
+      throw new DamagedCheckpoint(`${name} has ${data?.length ?? 'no'} numbers, not ${size}`);
     return data;
   };
   return {

@@ -4,7 +4,15 @@ import { type LossSpec, lossSpec } from '../network/lanes/loss.ts';
 import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
 import { type Schedule, type ScheduleSpec, scheduleSpec } from '../optimization/schedules.ts';
 import type { NumberArray } from '../tensor.ts';
-import { checkFlag, checkInteger, checkKeys, checkOneOf, checkPositive, checkSignal } from '../validation.ts';
+import {
+  checkFlag,
+  checkInteger,
+  checkKeys,
+  checkOneOf,
+  checkPositive,
+  checkSignal,
+  keysOf,
+} from '../validation.ts';
 import { type CheckpointOptions, type CheckpointSpec, checkpointSpec } from './checkpoint-options.ts';
 import { type EarlyStopping, type EarlyStoppingSpec, earlyStoppingSpec } from './early-stopping.ts';
 import type { Optimizer } from './optimizer.ts';
@@ -124,23 +132,29 @@ export interface FitOptions {
   signal?: AbortSignal | undefined;
 }
 
-const OPTIONS = [
-  ...[
-    'epochs',
-    'batchSize',
-    'optimizer',
-    'schedule',
-    'clipNorm',
-    'classWeights',
-    'labelSmoothing',
-    'ignoreIndex',
-  ],
-  ...['shuffle', 'bucketByLength', 'seed', 'validation', 'earlyStopping', 'onNonFinite', 'checkpoint'],
-  ...['callbacks', 'everySteps', 'signal'],
-];
+const OPTIONS = keysOf<FitOptions>({
+  epochs: true,
+  batchSize: true,
+  optimizer: true,
+  schedule: true,
+  clipNorm: true,
+  classWeights: true,
+  labelSmoothing: true,
+  ignoreIndex: true,
+  shuffle: true,
+  bucketByLength: true,
+  seed: true,
+  validation: true,
+  earlyStopping: true,
+  onNonFinite: true,
+  checkpoint: true,
+  callbacks: true,
+  everySteps: true,
+  signal: true,
+});
 
 /** Checked options of `fit` with all defaults filled in. */
-export interface FitPlan {
+export interface FitSpec {
   readonly epochs: number;
   readonly batchSize: number;
   readonly schedule: ScheduleSpec;
@@ -158,7 +172,7 @@ export interface FitPlan {
 }
 
 /** Checks the options and fills in the defaults. Throws BAD_ARGUMENT. */
-export function readFitOptions(options: FitOptions, classes: number): FitPlan {
+export function fitSpec(options: FitOptions, classes: number): FitSpec {
   checkKeys('options', options, OPTIONS);
   const { epochs = 1, batchSize = 32, schedule = 'constant', clipNorm, seed = 0 } = options;
   const { shuffle = true, bucketByLength = false } = options;

@@ -14,7 +14,7 @@ import { afterEpoch } from '../optimization/schedules.ts';
 import type { RealArray } from '../tensor.ts';
 import { bucketByLength } from './batch-order.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
-import type { EpochLog, FitPlan } from './fit-options.ts';
+import type { EpochLog, FitSpec } from './fit-options.ts';
 import type { OptimizerSlot } from './optimizer-slot.ts';
 import { Reporter } from './reporter.ts';
 import { type FitData, RunCheckpoints } from './run-checkpoints.ts';
@@ -35,7 +35,7 @@ export async function train(
   model: FitModel,
   data: FitData,
   slot: OptimizerSlot,
-  plan: FitPlan,
+  plan: FitSpec,
 ): Promise<EpochLog[]> {
   plan.signal?.throwIfAborted();
   const training = new Training(model, data, slot, plan);
@@ -60,7 +60,7 @@ export async function train(
   } finally {
     clearInterval(timer);
     plan.signal?.removeEventListener('abort', stop);
-    network.block(network.model.gradients[0]).fill(0);
+    network.parameterArray(network.model.gradients[0]).fill(0);
   }
   return [...training.history];
 }
@@ -69,7 +69,7 @@ export async function train(
 class Training {
   readonly #network: Network;
   readonly #slot: OptimizerSlot;
-  readonly #plan: FitPlan;
+  readonly #plan: FitSpec;
   readonly #calls: Calls;
   readonly #server: PredictionServer;
   readonly #validation: Sequences | null;
@@ -86,7 +86,7 @@ class Training {
   #state: TrainingState;
   #best: RealArray | null = null;
 
-  constructor(model: FitModel, fitData: FitData, slot: OptimizerSlot, plan: FitPlan) {
+  constructor(model: FitModel, fitData: FitData, slot: OptimizerSlot, plan: FitSpec) {
     const { network, calls, server } = model;
     const { training: data, validation } = fitData;
     const rows = data.lengths.length;
@@ -105,8 +105,8 @@ class Training {
     if (validation) reserveEvaluation(network, validation, this.#start);
     this.#memoryEnd = end;
     this.#steps = Math.ceil(rows / spec.rows);
-    this.#checkpoints =
-      plan.checkpoint && new RunCheckpoints(plan.checkpoint, network, slot, plan, fitData, this.#steps);
+    const run = { network, slot, plan, data: fitData, steps: this.#steps };
+    this.#checkpoints = plan.checkpoint && new RunCheckpoints({ ...run, spec: plan.checkpoint });
     this.#epoch = {
       spec,
       data,
@@ -147,7 +147,7 @@ class Training {
     const { model } = this.#network;
     const found = this.#checkpoints && (await this.#serveDuring(this.#checkpoints.open()));
     if (found) {
-      this.#network.block(model.parameters[0]).set(found.parameters);
+      this.#network.parameterArray(model.parameters[0]).set(found.parameters);
       this.#slot.restore(this.#network, found.optimizer);
       this.#state = found.state;
       this.#best = found.best;
@@ -169,7 +169,7 @@ class Training {
   restoreBest(): void {
     const { earlyStopping } = this.#plan;
     if (earlyStopping?.restoreBest && this.#best) {
-      this.#network.block(this.#network.model.parameters[0]).set(this.#best);
+      this.#network.parameterArray(this.#network.model.parameters[0]).set(this.#best);
     }
   }
 
@@ -260,7 +260,7 @@ class Training {
     const watched = earlyStopping ? watchEpoch(earlyStopping, stopping, log) : stopping;
     if (earlyStopping?.restoreBest && watched.waited === 0) {
       const { model, g } = this.#network;
-      this.#best = this.#network.copy(model.parameters[0], g.blockSize);
+      this.#best = this.#network.copy(model.parameters[0], g.paddedCount);
     }
     history.push(log);
     this.#state = {

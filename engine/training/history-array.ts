@@ -4,8 +4,15 @@ import type { EpochLog } from './fit-options.ts';
 /** The logs of epochs as an array [epochs, fields], for a checkpoint: as text a million would not fit into its header. */
 
 const FIELDS = [
-  ...['epoch', 'loss', 'accuracy', 'learningRate', 'gradientNorm', 'skippedSteps', 'sequencesPerSecond'],
-  ...['validationLoss', 'validationAccuracy'],
+  'epoch',
+  'loss',
+  'accuracy',
+  'learningRate',
+  'gradientNorm',
+  'skippedSteps',
+  'sequencesPerSecond',
+  'validationLoss',
+  'validationAccuracy',
 ] as (keyof EpochLog)[];
 const FIELDS_WITHOUT_VALIDATION = FIELDS.length - 2;
 

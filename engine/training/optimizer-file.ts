@@ -80,7 +80,7 @@ export async function readOptimizer(
     );
   checkShapes(name, g, stored);
   const block = (moment: (typeof MOMENTS)[number]): RealArray => {
-    const values = newReals(g.dtype, g.blockSize);
+    const values = newReals(g.dtype, g.paddedCount);
     for (const parameter of g.parameters)
       values.set(stored[nameOf(moment, parameter)].data, parameter.offset);
     return values;

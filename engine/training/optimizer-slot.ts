@@ -48,8 +48,8 @@ export class OptimizerSlot {
     const { model, control } = network;
     const { first, second, counts } = this.#aside ?? freshState(network);
     // Both copies: SGD has no second moments, and never writes them.
-    for (const copy of model.first) network.block(copy).set(first);
-    for (const copy of model.second) network.block(copy).set(second);
+    for (const copy of model.first) network.parameterArray(copy).set(first);
+    for (const copy of model.second) network.parameterArray(copy).set(second);
     writeCounts(control.reals, 0, counts);
     residents.set(network, this);
     this.#aside = null;
@@ -71,14 +71,14 @@ export class OptimizerSlot {
     if (residents.get(network) !== this) return this.#aside ?? freshState(network);
     const { model, control, g } = network;
     return {
-      first: network.copy(model.first[0], g.blockSize),
-      second: network.copy(model.second[0], g.blockSize),
+      first: network.copy(model.first[0], g.paddedCount),
+      second: network.copy(model.second[0], g.paddedCount),
       counts: readCounts(control.reals, 0),
     };
   }
 }
 
 function freshState({ g }: Network): OptimizerState {
-  const zeros = () => newReals(g.dtype, g.blockSize);
+  const zeros = () => newReals(g.dtype, g.paddedCount);
   return { first: zeros(), second: zeros(), counts: freshCounts };
 }

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
 import type { EpochControl } from '../network/epoch-control.ts';
 import { readStep, type StepEntry } from '../network/programs/step-log.ts';
-import type { FitPlan, Progress, StepsLog } from './fit-options.ts';
+import type { FitSpec, Progress, StepsLog } from './fit-options.ts';
 import type { TrainingState } from './training-state.ts';
 
 /** The steps of one epoch, and where their log is. */
@@ -22,7 +22,7 @@ interface Running {
 /** Calls the callbacks that are not awaited, with figures from the counters in shared memory. */
 export class Reporter {
   readonly #control: EpochControl;
-  readonly #plan: FitPlan;
+  readonly #plan: FitSpec;
   readonly #epoch: EpochSteps;
   /** null while the threads rest. */
   #running: Running | null = null;
@@ -37,7 +37,7 @@ export class Reporter {
   #fault: { readonly error: unknown } | null = null;
   #isOver = false;
 
-  constructor(control: EpochControl, plan: FitPlan, epoch: EpochSteps) {
+  constructor(control: EpochControl, plan: FitSpec, epoch: EpochSteps) {
     this.#control = control;
     this.#plan = plan;
     this.#epoch = epoch;

@@ -4,7 +4,7 @@ import type { Network } from '../network/network.ts';
 import type { RealArray } from '../tensor.ts';
 import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
-import type { FitPlan } from './fit-options.ts';
+import type { FitSpec } from './fit-options.ts';
 import type { OptimizerSlot } from './optimizer-slot.ts';
 import type { TrainingState } from './training-state.ts';
 
@@ -14,77 +14,71 @@ export interface FitData {
   readonly validation: Sequences | null;
 }
 
+/** A run of fit, as its checkpoints see it. */
+interface Run {
+  readonly spec: CheckpointSpec;
+  readonly network: Network;
+  readonly slot: OptimizerSlot;
+  readonly plan: FitSpec;
+  readonly data: FitData;
+  /** Steps of an epoch. */
+  readonly steps: number;
+}
+
 /** The checkpoints of one run of fit: after which steps they come, and what they hold. */
 export class RunCheckpoints {
-  readonly #spec: CheckpointSpec;
-  readonly #network: Network;
-  readonly #slot: OptimizerSlot;
-  readonly #plan: FitPlan;
-  readonly #data: FitData;
-  /** Steps of an epoch. */
-  readonly #steps: number;
+  readonly #run: Run;
   #fingerprints: { readonly data: string; readonly validation: string | null } | null = null;
   /** Steps that the last one contains. */
   #stepsSaved = 0;
 
-  constructor(
-    spec: CheckpointSpec,
-    network: Network,
-    slot: OptimizerSlot,
-    plan: FitPlan,
-    data: FitData,
-    steps: number,
-  ) {
-    this.#spec = spec;
-    this.#network = network;
-    this.#slot = slot;
-    this.#plan = plan;
-    this.#data = data;
-    this.#steps = steps;
+  constructor(run: Run) {
+    this.#run = run;
   }
 
-  /** Makes the directory ready; returns the newest checkpoint if the run is to be resumed. Throws BAD_CHECKPOINT. */
+  /** Makes the directory ready; returns the newest checkpoint if the run is to be resumed. Throws BAD_ARGUMENT. */
   async open(): Promise<Checkpoint | null> {
-    const { inputSize, blockSize } = this.#network.g;
-    const { training, validation } = this.#data;
+    const { inputSize, paddedCount } = this.#run.network.g;
+    const { training, validation } = this.#run.data;
     this.#fingerprints = {
       data: await fingerprint(training, inputSize),
       validation: validation && (await fingerprint(validation, inputSize)),
     };
-    const found = await openCheckpoints(this.#spec, this.#settings(), blockSize);
+    const found = await openCheckpoints(this.#run.spec, this.#settings(), paddedCount);
     if (found) this.#stepsSaved = this.#stepsDone(found.state);
     return found;
   }
 
   #stepsDone({ epoch, step }: TrainingState): number {
-    return epoch * this.#steps + step;
+    return epoch * this.#run.steps + step;
   }
 
   /** The step of the epoch after which the threads are to come back for the next one, or the epoch's end. */
   nextStop(state: TrainingState): number {
-    const { everySteps } = this.#spec;
-    if (everySteps === null) return this.#steps;
-    return Math.min(this.#steps, state.step + everySteps - (this.#stepsDone(state) % everySteps));
+    const { everySteps } = this.#run.spec;
+    if (everySteps === null) return this.#run.steps;
+    return Math.min(this.#run.steps, state.step + everySteps - (this.#stepsDone(state) % everySteps));
   }
 
   /** Whether one is due. After the last step of an epoch it waits for what belongs to the epoch's end. */
   isDue(state: TrainingState): boolean {
-    const { everyEpochs, everySteps } = this.#spec;
-    if (state.step === this.#steps) return false;
+    const { everyEpochs, everySteps } = this.#run.spec;
+    if (state.step === this.#run.steps) return false;
     if (everySteps !== null && this.#stepsDone(state) % everySteps === 0) return true;
     return everyEpochs !== null && state.step === 0 && state.epoch % everyEpochs === 0;
   }
 
   async save(state: TrainingState, best: RealArray | null): Promise<void> {
-    const { model, g } = this.#network;
-    this.#stepsSaved = this.#stepsDone(state);
-    await saveCheckpoint(this.#spec, this.#stepsSaved, {
-      parameters: this.#network.copy(model.parameters[0], g.blockSize),
+    const { model, g } = this.#run.network;
+    const steps = this.#stepsDone(state);
+    await saveCheckpoint(this.#run.spec, steps, {
+      parameters: this.#run.network.copy(model.parameters[0], g.paddedCount),
       best,
-      optimizer: this.#slot.state(this.#network),
+      optimizer: this.#run.slot.state(this.#run.network),
       state,
       settings: this.#settings(),
     });
+    this.#stepsSaved = steps;
   }
 
   /** Saves what has been done since the last one. */
@@ -95,9 +89,9 @@ export class RunCheckpoints {
   /** The settings that make two trainings the same, however far they have come. */
   #settings(): TrainingSettings {
     // All options but those that only say how far to go and what to tell meanwhile.
-    const { epochs, checkpoint, callbacks, everySteps, signal, ...options } = this.#plan;
-    const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#network.g;
-    const { nonlinearity, bidirectional, bias, dropout, output } = this.#network.g;
+    const { epochs, checkpoint, callbacks, everySteps, signal, ...options } = this.#run.plan;
+    const { inputSize, hiddenSize, outputSize, numLayers, dtype, maker } = this.#run.network.g;
+    const { nonlinearity, bidirectional, bias, dropout, output } = this.#run.network.g;
     return {
       inputSize,
       hiddenSize,
@@ -109,11 +103,11 @@ export class RunCheckpoints {
       bias,
       dropout,
       output,
-      normalization: this.#network.normalization,
+      normalization: this.#run.network.normalization,
       kernels: maker,
-      rows: this.#data.training.lengths.length,
+      rows: this.#run.data.training.lengths.length,
       ...this.#fingerprints,
-      optimizer: this.#slot.spec,
+      optimizer: this.#run.slot.spec,
       ...options,
       // Only a cosine's rates depend on the number of epochs: with any other schedule training may be
       // resumed with more.

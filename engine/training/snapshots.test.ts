@@ -44,13 +44,13 @@ describe('stateDict and stream of a model while it is trained', () => {
       const network = networkOf(model);
       const { words } = network.control;
       const [first, second] = network.model.parameters;
-      network.block(second).fill(2);
-      const read = vi.spyOn(network, 'block').mockImplementationOnce(() => {
+      network.parameterArray(second).fill(2);
+      const read = vi.spyOn(network, 'parameterArray').mockImplementationOnce(() => {
         Atomics.store(words, Word.parity, 1);
         Atomics.add(words, Word.step, 1);
-        return newReals('float32', network.g.blockSize);
+        return newReals('float32', network.g.paddedCount);
       });
-      expect(network.parametersNow()).toEqual(newReals('float32', network.g.blockSize).fill(2));
+      expect(network.parametersNow()).toEqual(newReals('float32', network.g.paddedCount).fill(2));
       expect(read.mock.calls).toEqual([[first], [second]]);
       Atomics.store(words, Word.parity, 0);
     });

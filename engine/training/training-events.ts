@@ -2,8 +2,8 @@ import {
   type Callbacks,
   type EpochLog,
   type FitOptions,
+  fitSpec,
   type Progress,
-  readFitOptions,
   type StepsLog,
 } from './fit-options.ts';
 
@@ -24,7 +24,7 @@ export async function* trainingEvents(
   classes: number,
 ): AsyncGenerator<TrainingEvent, EpochLog[], void> {
   // Checked before any of them is replaced.
-  readFitOptions(options, classes);
+  fitSpec(options, classes);
   const left = new AbortController();
   const waiting: TrainingEvent[] = [];
   let wake = (): void => {};

@@ -73,7 +73,7 @@ export function backwardBlock(tools: LaneTools, block: Block, target: GradientTa
 /** Clears the padding at the gradient buffer's end: it counts in the global norm like the rest. */
 function clearPadding({ g, reals }: LaneTools, gradients: number): void {
   const first = gradients / g.realBytes;
-  reals.fill(0, first + g.parameterCount, first + g.blockSize);
+  reals.fill(0, first + g.parameterCount, first + g.paddedCount);
 }
 
 /** The backward pass of the output layer; leaves the gradients of the top layer's states in its d. */

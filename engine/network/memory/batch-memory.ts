@@ -118,7 +118,7 @@ export function lanesOf(
   g: Geometry,
   { rows, gradients = false, keep = false }: { rows: number; gradients?: boolean; keep?: boolean },
 ): number {
-  const gradientBytes = gradients || keep ? g.blockSize * g.realBytes : 0;
+  const gradientBytes = gradients || keep ? g.paddedCount * g.realBytes : 0;
   const [{ W_ih, W_hh }] = g.cells;
   return laneCount(rows, gradientBytes, smallestLane(g.maker, rows, W_ih.size + W_hh.size));
 }
@@ -126,7 +126,7 @@ export function lanesOf(
 export function planBatch(g: Geometry, spec: BatchSpec): BatchMemory {
   const { rows, steps, time, threads, keep, dropout } = spec;
   const map = new MemoryMap(spec.start);
-  const gradientBytes = g.blockSize * g.realBytes;
+  const gradientBytes = g.paddedCount * g.realBytes;
   const lanes = lanesOf(g, spec);
   const blockRows = largestBlock(rows, lanes);
   const blocks = blocksPerLane(rows, lanes);

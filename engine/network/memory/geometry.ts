@@ -18,26 +18,24 @@ export interface NetworkShape {
   readonly hiddenSize: number;
   readonly outputSize: number;
   readonly numLayers: number;
-  /** Default tanh. */
-  readonly nonlinearity?: Nonlinearity;
+  readonly nonlinearity: Nonlinearity;
   /** Whether each layer has a second cell that reads in reverse. */
-  readonly bidirectional?: boolean;
-  /** Whether the cells have biases; default true. */
-  readonly bias?: boolean;
+  readonly bidirectional: boolean;
+  /** Whether the cells have biases. */
+  readonly bias: boolean;
   /** Share of the outputs of every layer but the last that training leaves out. */
-  readonly dropout?: number;
-  /** Default last. */
-  readonly output?: OutputMode;
+  readonly dropout: number;
+  readonly output: OutputMode;
   /** Whether frames are normalized; mean and deviation lie in the model's memory. */
-  readonly normalized?: boolean;
+  readonly normalized: boolean;
 }
 
-/** One trained array and its place in the parameter block. */
+/** One trained array and its place among all parameters. */
 export interface Parameter {
   /** PyTorch's name, as in the state dict: rnn.weight_ih_l0, output.weight, … */
   readonly name: string;
   readonly shape: readonly number[];
-  /** Elements before it in the block. */
+  /** Elements before it. */
   readonly offset: number;
   readonly size: number;
 }
@@ -51,7 +49,7 @@ export interface CellParameters {
 }
 
 /** A network in numbers: its sizes in elements and panels, and its one table of parameters. */
-export interface Geometry extends Required<NetworkShape> {
+export interface Geometry extends NetworkShape {
   readonly kind: CellKind;
   readonly dtype: Dtype;
   readonly maker: KernelMaker;
@@ -69,12 +67,12 @@ export interface Geometry extends Required<NetworkShape> {
   readonly stateCount: number;
   readonly W: Parameter;
   readonly b: Parameter;
-  /** All parameters in the order of the block. */
+  /** All parameters, in the order they lie in. */
   readonly parameters: readonly Parameter[];
   /** Elements of all parameters together. */
   readonly parameterCount: number;
-  /** Elements of the block: the parameters, one after the other, and zeros up to a whole number of registers. */
-  readonly blockSize: number;
+  /** Elements of an array of all parameters, one after the other, with zeros up to a whole number of registers. */
+  readonly paddedCount: number;
 }
 
 /** The shape of the caller's logits: [B, O], or [B, T, O] where there are logits at every step. */
@@ -85,8 +83,8 @@ export const logitsShape = (g: Geometry, { rows, time }: { rows: number; time: n
 export const outputRowSize = (g: Geometry, time: number): number =>
   (g.output === 'steps' ? time : 1) * g.outputSize;
 
-/** The block's size is a multiple of this, in elements: whole registers in either data type. */
-const BLOCK_ALIGNMENT = 8;
+/** Elements that are whole registers in either data type. */
+const PADDING = 8;
 
 export function geometryOf(
   shape: NetworkShape,
@@ -94,9 +92,7 @@ export function geometryOf(
   maker: KernelMaker = 'wasm',
   kind: CellKind = cellKinds.elman,
 ): Geometry {
-  const { inputSize, hiddenSize, outputSize, numLayers } = shape;
-  const { nonlinearity = 'tanh', bidirectional = false, bias = true, dropout = 0 } = shape;
-  const { output = 'last', normalized = false } = shape;
+  const { inputSize, hiddenSize, outputSize, numLayers, bidirectional, bias } = shape;
   const directions = bidirectional ? 2 : 1;
   const height = kind.gates * hiddenSize;
   const parameters: Parameter[] = [];
@@ -121,18 +117,9 @@ export function geometryOf(
   const W = place('output.weight', outputSize, directions * hiddenSize);
   const b = place('output.bias', outputSize);
   return {
+    ...shape,
     kind,
-    inputSize,
-    hiddenSize,
-    outputSize,
-    numLayers,
     directions,
-    nonlinearity,
-    bidirectional,
-    bias,
-    dropout,
-    output,
-    normalized,
     dtype,
     maker,
     realBytes: realBytes(dtype),
@@ -146,6 +133,6 @@ export function geometryOf(
     b,
     parameters,
     parameterCount: offset,
-    blockSize: Math.ceil(offset / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT,
+    paddedCount: Math.ceil(offset / PADDING) * PADDING,
   };
 }

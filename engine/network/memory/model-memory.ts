@@ -9,6 +9,9 @@ import type { Geometry, Parameter } from './geometry.ts';
 /** Parameters are reduced and updated in runs of this many, whatever the number of threads. */
 export const RUN_PARAMETERS = 4_096;
 
+/** Number of runs that all parameters are cut into. */
+export const runCount = ({ paddedCount }: Geometry): number => Math.ceil(paddedCount / RUN_PARAMETERS);
+
 /** Addresses of the two copies of an array of the parameters' size: the parity word says which is current. */
 export type Copies = readonly [number, number];
 
@@ -63,17 +66,14 @@ export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly
 /** Lays out a model's memory; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
 export function planModel(g: Geometry, threads: number): ModelMemory {
   const map = new MemoryMap(0);
-  const blockBytes = g.blockSize * g.realBytes;
-  const copies = (name: string): Copies => [
-    map.add(name, blockBytes),
-    map.add(`${name}, second copy`, blockBytes),
-  ];
+  const bytes = g.paddedCount * g.realBytes;
+  const copies = (name: string): Copies => [map.add(name, bytes), map.add(`${name}, second copy`, bytes)];
   const control = map.add('control', CONTROL_BYTES);
   const parameters = copies('parameters');
   const gradients = copies('gradients');
   const first = copies('first moments');
   const second = copies('second moments');
-  const norms = map.add('squared norms', 8 * Math.ceil(g.blockSize / RUN_PARAMETERS));
+  const norms = map.add('squared norms', 8 * runCount(g));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
   const offers = map.add('offered products', Math.max(1, threads) * OFFER_BYTES);
@@ -85,8 +85,8 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
       : cellSizes(g.hiddenSize, g.hiddenSize, g.dtype, g, g.directions),
   );
   const packedCells = g.cells.map((_, cell) =>
-    planPackedCell(g.kind, cells[Math.floor(cell / g.directions)], (name, bytes) =>
-      map.add(`packed ${name} of cell ${cell}`, bytes),
+    planPackedCell(g.kind, cells[Math.floor(cell / g.directions)], (name, size) =>
+      map.add(`packed ${name} of cell ${cell}`, size),
     ),
   );
   const outputBytes = packedBytes(g.outputSize, g.hiddenSize, g.dtype);

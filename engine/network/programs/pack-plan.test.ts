@@ -1,6 +1,7 @@
 import { fc } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { law } from '../../../properties/profile.ts';
+import { shapeOf } from '../../testing/shapes.ts';
 import { geometryOf } from '../memory/geometry.ts';
 import { planModel } from '../memory/model-memory.ts';
 import { bytesOfPieces, ownPieces, packPieces } from './pack-plan.ts';
@@ -22,7 +23,7 @@ describe('the plan of packing', () => {
     { network: shape, type: dtype },
     { cases: 100 },
     ({ network, type }) => {
-      const g = geometryOf(network, type);
+      const g = geometryOf(shapeOf(network), type);
       const end = packPieces(g, planModel(g, 1)).reduce((at, { first, count }) => {
         expect(first).toBe(at);
         return at + count;
@@ -36,7 +37,7 @@ describe('the plan of packing', () => {
     { network: shape, type: dtype, parties: fc.integer({ min: 1, max: 64 }) },
     { cases: 100 },
     ({ network, type, parties }) => {
-      const g = geometryOf(network, type);
+      const g = geometryOf(shapeOf(network), type);
       const pieces = packPieces(g, planModel(g, 1));
       const shares = Array.from({ length: parties }, (_, index) => ownPieces(g, pieces, { index, parties }));
       expect(shares.flat()).toEqual(pieces);
@@ -50,7 +51,7 @@ describe('the plan of packing', () => {
         covered = offset + bytes;
       }
       expect(covered).toBeGreaterThanOrEqual(g.parameterCount * g.realBytes);
-      expect(covered).toBeLessThanOrEqual(g.blockSize * g.realBytes);
+      expect(covered).toBeLessThanOrEqual(g.paddedCount * g.realBytes);
     },
   );
 });

@@ -11,7 +11,7 @@ export interface ModelPackPiece extends PackPiece<number> {
   readonly first: number;
 }
 
-/** All pieces, in the order of the parameter block: each parameter is packed by one of them. */
+/** All pieces, in the order of the parameters: each parameter is packed by one of them. */
 export function packPieces(g: Geometry, memory: ModelMemory): readonly ModelPackPiece[] {
   const cells = memory.packedCells.flatMap((packed, cell) =>
     packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed).map(

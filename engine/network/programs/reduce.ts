@@ -2,28 +2,25 @@ import type { Kernels } from '../../kernels/kernels.ts';
 import { type Place, share } from '../../parallel/program.ts';
 import type { BatchMemory } from '../memory/batch-memory.ts';
 import type { Geometry } from '../memory/geometry.ts';
-import { type ModelMemory, RUN_PARAMETERS } from '../memory/model-memory.ts';
+import { type ModelMemory, RUN_PARAMETERS, runCount } from '../memory/model-memory.ts';
 
-/** Part of the parameter block, in bytes. */
+/** Part of an array of all parameters, in bytes. */
 export interface ByteRange {
   readonly offset: number;
   readonly bytes: number;
 }
 
-/** A run of the parameter block, with its number. */
+/** A run of parameters, with its number. */
 export interface ParameterRun extends ByteRange {
   readonly number: number;
 }
-
-/** Number of runs the parameter block is cut into. */
-export const runCount = ({ blockSize }: Geometry): number => Math.ceil(blockSize / RUN_PARAMETERS);
 
 /** The runs that fall to a thread. The runs are the same for any number of threads: only who has which differs. */
 export function* runsOf(g: Geometry, place: Place): Generator<ParameterRun> {
   const { from, to } = share(runCount(g), place);
   for (let number = from; number < to; number++) {
     const first = number * RUN_PARAMETERS;
-    const size = Math.min(RUN_PARAMETERS, g.blockSize - first);
+    const size = Math.min(RUN_PARAMETERS, g.paddedCount - first);
     yield { number, offset: first * g.realBytes, bytes: size * g.realBytes };
   }
 }

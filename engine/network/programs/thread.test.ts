@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { wasmModule } from '../../kernels/wasm-kernels.ts';
 import { PAGE_BYTES } from '../../parallel/memory-map.ts';
 import { labelled, withModel } from '../../testing/models.ts';
+import { shapeOf } from '../../testing/shapes.ts';
 import { batchSpec, isSameBatch } from '../memory/batch-memory.ts';
 import { Word } from '../memory/control.ts';
 import { networkOf } from '../registry.ts';
@@ -23,7 +24,7 @@ function growingMemory(): WebAssembly.Memory {
 }
 
 describe("a thread's views of a memory that grows meanwhile", () => {
-  const shape = { inputSize: 2, hiddenSize: 3, outputSize: 2, numLayers: 1 };
+  const shape = shapeOf({ inputSize: 2, hiddenSize: 3, outputSize: 2, numLayers: 1 });
   const setup: ThreadSetup = {
     shape,
     cell: 'elman',

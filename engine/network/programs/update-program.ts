@@ -2,9 +2,9 @@ import { clipScale, countStep, type OptimizerCounts } from '../../optimization/o
 import type { Place, Program } from '../../parallel/program.ts';
 import type { LaneTools } from '../lanes/block.ts';
 import { OPTIMIZER_REALS, Real } from '../memory/control.ts';
-import { stepCopies } from '../memory/model-memory.ts';
+import { runCount, stepCopies } from '../memory/model-memory.ts';
 import type { UpdateCall } from './jobs.ts';
-import { type ParameterRun, runCount, runsOf } from './reduce.ts';
+import { type ParameterRun, runsOf } from './reduce.ts';
 import { takeOver } from './take-over.ts';
 import type { ModelThread } from './thread.ts';
 import { updateRun } from './update-run.ts';
