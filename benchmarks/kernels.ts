@@ -1,19 +1,12 @@
 import { fail, oneOf, readCommandLine, text } from '../cli/common/command-line.ts';
 import { digits, percent } from '../cli/common/format.ts';
-import {
-  type Dtype,
-  KERNEL_MAKERS,
-  type Kernels,
-  layoutOf,
-  PANEL_BYTES,
-  packedBytes,
-  panelsFor,
-  realBytes,
-  tiledRows,
-} from '../engine/kernels/kernels.ts';
+import type { Kernels } from '../engine/kernels/kernels.ts';
+import { layoutOf, PANEL_BYTES, packedBytes, panelsFor, tiledRows } from '../engine/kernels/layout.ts';
 import { makeKernels } from '../engine/kernels/make-kernels.ts';
+import { KERNEL_MAKERS } from '../engine/kernels/makers.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
+import { type Dtype, realBytes } from '../engine/numeric/reals.ts';
 import { MemoryMap } from '../engine/parallel/memory-map.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
 import { EFFORT, effortOf } from './common/effort.ts';

@@ -2,7 +2,7 @@ import benny from 'benny';
 import { integer, list, oneOf, readCommandLine } from '../cli/common/command-line.ts';
 import { digits, duration, percent } from '../cli/common/format.ts';
 import { MAX_THREADS } from '../engine/classifier/classifier-options.ts';
-import { KERNEL_MAKERS } from '../engine/kernels/kernels.ts';
+import { KERNEL_MAKERS } from '../engine/kernels/makers.ts';
 import { renderResults } from './common/chart.ts';
 import { EFFORT } from './common/effort.ts';
 import { heldTo, limitContestant, limitOf, measureLimit } from './common/limit.ts';

@@ -7,10 +7,12 @@ import { describe, expect, it } from 'vitest';
  * imports from earlier rows only.
  */
 const ORDER: readonly (readonly string[])[] = [
+  ['describe.ts'],
   ['errors.ts'],
-  ['artifacts.ts', 'validation.ts', 'numeric'],
-  ['kernels'],
-  ['tensor.ts'],
+  ['artifacts.ts', 'validation.ts'],
+  ['numeric'],
+  ['kernels', 'tensor.ts'],
+  ['read-tensor.ts'],
   ['cells', 'data', 'io', 'parallel', 'optimization'],
   ['network/memory', 'scratchpad.ts'],
   ['network/lanes'],

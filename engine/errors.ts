@@ -1,3 +1,5 @@
+import { describe, quote, shorten } from './describe.ts';
+
 /** What went wrong, for programs to test; the message is for people. */
 export type ErrorCode =
   | 'BAD_ARGUMENT'
@@ -75,18 +77,19 @@ export const notBuilt = (path: string): ElmanError =>
 export const notExportable = (reason: string): ElmanError =>
   new ElmanError('NOT_EXPORTABLE', `exportOnnx: ${reason}`);
 
-/** The first value of a data set that is not finite: value `at` of frame `frame` of row `row`, which is `is`. */
-interface NotFiniteValue {
+/** The first value of a data set that is not finite. */
+export interface NotFiniteValue {
   readonly row: number;
   readonly frame: number;
-  readonly at: number;
-  readonly is: number;
+  /** Its place in the frame. */
+  readonly column: number;
+  readonly value: number;
   readonly dtype: 'float32' | 'float64';
 }
 
 /** An Infinity may be one in float32 only. */
-const placeIn = (x: string, { at, frame, row, is, dtype }: NotFiniteValue): string =>
-  `${x}: the value ${at} of frame ${frame} of sequence ${row} is ${is}${Number.isNaN(is) ? '' : ` in ${dtype}`}`;
+const placeIn = (x: string, { column, frame, row, value, dtype }: NotFiniteValue): string =>
+  `${x}: the value ${column} of frame ${frame} of sequence ${row} is ${value}${Number.isNaN(value) ? '' : ` in ${dtype}`}`;
 
 /** `value` is the first one of the training data that is not finite; null where all are. */
 export const notFinite = (
@@ -216,51 +219,3 @@ export const fileOverlap = (tensor: string): ElmanError =>
 
 export const fileHole = (tensor: string, bytes: number): ElmanError =>
   new ElmanError('BAD_FILE_HOLE', `safetensors: ${bytes} bytes before ${quote(tensor)} belong to no tensor`);
-
-/** Text from a file, which may be hostile, is shown up to this length. */
-const MAX_SHOWN = 80;
-
-export function quote(name: string): string {
-  return JSON.stringify(shorten(name));
-}
-
-export function shorten(text: string): string {
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-}
-
-/** A description that an error shows in place of a value. */
-class Words {
-  readonly text: string;
-  constructor(text: string) {
-    this.text = text;
-  }
-}
-
-/** For `got`: text to be shown verbatim, without quotes. */
-export const plain = (text: string): unknown => new Words(text);
-
-/** For `got` where an array of another length was expected: the array's length, or the value if it is not an array. */
-export const lengthOf = (value: unknown): unknown =>
-  Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value)
-    ? plain(`an array of ${(value as unknown as ArrayLike<unknown>).length}`)
-    : value;
-
-/** A short description of a value: number arrays by their numbers, strings in quotes. */
-function describe(value: unknown): string {
-  if (value instanceof Words) return value.text;
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'string') return quote(value);
-  if (Array.isArray(value)) {
-    // More numbers than that are not shown, and may be millions.
-    const first = value.slice(0, MAX_SHOWN);
-    if (first.every((entry) => typeof entry === 'number')) return `[${shorten(first.join(', '))}]`;
-  }
-  if (typeof value === 'function') return 'a function';
-  return typeof value === 'object' && value !== null ? kindOf(value) : String(value);
-}
-
-/** The class of an object. What comes from a file may have a property called constructor, of any kind. */
-function kindOf(value: object): string {
-  const name: unknown = value.constructor?.name;
-  return typeof name === 'string' && name !== '' ? shorten(name) : 'an object';
-}

@@ -5,12 +5,14 @@ export { measureNormalization, type Normalization, type NormalizationSpec } from
 export type { LabelsLike } from './data/read-labels.ts';
 export type { SequencesLike } from './data/read-sequences.ts';
 export { ElmanError, type ErrorCode } from './errors.ts';
-export type { Dtype, KernelMaker, Nonlinearity } from './kernels/kernels.ts';
+export type { Nonlinearity } from './kernels/kernels.ts';
+export type { KernelMaker } from './kernels/makers.ts';
 export { type LayerOptions, Linear } from './linear.ts';
 export type { RecurrentInit } from './network/initialize.ts';
 export type { LossOptions } from './network/lanes/loss.ts';
 export type { OutputMode } from './network/memory/geometry.ts';
 export type { Evaluation, GradientResult, RequestedGradients } from './network/results.ts';
+export type { Dtype, RealArray } from './numeric/reals.ts';
 export type { Adam, OptimizerOptions, OptimizerType, RmsProp, Sgd } from './optimization/optimizers.ts';
 export type {
   ConstantSchedule,
@@ -19,17 +21,11 @@ export type {
   Schedule,
   StepSchedule,
 } from './optimization/schedules.ts';
+export { tensor } from './read-tensor.ts';
 export { type CellOptions, type CellWeights, RNNCell } from './rnn-cell.ts';
 export { type GradientOptions, RNNPhonemeClassifier, type SaveOptions } from './rnn-classifier.ts';
 export type { ClassifierStream } from './stream.ts';
-export {
-  type NestedNumbers,
-  type RealArray,
-  type ShapedData,
-  Tensor,
-  type TensorLike,
-  tensor,
-} from './tensor.ts';
+export { type NestedNumbers, type ShapedData, Tensor, type TensorLike } from './tensor.ts';
 export type { CheckpointOptions } from './training/checkpoint-options.ts';
 export type { EarlyStopping } from './training/early-stopping.ts';
 export type { Callbacks, EpochLog, FitOptions, Progress, StepsLog } from './training/fit-options.ts';

@@ -1,17 +1,11 @@
 import { noForward } from './errors.ts';
-import { type Dtype, panelsFor, realBytes, tiledRows } from './kernels/kernels.ts';
+import { panelsFor, tiledRows } from './kernels/layout.ts';
 import { Random } from './numeric/random.ts';
+import { checkDtype, type Dtype, newReals, type RealArray, realBytes } from './numeric/reals.ts';
 import { uniformWeights } from './numeric/uniform-weights.ts';
+import { readBias, readTensor } from './read-tensor.ts';
 import { Scratchpad } from './scratchpad.ts';
-import {
-  checkDtype,
-  newReals,
-  type RealArray,
-  readBias,
-  readTensor,
-  Tensor,
-  type TensorLike,
-} from './tensor.ts';
+import { Tensor, type TensorLike } from './tensor.ts';
 import { checkInteger, checkKeys } from './validation.ts';
 
 /** Options of a cell or layer that is not part of a model. */
@@ -50,9 +44,14 @@ export class Linear {
 
   /**
    * Draws weights and bias uniformly from ±1/√inFeatures.
-   * @param arrays a model's arrays, which the layer then shares; by default it has its own
    * @throws BAD_ARGUMENT
    */
+  constructor(inFeatures: number, outFeatures: number, options?: LayerOptions);
+  /**
+   * The output layer of a model, whose arrays it shares.
+   * @internal
+   */
+  constructor(inFeatures: number, outFeatures: number, options: LayerOptions, arrays: LinearArrays);
   constructor(inFeatures: number, outFeatures: number, options: LayerOptions = {}, arrays?: LinearArrays) {
     checkKeys('options', options, ['dtype', 'seed']);
     const { dtype = 'float32', seed = 0 } = options;

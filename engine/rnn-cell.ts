@@ -1,20 +1,15 @@
-import { type CellRun, type CellSizes, cellSizes, madeStates, type PackedCell } from './cells/cell.ts';
+import { type CellRun, type CellSizes, cellSizes, type PackedCell, statesAfter } from './cells/cell.ts';
 import { elmanCell } from './cells/elman-cell.ts';
 import { badArgument } from './errors.ts';
-import { type Dtype, type Nonlinearity, tiledRows } from './kernels/kernels.ts';
+import { NONLINEARITIES, type Nonlinearity } from './kernels/kernels.ts';
+import { tiledRows } from './kernels/layout.ts';
 import type { LayerOptions } from './linear.ts';
 import { Random } from './numeric/random.ts';
+import { checkDtype, type Dtype, newReals, type RealArray } from './numeric/reals.ts';
 import { uniformWeights } from './numeric/uniform-weights.ts';
+import { readBias, readTensor } from './read-tensor.ts';
 import { Scratchpad } from './scratchpad.ts';
-import {
-  checkDtype,
-  newReals,
-  type RealArray,
-  readBias,
-  readTensor,
-  Tensor,
-  type TensorLike,
-} from './tensor.ts';
+import { Tensor, type TensorLike } from './tensor.ts';
 import { checkFlag, checkInteger, checkKeys, checkOneOf } from './validation.ts';
 
 /** Weights of one cell, [W_ih [H, I or D · H], W_hh [H, H], b_ih [H], b_hh [H]]; without biases only the first two. */
@@ -31,7 +26,7 @@ export interface CellOptions extends LayerOptions {
 }
 
 /** The arrays a cell works on: its own, or views into a model's. Without biases those of the biases are empty. */
-export interface CellTensors {
+export interface CellArrays {
   readonly W_ih: RealArray;
   readonly W_hh: RealArray;
   readonly b_ih: RealArray;
@@ -73,14 +68,19 @@ export class RNNCell {
 
   /**
    * Draws weights and biases uniformly from ±1/√hiddenSize.
-   * @param arrays a model's arrays, which the cell then shares; by default it has its own
    * @throws BAD_ARGUMENT
    */
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}, arrays?: CellTensors) {
+  constructor(inputSize: number, hiddenSize: number, options?: CellOptions);
+  /**
+   * A cell of a model, whose arrays it shares.
+   * @internal
+   */
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions, arrays: CellArrays);
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}, arrays?: CellArrays) {
     checkKeys('options', options, ['dtype', 'seed', 'nonlinearity', 'bias']);
     const { dtype = 'float32', seed = 0, nonlinearity = 'tanh', bias = true } = options;
     checkDtype(dtype);
-    this.nonlinearity = checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']);
+    this.nonlinearity = checkOneOf('nonlinearity', nonlinearity, NONLINEARITIES);
     this.bias = checkFlag('bias', bias);
     this.inputSize = checkInteger('inputSize', inputSize, 1);
     this.hiddenSize = checkInteger('hiddenSize', hiddenSize, 1);
@@ -147,7 +147,7 @@ export class RNNCell {
     const pad = new Scratchpad(dtype);
     const run = this.#run(pad, input, before);
     elmanCell.forward(run, false);
-    return new Tensor(pad.read(madeStates(run.block), 0, batch, hiddenSize), [batch, hiddenSize]);
+    return new Tensor(pad.read(statesAfter(run.block), 0, batch, hiddenSize), [batch, hiddenSize]);
   }
 
   /**
@@ -177,7 +177,7 @@ export class RNNCell {
     const before = readTensor('hPrevT', hPrevT, [batch, hiddenSize], dtype);
     const pad = new Scratchpad(dtype);
     const run = this.#run(pad, input, before);
-    pad.fill(madeStates(run.block), 0, state.data, batch, hiddenSize);
+    pad.fill(statesAfter(run.block), 0, state.data, batch, hiddenSize);
     const dh_t = pad.panels(d.data, batch, hiddenSize);
     const dz = [dh_t];
     elmanCell.backward(run, dh_t, dz);
@@ -240,7 +240,7 @@ export class RNNCell {
   }
 }
 
-function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype: Dtype): CellTensors {
+function ownArrays(inputSize: number, hiddenSize: number, biases: number, dtype: Dtype): CellArrays {
   const input = () => newReals(dtype, hiddenSize * inputSize);
   const square = () => newReals(dtype, hiddenSize * hiddenSize);
   const bias = () => newReals(dtype, biases);

@@ -1,19 +1,10 @@
 import { EDGE_BYTES, type Scratch } from './cells/cell.ts';
-import {
-  type Dtype,
-  type Kernels,
-  layoutOf,
-  PANEL_BYTES,
-  type Panels,
-  packedBytes,
-  panelsFor,
-  realBytes,
-  tiledRows,
-} from './kernels/kernels.ts';
+import type { Kernels } from './kernels/kernels.ts';
+import { layoutOf, PANEL_BYTES, type Panels, packedBytes, panelsFor, tiledRows } from './kernels/layout.ts';
 import { wasmKernels, wasmModule } from './kernels/wasm-kernels.ts';
+import { type Dtype, newReals, type RealArray, realArray, realBytes } from './numeric/reals.ts';
 import { MemoryMap, PAGE_BYTES } from './parallel/memory-map.ts';
 import { growTo, newMemory } from './parallel/shared-memory.ts';
-import { newReals, type RealArray, realArray } from './tensor.ts';
 
 interface Pad {
   readonly memory: WebAssembly.Memory;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { networkOf } from './network/registry.ts';
 import { StreamWeights } from './network/stream-weights.ts';
+import type { RealArray } from './numeric/reals.ts';
 import type { ClassifierStream } from './stream.ts';
-import type { RealArray } from './tensor.ts';
 import { collectUntil, labelled, withModel, zeros } from './testing/models.ts';
 
 describe('a stream', () => {

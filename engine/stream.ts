@@ -1,10 +1,13 @@
-import { badArgument, lengthOf, noForward } from './errors.ts';
-import { PANEL_BYTES } from './kernels/kernels.ts';
+import { lengthOf } from './describe.ts';
+import { badArgument, noForward } from './errors.ts';
+import { PANEL_BYTES } from './kernels/layout.ts';
 import type { WasmExports } from './kernels/wasm-kernels.ts';
 import type { Geometry } from './network/memory/geometry.ts';
 import type { StreamWeights } from './network/stream-weights.ts';
+import { type RealArray, realArray } from './numeric/reals.ts';
 import { MemoryMap } from './parallel/memory-map.ts';
-import { type RealArray, readTensor, realArray, type TensorLike } from './tensor.ts';
+import { readTensor } from './read-tensor.ts';
+import type { TensorLike } from './tensor.ts';
 
 /** A layer's state, and the buffer for the next one; the two are swapped at every step. */
 interface LayerState {

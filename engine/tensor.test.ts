@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type NestedNumbers, Tensor, tensor } from './tensor.ts';
+import { tensor } from './read-tensor.ts';
+import { type NestedNumbers, Tensor } from './tensor.ts';
 
 describe('tensor', () => {
   it('takes its shape from the nesting, typed arrays in the innermost rank included', () => {
@@ -122,6 +123,16 @@ describe('tensor', () => {
       'shape: expected dimensions whose product is 1, got [3]',
     ],
     ['a shape that is none', () => tensor([1], { shape: 1 as never }), 'shape: expected dimensions'],
+    [
+      'null for a shape',
+      () => tensor({ data: [1], shape: [1] }, { shape: null as never }),
+      'shape: expected dimensions whose product is 1, got null',
+    ],
+    [
+      'null for a data type',
+      () => tensor([1], { dtype: null as never }),
+      "dtype: expected 'float32' or 'float64', got null",
+    ],
     [
       'a constructor’s shape that does not fit',
       () => new Tensor(Float32Array.of(1, 2), [3]),

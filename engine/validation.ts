@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { badArgument, shorten } from './errors.ts';
+import { shorten } from './describe.ts';
+import { badArgument } from './errors.ts';
 
 /** Names that a message lists; a deep model has thousands of parameters. */
 const MAX_NAMES = 40;

@@ -1,7 +1,7 @@
 /** The engine's classifier as the laws use it: made for a problem, closed whatever happens, read by name. */
 import type { LossOptions, RNNPhonemeClassifier as Model } from '../engine/index.ts';
 import { RNNCell, RNNPhonemeClassifier } from '../engine/index.ts';
-import type { KernelMaker } from '../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../engine/kernels/makers.ts';
 import { networkOf } from '../engine/network/registry.ts';
 import type { Batch, NetworkShape, Problem } from './arbitraries.ts';
 import { fixedDeltaBounds, gradientBounds } from './bounds.ts';

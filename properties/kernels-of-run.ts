@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { KERNEL_MAKERS } from '../engine/kernels/kernels.ts';
+import { KERNEL_MAKERS } from '../engine/kernels/makers.ts';
 import { checkOneOf } from '../engine/validation.ts';
 
 /** The kernels this run is about: ELMAN_KERNELS=blas runs every law over the system's BLAS. */

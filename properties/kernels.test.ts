@@ -1,21 +1,19 @@
 import { fc } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
+import type { Kernels } from '../engine/kernels/kernels.ts';
 import {
-  type Dtype,
-  type Kernels,
   layoutOf,
   PANEL_BYTES,
   type Panels,
   panelColumns,
   panelsFor,
-  realBytes,
   tiledRows,
-} from '../engine/kernels/kernels.ts';
+} from '../engine/kernels/layout.ts';
 import { makeKernels } from '../engine/kernels/make-kernels.ts';
 import { wasmModule } from '../engine/kernels/wasm-kernels.ts';
 import { Random } from '../engine/numeric/random.ts';
+import { type Dtype, realArray, realBytes } from '../engine/numeric/reals.ts';
 import { newMemory } from '../engine/parallel/shared-memory.ts';
-import { realArray } from '../engine/tensor.ts';
 import { gamma, unitRoundoff } from './compare.ts';
 import { kernelsOfRun } from './kernels-of-run.ts';
 import { law } from './profile.ts';

@@ -1,7 +1,7 @@
 import { fc } from '@fast-check/vitest';
 import { describe, expect } from 'vitest';
 import { ElmanError } from '../engine/errors.ts';
-import type { Dtype, KernelMaker } from '../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../engine/kernels/makers.ts';
 import {
   type BatchSpec,
   batchSpec,
@@ -13,6 +13,7 @@ import { geometryOf, type OutputMode } from '../engine/network/memory/geometry.t
 import { laneCount, laneStart, largestBlock, smallestLane } from '../engine/network/memory/lane-plan.ts';
 import { planModel } from '../engine/network/memory/model-memory.ts';
 import { orderByLength } from '../engine/network/memory/sorted-batch.ts';
+import type { Dtype } from '../engine/numeric/reals.ts';
 import { MEMORY_LIMIT_BYTES, type Region } from '../engine/parallel/memory-map.ts';
 import { shapeOf } from '../engine/testing/shapes.ts';
 import { law } from './profile.ts';

@@ -183,8 +183,8 @@ export const faults = [
   fault(
     'dW_hh takes h_t for h_{t−1}',
     cell,
-    'fromRow(foundStates(block), first)',
-    'fromRow(madeStates(block), first)',
+    'fromRow(statesBefore(block), first)',
+    'fromRow(statesAfter(block), first)',
     laws,
   ),
   fault(
@@ -466,18 +466,14 @@ export const faults = [
   fault('bias correction is missing in Adam', updateRun, 'rate / (1 - counts.beta1Power)', 'rate', [
     'optimizers',
   ]),
-  fault(
-    'clipping leaves RMSprop alone',
-    updateRun,
-    '      scale,\n      rate,\n      alpha,',
-    '      1,\n      rate,\n      alpha,',
-    ['optimizers'],
-  ),
+  fault('clipping leaves RMSprop alone', updateRun, 'bytes, scale, rate, alpha,', 'bytes, 1, rate, alpha,', [
+    'optimizers',
+  ]),
   fault(
     'the second moment goes to the current copy',
     updateRun,
-    'const vNew = at(model.second, next);',
-    'const vNew = at(model.second, now);',
+    'vNew: secondMoments[next] + offset',
+    'vNew: secondMoments[parity] + offset',
     ['optimizers'],
   ),
   fault(

@@ -1,5 +1,7 @@
-import { type Dtype, type Kernels, PANEL_BYTES, panelColumns } from '../../engine/kernels/kernels.ts';
+import type { Kernels } from '../../engine/kernels/kernels.ts';
+import { PANEL_BYTES, panelColumns } from '../../engine/kernels/layout.ts';
 import { wasmKernels, wasmModule } from '../../engine/kernels/wasm-kernels.ts';
+import type { Dtype } from '../../engine/numeric/reals.ts';
 import { PAGE_BYTES } from '../../engine/parallel/memory-map.ts';
 import { newMemory } from '../../engine/parallel/shared-memory.ts';
 import { type Contestant, syncContestant } from './rounds.ts';

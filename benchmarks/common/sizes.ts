@@ -1,7 +1,6 @@
 import { expected, list } from '../../cli/common/command-line.ts';
-import type { Dtype } from '../../engine/kernels/kernels.ts';
-import { realBytes } from '../../engine/kernels/kernels.ts';
 import { Random } from '../../engine/numeric/random.ts';
+import { type Dtype, realBytes } from '../../engine/numeric/reals.ts';
 
 /** One training problem: B sequences of T steps with I inputs, L layers of H hidden units, O classes. */
 export interface Size {

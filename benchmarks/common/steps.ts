@@ -1,5 +1,5 @@
 import { RNNPhonemeClassifier } from '../../engine/index.ts';
-import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../../engine/kernels/makers.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import type { Effort } from './effort.ts';
 import { CORES } from './machine.ts';

@@ -1,5 +1,5 @@
 import type { RNNPhonemeClassifier } from '../../engine/index.ts';
-import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../../engine/kernels/makers.ts';
 import { networkOf } from '../../engine/network/registry.ts';
 import { ReplayTeam } from '../replay/replay-team.ts';
 import { callsOfPhases, lanesAdded, recordStep } from '../replay/trace.ts';

@@ -1,5 +1,5 @@
 import { threadsText } from '../../cli/common/format.ts';
-import type { KernelMaker } from '../../engine/kernels/kernels.ts';
+import type { KernelMaker } from '../../engine/kernels/makers.ts';
 import { createModel, stepInside, stepOutside } from '../common/steps.ts';
 import type { Peer, Problem } from './problem.ts';
 

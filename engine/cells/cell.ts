@@ -1,4 +1,6 @@
-import { type Dtype, type Kernels, type Nonlinearity, type Panels, panelsFor } from '../kernels/kernels.ts';
+import type { Kernels, Nonlinearity } from '../kernels/kernels.ts';
+import { type Panels, panelsFor } from '../kernels/layout.ts';
+import type { Dtype } from '../numeric/reals.ts';
 
 /**
  * What the engine knows of a recurrent cell. Each step computes the pre-activations z_t, `gates`
@@ -28,7 +30,7 @@ export interface CellKind {
   readonly biasRows: number;
   /** Whether `forward` also takes blocks of a single row, where the kernels have RowKernels. */
   readonly takesRows: boolean;
-  packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellArrays): void;
+  packBiases(kernels: Kernels, sizes: CellSizes, packed: PackedCell, from: CellAddresses): void;
   /** Computes the states from the initial ones, which are zero where `fromRest`. */
   forward(run: CellRun, fromRest: boolean): void;
   /**
@@ -41,7 +43,7 @@ export interface CellKind {
    * `outerProduct` may defer its result (see shared-products.ts): so each part of an array is a single
    * product, whose operands must stay unchanged.
    */
-  weightGradients(run: CellRun, dz: readonly Panels[], gradients: CellArrays, target: SumTarget): void;
+  weightGradients(run: CellRun, dz: readonly Panels[], gradients: CellAddresses, target: SumTarget): void;
   /** dx_t = dz_t W_ih of one part of the input, for all steps; added to dx where `add`. */
   inputGradient(run: CellRun, dz: readonly Panels[], part: number, dx: Panels, add: boolean): void;
   /**
@@ -100,7 +102,7 @@ export function cellSizes(
 }
 
 /** Addresses of a cell's parameters, or of their gradients. Those of biases mean nothing where the cell has none. */
-export interface CellArrays {
+export interface CellAddresses {
   W_ih: number;
   W_hh: number;
   b_ih: number;
@@ -171,12 +173,12 @@ export const fromRow = ({ at, stride, pitch }: Panels, row: number): Panels => (
 });
 
 /** The state after each frame, from frame 0 on. */
-export function madeStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
+export function statesAfter({ states, reverse, rows }: CellBlock, state = 0): Panels {
   return reverse ? states[state] : fromRow(states[state], rows);
 }
 
 /** The state before each frame, from frame 0 on. */
-export function foundStates({ states, reverse, rows }: CellBlock, state = 0): Panels {
+export function statesBefore({ states, reverse, rows }: CellBlock, state = 0): Panels {
   return reverse ? fromRow(states[state], rows) : states[state];
 }
 

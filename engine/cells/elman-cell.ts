@@ -1,14 +1,16 @@
-import { type Panels, type RowKernels, realBytes, rowKernelsFor } from '../kernels/kernels.ts';
+import { type RowKernels, rowKernelsFor } from '../kernels/kernels.ts';
+import type { Panels } from '../kernels/layout.ts';
+import { realBytes } from '../numeric/reals.ts';
 import {
-  type CellArrays,
+  type CellAddresses,
   type CellBlock,
   type CellKind,
   type CellRun,
-  foundStates,
   fromRow,
-  madeStates,
   rowsAt,
   type SumTarget,
+  statesAfter,
+  statesBefore,
 } from './cell.ts';
 
 /**
@@ -58,8 +60,8 @@ function forwardTiles({ kernels: k, sizes, packed, block, lengths }: CellRun, fr
     biases: [bias],
   } = packed;
   const { rows, steps, x, reverse } = block;
-  const made = madeStates(block);
-  const found = foundStates(block);
+  const made = statesAfter(block);
+  const found = statesBefore(block);
   const { stride, pitch } = made;
   const step = stepBytes(block);
   const all = steps * rows;
@@ -88,7 +90,7 @@ function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): voi
     biases: [bias],
   } = packed;
   const { x, steps, reverse } = block;
-  const [made, found] = [madeStates(block), foundStates(block)];
+  const [made, found] = [statesAfter(block), statesBefore(block)];
   const step = nonlinearity === 'tanh' ? kernels.tanhStepRow : kernels.reluStepRow;
   for (let i = 0; i < steps; i++) {
     const t = reverse ? steps - 1 - i : i;
@@ -104,7 +106,7 @@ function forwardRow({ sizes, packed, block }: CellRun, kernels: RowKernels): voi
 function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Panels): void {
   const { hiddenPanels, nonlinearity } = sizes;
   const { rows, steps, reverse } = block;
-  const { at: h, stride: hStride } = madeStates(block);
+  const { at: h, stride: hStride } = statesAfter(block);
   const { stride } = d;
   const step = stepBytes(block);
   const {
@@ -129,7 +131,7 @@ function backward({ kernels: k, sizes, packed, block, lengths }: CellRun, d: Pan
 function weightGradients(
   { kernels: k, sizes, block, scratch }: CellRun,
   [dz]: readonly Panels[],
-  gradients: CellArrays,
+  gradients: CellAddresses,
   { add, fromRest }: SumTarget,
 ): void {
   const { parts, partSize, hiddenSize, dtype, bias } = sizes;
@@ -159,7 +161,7 @@ function weightGradients(
   // In reverse the first step is the last in memory.
   const first = block.reverse ? 0 : leftOut;
   const left = fromRow(dz, first);
-  const right = fromRow(foundStates(block), first);
+  const right = fromRow(statesBefore(block), first);
   product(gradients.W_hh, hiddenSize, hiddenSize, left, right, depth - leftOut);
   if (!bias) return;
   k.sumRows(gradients.b_ih, gradients.b_hh, hiddenSize, dz.at, dz.stride, dz.pitch, depth, edge, onto);

@@ -1,5 +1,7 @@
-import { type Kernels, PANEL_BYTES, packedBytes, realBytes, rowGroups } from '../kernels/kernels.ts';
-import type { CellArrays, CellKind, CellSizes, PackedCell } from './cell.ts';
+import type { Kernels } from '../kernels/kernels.ts';
+import { PANEL_BYTES, packedBytes, rowGroups } from '../kernels/layout.ts';
+import { realBytes } from '../numeric/reals.ts';
+import type { CellAddresses, CellKind, CellSizes, PackedCell } from './cell.ts';
 
 /** Packing of a cell's weights: the layout in which the matmuls read them, and the work of bringing them into it. */
 
@@ -24,7 +26,7 @@ export function planPackedCell(
   };
 }
 
-/** The passes that read the weights, as bits; as a number, their cost in forward passes (a backward pass costs two). */
+/** The passes that read the weights, as bits. */
 export type Passes = 0 | 1 | 2 | 3;
 export const NEITHER = 0;
 export const FORWARD = 1;
@@ -39,13 +41,13 @@ export interface PackPiece<From> {
 
 /**
  * The work of packing a cell's parameters, in pieces that any thread may do, in any order. They are
- * listed in the order of `CellArrays`, which is that of memory: rows of W_ih, rows of W_hh, the biases.
+ * listed in the order of `CellAddresses`, which is that of memory: rows of W_ih, rows of W_hh, the biases.
  */
 export function packCellPieces(
   kind: CellKind,
   sizes: CellSizes,
   packed: PackedCell,
-): readonly PackPiece<CellArrays>[] {
+): readonly PackPiece<CellAddresses>[] {
   const { parts, partSize, hiddenSize, dtype, bias } = sizes;
   const bytes = realBytes(dtype);
   const width = parts * partSize;
@@ -57,8 +59,8 @@ export function packCellPieces(
       rows,
     })),
   );
-  const input = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
-    const pack = (k: Kernels, { W_ih }: CellArrays, passes: Passes): void => {
+  const input = groups.map(({ gate, first, group, rows }): PackPiece<CellAddresses> => {
+    const pack = (k: Kernels, { W_ih }: CellAddresses, passes: Passes): void => {
       for (let part = 0; part < parts; part++) {
         const from = W_ih + (first * width + part * partSize) * bytes;
         if (passes & FORWARD) k.packTransposed(gate.W_ihT[part], from, hiddenSize, partSize, width, group);
@@ -67,15 +69,15 @@ export function packCellPieces(
     };
     return { count: rows * width, pack };
   });
-  const hidden = groups.map(({ gate, first, group, rows }): PackPiece<CellArrays> => {
-    const pack = (k: Kernels, { W_hh }: CellArrays, passes: Passes): void => {
+  const hidden = groups.map(({ gate, first, group, rows }): PackPiece<CellAddresses> => {
+    const pack = (k: Kernels, { W_hh }: CellAddresses, passes: Passes): void => {
       const from = W_hh + first * hiddenSize * bytes;
       if (passes & FORWARD) k.packTransposed(gate.W_hhT, from, hiddenSize, hiddenSize, hiddenSize, group);
       if (passes & BACKWARD) k.packPlain(gate.W_hh, from, hiddenSize, hiddenSize, hiddenSize, group);
     };
     return { count: rows * hiddenSize, pack };
   });
-  const biases: PackPiece<CellArrays> = {
+  const biases: PackPiece<CellAddresses> = {
     count: 2 * kind.gates * hiddenSize,
     pack: (k, from) => kind.packBiases(k, sizes, packed, from),
   };

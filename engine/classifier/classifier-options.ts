@@ -1,16 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { type Normalization, type NormalizationSpec, normalizationSpec } from '../data/normalization.ts';
-import { badArgument, lengthOf } from '../errors.ts';
-import {
-  type Dtype,
-  KERNEL_MAKERS,
-  type KernelMaker,
-  type KernelOptions,
-  type Nonlinearity,
-} from '../kernels/kernels.ts';
-import type { RecurrentInit } from '../network/initialize.ts';
-import type { NetworkShape, OutputMode } from '../network/memory/geometry.ts';
-import { checkDtype } from '../tensor.ts';
+import { lengthOf } from '../describe.ts';
+import { badArgument } from '../errors.ts';
+import { NONLINEARITIES, type Nonlinearity } from '../kernels/kernels.ts';
+import { KERNEL_MAKERS, type KernelMaker, type KernelOptions } from '../kernels/makers.ts';
+import { RECURRENT_INITS, type RecurrentInit } from '../network/initialize.ts';
+import { type NetworkShape, OUTPUT_MODES, type OutputMode } from '../network/memory/geometry.ts';
+import { checkDtype, type Dtype } from '../numeric/reals.ts';
 import { checkFlag, checkFraction, checkInteger, checkKeys, checkOneOf, keysOf } from '../validation.ts';
 
 /** Options of `RNNPhonemeClassifier.create`. */
@@ -123,11 +119,11 @@ export function classifierSpec(options: ClassifierOptions): ClassifierSpec {
     hiddenSize: checkInteger('hiddenSize', options.hiddenSize, 1),
     outputSize: checkInteger('outputSize', options.outputSize, 1),
     numLayers: checkInteger('numLayers', numLayers, 1, MAX_LAYERS),
-    nonlinearity: checkOneOf('nonlinearity', nonlinearity, ['tanh', 'relu']),
+    nonlinearity: checkOneOf('nonlinearity', nonlinearity, NONLINEARITIES),
     bidirectional: checkFlag('bidirectional', bidirectional),
     bias: checkFlag('bias', bias),
     dropout: checkDropout(dropout, numLayers),
-    output: checkOneOf('output', output, ['last', 'mean', 'steps']),
+    output: checkOneOf('output', output, OUTPUT_MODES),
     normalized: normalization !== null,
   };
   checkInteger('threads', threads, 0, MAX_THREADS);
@@ -139,7 +135,7 @@ export function classifierSpec(options: ClassifierOptions): ClassifierSpec {
     dtype,
     seed,
     kernels: readKernels(kernels),
-    recurrentInit: checkOneOf('recurrentInit', recurrentInit, ['uniform', 'orthogonal']),
+    recurrentInit: checkOneOf('recurrentInit', recurrentInit, RECURRENT_INITS),
     normalization: normalization === null ? null : normalizationSpec(normalization, shape.inputSize, dtype),
     classes: classes === null ? null : readClasses(classes, shape.outputSize),
   };

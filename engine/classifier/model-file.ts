@@ -1,4 +1,5 @@
-import { badArgument, badModelFile, messageOf, quote } from '../errors.ts';
+import { quote } from '../describe.ts';
+import { badArgument, badModelFile, messageOf } from '../errors.ts';
 import { parseJson } from '../io/json.ts';
 import { readSafetensors } from '../io/read-safetensors.ts';
 import { encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';

@@ -1,9 +1,11 @@
-import { badArgument, lengthOf, parameterNotFinite, plain } from '../errors.ts';
-import type { Dtype } from '../kernels/kernels.ts';
+import { lengthOf, plain } from '../describe.ts';
+import { badArgument, parameterNotFinite } from '../errors.ts';
 import type { Geometry, Parameter } from '../network/memory/geometry.ts';
 import type { Network } from '../network/network.ts';
+import type { Dtype, RealArray } from '../numeric/reals.ts';
+import { readBias, readTensor } from '../read-tensor.ts';
 import type { CellWeights } from '../rnn-cell.ts';
-import { type RealArray, readBias, readTensor, Tensor, type TensorLike } from '../tensor.ts';
+import { Tensor, type TensorLike } from '../tensor.ts';
 import { checkKeys } from '../validation.ts';
 
 /** A value for a parameter; `label` is what the caller calls it. */

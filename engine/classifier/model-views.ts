@@ -1,8 +1,9 @@
 import { Linear } from '../linear.ts';
 import type { Parameter } from '../network/memory/geometry.ts';
 import type { Network } from '../network/network.ts';
+import { newReals } from '../numeric/reals.ts';
 import { RNNCell } from '../rnn-cell.ts';
-import { newReals, type TensorLike } from '../tensor.ts';
+import type { TensorLike } from '../tensor.ts';
 
 /** Throws where a writer of that name would meet a call of the model, whose threads would lose what it writes. */
 type CheckIdle = (method: string) => void;

@@ -1,4 +1,5 @@
-import { badModelFile, quote, shorten } from '../errors.ts';
+import { quote, shorten } from '../describe.ts';
+import { badModelFile } from '../errors.ts';
 import type { StoredTensor } from '../io/safetensors.ts';
 import type { ClassifierOptions } from './classifier-options.ts';
 

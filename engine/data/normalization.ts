@@ -1,6 +1,6 @@
-import { badArgument, lengthOf, plain } from '../errors.ts';
-import type { Dtype } from '../kernels/kernels.ts';
-import type { NumberArray, RealArray } from '../tensor.ts';
+import { lengthOf, plain } from '../describe.ts';
+import { badArgument } from '../errors.ts';
+import type { Dtype, NumberArray, RealArray } from '../numeric/reals.ts';
 import { checkInteger, checkKeys, isList } from '../validation.ts';
 import { consecutiveStarts, readSequences, type SequencesLike } from './read-sequences.ts';
 import { firstNotFinite } from './sequences.ts';
@@ -76,12 +76,10 @@ export function measureNormalization(x: SequencesLike, inputSize: number): Norma
   const starts = new Uint32Array(input.rows);
   consecutiveStarts(input.lengths, starts);
   const bad = firstNotFinite({ values, starts, lengths: input.lengths }, inputSize);
-  if (bad)
-    throw badArgument(
-      `x: value ${bad.at} of frame ${bad.frame} of sequence ${bad.row}`,
-      'a finite number',
-      bad.is,
-    );
+  if (bad) {
+    const { column, frame, row, value } = bad;
+    throw badArgument(`x: value ${column} of frame ${frame} of sequence ${row}`, 'a finite number', value);
+  }
   const mean = averages(values, inputSize, (value) => value);
   const variance = averages(values, inputSize, (value, i) => (value - mean[i]) ** 2);
   const tooLarge = variance.findIndex((square) => !Number.isFinite(square));

@@ -1,5 +1,8 @@
-import { badArgument, lengthOf, plain } from '../errors.ts';
-import { isShapedData, type NumberArray, type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
+import { lengthOf, plain } from '../describe.ts';
+import { badArgument } from '../errors.ts';
+import type { NumberArray } from '../numeric/reals.ts';
+import { isShapedData } from '../read-tensor.ts';
+import { type ShapedData, sizeOf, type TensorLike } from '../tensor.ts';
 import { isList } from '../validation.ts';
 import type { SequenceInput } from './read-sequences.ts';
 

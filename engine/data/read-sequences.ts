@@ -1,16 +1,15 @@
-import { badArgument, lengthOf } from '../errors.ts';
-import { type Dtype, realBytes } from '../kernels/kernels.ts';
+import { lengthOf } from '../describe.ts';
+import { badArgument } from '../errors.ts';
 import {
-  isShapedData,
+  type Dtype,
   type NumberArray,
   newReals,
   type RealArray,
-  readTensor,
   realArray,
-  type ShapedData,
-  type Tensor,
-  type TensorLike,
-} from '../tensor.ts';
+  realBytes,
+} from '../numeric/reals.ts';
+import { isShapedData, readTensor } from '../read-tensor.ts';
+import type { ShapedData, Tensor, TensorLike } from '../tensor.ts';
 import { checkInteger, checkKeys, isList } from '../validation.ts';
 import type { Labels } from './read-labels.ts';
 import type { Sequences } from './sequences.ts';

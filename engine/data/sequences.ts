@@ -1,4 +1,5 @@
-import { dtypeOfArray, type RealArray } from '../tensor.ts';
+import type { NotFiniteValue } from '../errors.ts';
+import { dtypeOfArray, type RealArray } from '../numeric/reals.ts';
 
 /**
  * Sequences as the engine reads them, in shared memory. Row i is the frames starts[i] … starts[i] +
@@ -30,13 +31,16 @@ export function framesOf(
 }
 
 /** The first value that is not finite; null where all are. */
-export function firstNotFinite(data: Pick<Sequences, 'values' | 'starts' | 'lengths'>, inputSize: number) {
+export function firstNotFinite(
+  data: Pick<Sequences, 'values' | 'starts' | 'lengths'>,
+  inputSize: number,
+): NotFiniteValue | null {
   for (let row = 0; row < data.lengths.length; row++) {
     const frames = framesOf(data, row, inputSize);
     const found = frames.findIndex((value) => !Number.isFinite(value));
     if (found < 0) continue;
-    const place = { row, frame: Math.floor(found / inputSize), at: found % inputSize };
-    return { ...place, is: frames[found], dtype: dtypeOfArray(frames) };
+    const place = { row, frame: Math.floor(found / inputSize), column: found % inputSize };
+    return { ...place, value: frames[found], dtype: dtypeOfArray(frames) };
   }
   return null;
 }

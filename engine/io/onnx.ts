@@ -12,7 +12,7 @@
  * The same model gives the same bytes.
  */
 import { notExportable } from '../errors.ts';
-import type { Dtype } from '../kernels/kernels.ts';
+import type { Dtype } from '../numeric/reals.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   type Attributes,

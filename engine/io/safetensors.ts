@@ -15,6 +15,8 @@
  *
  * The reader trusts nothing: it checks the whole header against the file's length before it allocates for a tensor.
  */
+
+import { plain } from '../describe.ts';
 import {
   badArgument,
   fileDtype,
@@ -29,7 +31,6 @@ import {
   fileSizeMismatch,
   fileTrailing,
   fileTruncated,
-  plain,
 } from '../errors.ts';
 import { endOfString, parseJson } from './json.ts';
 

@@ -1,16 +1,7 @@
+import { type Dtype, realBytes } from '../numeric/reals.ts';
 import { type Blas, NoTrans, RowMajor, Trans } from './blas-library.ts';
-import {
-  type BackwardKernel,
-  type Dtype,
-  type ForwardKernel,
-  type Kernels,
-  PANEL_BYTES,
-  panelColumns,
-  panelsFor,
-  realBytes,
-  type StepBackwardKernel,
-  type StepKernel,
-} from './kernels.ts';
+import type { BackwardKernel, ForwardKernel, Kernels, StepBackwardKernel, StepKernel } from './kernels.ts';
+import { PANEL_BYTES, panelColumns, panelsFor } from './layout.ts';
 import { wasmExports } from './wasm-kernels.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import { blasMissing } from '../errors.ts';
-import type { Dtype } from './kernels.ts';
+import type { Dtype } from '../numeric/reals.ts';
 import { betterCore, processorFlags } from './openblas-core.ts';
 
 /** C = alpha·op(A)·op(B) + beta·C on addresses in this process; row-major (see the BLAS reference's cblas_?gemm). */

@@ -2,85 +2,9 @@
  * The arithmetic of the engine: the kernels that lanes are computed with. Addresses are bytes in the model's memory.
  */
 
-/** Data type of a model or a tensor. */
-export type Dtype = 'float32' | 'float64';
-
 /** Activation function of a cell. */
-export type Nonlinearity = 'tanh' | 'relu';
-
-/** Bytes of one row of a panel, in either data type. */
-export const PANEL_BYTES = 32;
-/** Rows of a tile: row counts given to the kernels are multiples of it. */
-export const TILE_ROWS = 4;
-
-export const realBytes = (dtype: Dtype): 4 | 8 => (dtype === 'float32' ? 4 : 8);
-
-/** Columns of a panel: 8 for float32, 4 for float64. */
-export const panelColumns = (dtype: Dtype): 4 | 8 => (dtype === 'float32' ? 8 : 4);
-
-/** Panels that hold `width` columns. */
-export const panelsFor = (width: number, dtype: Dtype): number => Math.ceil(width / panelColumns(dtype));
-
-/** Rows in whole tiles. */
-export const tiledRows = (rows: number): number => Math.ceil(rows / TILE_ROWS) * TILE_ROWS;
-
-/**
- * Who makes the kernels: WebAssembly, with the same bits everywhere; WebAssembly with relaxed SIMD,
- * which fuses multiplication and addition where the machine can; or the system's BLAS.
- */
-export const KERNEL_MAKERS = ['wasm', 'wasm-relaxed', 'blas'] as const;
-export type KernelMaker = (typeof KERNEL_MAKERS)[number];
-
-/** Which kernels a model uses. */
-export interface KernelOptions {
-  readonly maker: KernelMaker;
-  /** The BLAS library's path; by default it is looked for under the usual names. */
-  readonly blasPath?: string;
-}
-
-/**
- * A matrix of activations in memory. Its columns come in panels of 32 bytes, zero past its width:
- * `address(row, panel) = at + panel · stride + row · pitch`.
- */
-export interface Panels {
-  readonly at: number;
-  /** Bytes from panel to panel. */
-  readonly stride: number;
-  /** Bytes from row to row. */
-  readonly pitch: number;
-}
-
-/** The layout of consecutive rows, the values of each consecutive. */
-export function rowLayout(rows: number, panels: number): Omit<Panels, 'at'> & { bytes: number } {
-  const pitch = panels * PANEL_BYTES;
-  return { stride: PANEL_BYTES, pitch, bytes: rows * pitch };
-}
-
-/**
- * The layout that a maker's kernels need. Those of WebAssembly read panel by panel: the rows of a panel
- * are consecutive, and from panel to panel there is an odd number of tiles, so that the panels of one
- * row do not all fall into the same few sets of the cache. A BLAS needs rows.
- */
-export function layoutOf(
-  maker: KernelMaker,
-  rows: number,
-  panels: number,
-): Omit<Panels, 'at'> & { bytes: number } {
-  if (maker === 'blas') return rowLayout(rows, panels);
-  const stride = ((rows / TILE_ROWS) | 1) * TILE_ROWS * PANEL_BYTES;
-  return { stride, pitch: PANEL_BYTES, bytes: panels * stride };
-}
-
-/** Bytes of a matrix [n, k] that is packed, as it is or transposed. */
-export const packedBytes = (n: number, k: number, dtype: Dtype): number =>
-  panelsFor(n, dtype) * panelsFor(k, dtype) * panelColumns(dtype) * PANEL_BYTES;
-
-/** The groups of rows of a weight matrix that are packed together: a panel's width each, the last one what is left. */
-export const rowGroups = (rows: number, dtype: Dtype): { group: number; rows: number }[] =>
-  Array.from({ length: panelsFor(rows, dtype) }, (_, group) => ({
-    group,
-    rows: Math.min(panelColumns(dtype), rows - group * panelColumns(dtype)),
-  }));
+export const NONLINEARITIES = ['tanh', 'relu'] as const;
+export type Nonlinearity = (typeof NONLINEARITIES)[number];
 
 /**
  * Kernels for a single row of consecutive values. They give the same bits as those for tiles, without

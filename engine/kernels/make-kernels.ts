@@ -1,6 +1,8 @@
+import type { Dtype } from '../numeric/reals.ts';
 import { blasKernels } from './blas-kernels.ts';
 import { loadBlas } from './blas-library.ts';
-import type { Dtype, KernelOptions, Kernels } from './kernels.ts';
+import type { Kernels } from './kernels.ts';
+import type { KernelOptions } from './makers.ts';
 import { wasmKernels } from './wasm-kernels.ts';
 
 /** Makes the kernels for one thread on a memory. Throws BLAS_MISSING. */

@@ -1,15 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { kernelFile } from '../artifacts.ts';
 import { relaxedSimdMissing } from '../errors.ts';
-import {
-  type Dtype,
-  type KernelMaker,
-  type Kernels,
-  PANEL_BYTES,
-  panelColumns,
-  panelsFor,
-  type RowKernels,
-} from './kernels.ts';
+import type { Dtype } from '../numeric/reals.ts';
+import type { Kernels, RowKernels } from './kernels.ts';
+import { PANEL_BYTES, panelColumns, panelsFor } from './layout.ts';
+import type { KernelMaker } from './makers.ts';
 
 const modules = new Map<string, WebAssembly.Module>();
 

@@ -1,7 +1,6 @@
 import { CORES } from '../parallel/spin.ts';
 import type { Engagement } from '../parallel/team.ts';
 import type { Geometry } from './memory/geometry.ts';
-import { type Job, PASSES } from './programs/jobs.ts';
 
 /**
  * Floating-point operations of a batch for each thread it engages: with fewer, barriers cost more than a thread gains.
@@ -22,6 +21,9 @@ const FLOPS_HERE = 1e8;
 const PARAMETERS_HERE = 1e6;
 /** An optimizer's step engages one thread for every so many parameters. */
 const PARAMETERS_PER_THREAD = 1e5;
+
+/** What a call costs, in forward passes: the way back takes two, for the gradients of the inputs and of the weights. */
+const FORWARD_PASSES = { forward: 1, backward: 2, gradients: 3 };
 
 const HERE: Engagement = { parties: 1, here: true };
 
@@ -48,8 +50,8 @@ export class EngagementPolicy {
   }
 
   /** Which threads compute a call on a batch. */
-  ofCall(kind: Job['kind'], batch: BatchWork): Engagement {
-    const flops = this.#forwardFlops(batch) * PASSES[kind];
+  ofCall(kind: 'forward' | 'backward' | 'gradients', batch: BatchWork): Engagement {
+    const flops = this.#forwardFlops(batch) * FORWARD_PASSES[kind];
     if (this.#threads === 0 || flops < THREADS_WORTH_A_MESSAGE * this.flopsPerThread) return HERE;
     const parties = this.#parties(flops, batch.lanes);
     const small = flops < this.flopsHere && this.#g.paddedCount < PARAMETERS_HERE;
@@ -58,7 +60,7 @@ export class EngagementPolicy {
 
   /** How many threads share each batch of an epoch of so many steps. */
   ofEpoch(batch: BatchWork, steps: number): number {
-    const flops = this.#forwardFlops(batch) * PASSES.epoch;
+    const flops = this.#forwardFlops(batch) * FORWARD_PASSES.gradients;
     const parties = this.#parties(flops, batch.lanes);
     if (flops * steps < FLOPS_OF_LONG_EPOCH) return parties;
     return Math.max(parties, Math.min(CORES, this.#parties(flops, batch.lanes, FLOPS_PER_THREAD_IN_EPOCH)));

@@ -1,5 +1,6 @@
+import { newReals, type RealArray } from '../numeric/reals.ts';
 import { ALONE } from '../parallel/program.ts';
-import { newReals, type RealArray, Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import { type Block, everyState } from './lanes/block.ts';
 import type { BatchMemory } from './memory/batch-memory.ts';
 import type { Geometry } from './memory/geometry.ts';

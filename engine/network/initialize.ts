@@ -1,11 +1,12 @@
 import { orthogonal } from '../numeric/orthogonal.ts';
 import type { Random } from '../numeric/random.ts';
+import type { RealArray } from '../numeric/reals.ts';
 import { uniformWeights } from '../numeric/uniform-weights.ts';
-import type { RealArray } from '../tensor.ts';
 import type { Geometry, Parameter } from './memory/geometry.ts';
 
 /** Initial values of W_hh: uniform, or a random orthogonal matrix. */
-export type RecurrentInit = 'uniform' | 'orthogonal';
+export const RECURRENT_INITS = ['uniform', 'orthogonal'] as const;
+export type RecurrentInit = (typeof RECURRENT_INITS)[number];
 
 /**
  * Draws a network's initial parameters: everything uniformly from ±1/√H, the output layer from ±1/√(its

@@ -4,13 +4,13 @@ import { type NormalizationSpec, writeNormalization } from '../data/normalizatio
 import type { Labels } from '../data/read-labels.ts';
 import { consecutiveStarts, type SequenceInput } from '../data/read-sequences.ts';
 import { wasmModule } from '../kernels/wasm-kernels.ts';
+import { newReals, type RealArray, realArray } from '../numeric/reals.ts';
 import { CallingThread } from '../parallel/calling-thread.ts';
 import { PAGE_BYTES } from '../parallel/memory-map.ts';
 import { ALONE } from '../parallel/program.ts';
 import { countAsGarbage, growTo, newMemory } from '../parallel/shared-memory.ts';
 import { offersIn, withdrawOffers } from '../parallel/shared-products.ts';
 import { type Engagement, WorkerTeam } from '../parallel/team.ts';
-import { newReals, type RealArray, realArray } from '../tensor.ts';
 import { EngagementPolicy } from './engagement.ts';
 import type { BatchMemory, BatchSpec } from './memory/batch-memory.ts';
 import { type Control, Word } from './memory/control.ts';

@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { joinRows, type SequenceInput, sliceRows } from '../data/read-sequences.ts';
-import { newReals, type RealArray, sizeOf } from '../tensor.ts';
+import { newReals, type RealArray } from '../numeric/reals.ts';
+import { sizeOf } from '../tensor.ts';
 import { extentOf, planCall, ROWS_PER_CALL } from './call-plan.ts';
 import { type BatchMemory, batchSpec } from './memory/batch-memory.ts';
 import { Serve, Word } from './memory/control.ts';

@@ -3,17 +3,19 @@ import {
   type CellBlock,
   type CellKind,
   type CellRun,
-  foundStates,
   fromRow,
-  madeStates,
   rowsAt,
+  statesAfter,
+  statesBefore,
 } from '../cells/cell.ts';
 import { type CellName, cellKinds } from '../cells/cell-kinds.ts';
 import { readStateDict, setParameters, stateDictOf } from '../classifier/model-parameters.ts';
 import { readLabels } from '../data/read-labels.ts';
 import { readSequences, shareSequences } from '../data/read-sequences.ts';
-import { type KernelMaker, type Panels, panelColumns, realBytes } from '../kernels/kernels.ts';
+import { type Panels, panelColumns } from '../kernels/layout.ts';
+import type { KernelMaker } from '../kernels/makers.ts';
 import { Random } from '../numeric/random.ts';
+import { realBytes } from '../numeric/reals.ts';
 import { optimizerSpec } from '../optimization/optimizers.ts';
 import type { Program } from '../parallel/program.ts';
 import { Tensor } from '../tensor.ts';
@@ -115,8 +117,8 @@ const secondCell: CellKind = {
         else k.accumulate(...sizesOf, W);
       });
     });
-    const [hFound, hMade] = [foundStates(block), madeStates(block)];
-    const [cFound, cMade] = [foundStates(block, 1), madeStates(block, 1)];
+    const [hFound, hMade] = [statesBefore(block), statesAfter(block)];
+    const [cFound, cMade] = [statesBefore(block, 1), statesAfter(block, 1)];
     for (const t of stepsOf(block)) {
       const h = fromRow(hFound, t * rows);
       const [f_t, p_t] = [fromRow(f, t * rows), fromRow(p, t * rows)];
@@ -141,7 +143,7 @@ const secondCell: CellKind = {
     const { hiddenPanels } = sizes;
     const { rows } = block;
     const { f, u, p, dc } = kept(block);
-    const [h, cFound] = [madeStates(block), foundStates(block, 1)];
+    const [h, cFound] = [statesAfter(block), statesBefore(block, 1)];
     let after: number | null = null;
     for (const t of stepsOf(block, true)) {
       const next = after;
@@ -176,7 +178,7 @@ const secondCell: CellKind = {
     const depth = block.rows * block.steps;
     const onto = add ? 1 : 0;
     const width = parts * partSize;
-    const found = foundStates(block);
+    const found = statesBefore(block);
     const dzOfState = [dz[0], kept(block).p];
     const product = (to: number, rowSize: number, columns: number, left: Panels, right: Panels) => {
       const operands = [left.at, left.stride, right.at, right.stride] as const;

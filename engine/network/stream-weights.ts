@@ -1,9 +1,9 @@
 import { type NormalizationSpec, writeNormalization } from '../data/normalization.ts';
-import { PANEL_BYTES, packedBytes, panelsFor } from '../kernels/kernels.ts';
+import { PANEL_BYTES, packedBytes, panelsFor } from '../kernels/layout.ts';
 import { type WasmExports, wasmExports, wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
+import { type RealArray, realArray } from '../numeric/reals.ts';
 import { MemoryMap, roundUp } from '../parallel/memory-map.ts';
 import { growTo, newMemory } from '../parallel/shared-memory.ts';
-import { type RealArray, realArray } from '../tensor.ts';
 import type { Geometry, Parameter } from './memory/geometry.ts';
 
 /** Addresses of one layer's packed weights. */

@@ -45,6 +45,6 @@ describe('orthogonal', () => {
   });
 
   it.each([0, -1, 1.5, NaN])('refuses n = %d', (n) => {
-    expect(() => orthogonal(n, new Random(1))).toThrow(`n: expected an integer from 1, got ${n}`);
+    expect(() => orthogonal(n, new Random(1))).toThrow(`n: expected an integer, 1 or more, got ${n}`);
   });
 });

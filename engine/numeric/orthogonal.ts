@@ -1,4 +1,4 @@
-import { badArgument } from '../errors.ts';
+import { checkInteger } from '../validation.ts';
 import type { Random } from './random.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { Random } from './random.ts';
  * @throws BAD_ARGUMENT
  */
 export function orthogonal(n: number, random: Random): Float64Array {
-  if (!Number.isSafeInteger(n) || n < 1) throw badArgument('n', 'an integer from 1', n);
+  checkInteger('n', n, 1);
   const matrix = Float64Array.from({ length: n * n }, () => random.normal());
   for (let i = 0; i < n; i++) {
     const row = matrix.subarray(i * n, (i + 1) * n);

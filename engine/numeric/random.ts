@@ -1,4 +1,5 @@
 import { badArgument } from '../errors.ts';
+import { checkInteger } from '../validation.ts';
 import { cosPi, log } from './elementary.ts';
 
 /** How many 32-bit words the state of a generator has. */
@@ -17,8 +18,7 @@ export class Random {
    * @throws BAD_ARGUMENT
    */
   constructor(seed: number) {
-    if (!Number.isSafeInteger(seed) || seed < 0)
-      throw badArgument('seed', 'an integer from 0 to 2^53 − 1', seed);
+    checkInteger('seed', seed, 0);
     const [low, high] = [seed >>> 0, Math.floor(seed / 2 ** 32)];
     for (let i = 0; i < STATE_WORDS; i++) {
       // Every word depends on the whole seed; the odd multiples of the golden ratio keep the words apart.
@@ -68,7 +68,7 @@ export class Random {
 
   /** An integer from 0 to n − 1, each as likely as the others, for n from 1 to 2³². @throws BAD_ARGUMENT */
   integer(n: number): number {
-    if (!Number.isInteger(n) || n < 1 || n > 2 ** 32) throw badArgument('n', 'an integer from 1 to 2^32', n);
+    checkInteger('n', n, 1, 2 ** 32);
     // What lies past the last multiple of n is drawn again: it would favour small numbers.
     const limit = 2 ** 32 - (2 ** 32 % n);
     let drawn = this.uint32();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { afterEpoch, freshPlateau, scheduleFactor, scheduleSpec } from './schedules.ts';
+import { freshPlateau, nextPlateau, scheduleFactor, scheduleSpec } from './schedules.ts';
 
 const factors = (schedule: Parameters<typeof scheduleSpec>[0], steps: number, perEpoch = 1) =>
   Array.from({ length: steps }, (_, step) =>
@@ -34,7 +34,7 @@ describe('schedules', () => {
     const spec = scheduleSpec({ type: 'plateau', patience: 1, factor: 0.5 });
     let state = freshPlateau;
     const rates = [5, 4, 4, 4, 4, 4, 3.9].map((loss) => {
-      state = afterEpoch(spec, state, loss);
+      state = nextPlateau(spec, state, loss);
       return state.factor;
     });
     // The best is 4; the first epoch without a better one is tolerated, the second lowers the rate.
@@ -43,7 +43,7 @@ describe('schedules', () => {
 
   it('plateau takes a loss for better only where it has fallen by more than the threshold’s share', () => {
     const spec = scheduleSpec({ type: 'plateau', patience: 0, factor: 0.5, threshold: 0.1 });
-    const factorAfter = (loss: number) => afterEpoch(spec, afterEpoch(spec, freshPlateau, 1), loss).factor;
+    const factorAfter = (loss: number) => nextPlateau(spec, nextPlateau(spec, freshPlateau, 1), loss).factor;
     expect([factorAfter(0.95), factorAfter(0.89)]).toEqual([0.5, 1]);
   });
 

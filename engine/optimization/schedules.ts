@@ -115,7 +115,7 @@ export interface PlateauState {
 
 export const freshPlateau: PlateauState = { factor: 1, best: Number.MAX_VALUE, waited: 0 };
 
-export function afterEpoch(spec: ScheduleSpec, state: PlateauState, loss: number): PlateauState {
+export function nextPlateau(spec: ScheduleSpec, state: PlateauState, loss: number): PlateauState {
   if (spec.type !== 'plateau') return state;
   if (loss < state.best * (1 - spec.threshold)) return { ...state, best: loss, waited: 0 };
   if (state.waited < spec.patience) return { ...state, waited: state.waited + 1 };

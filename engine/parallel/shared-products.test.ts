@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type Dtype, layoutOf, panelColumns, realBytes } from '../kernels/kernels.ts';
+import { layoutOf, panelColumns } from '../kernels/layout.ts';
 import { wasmKernels, wasmModule } from '../kernels/wasm-kernels.ts';
 import { Random } from '../numeric/random.ts';
+import { type Dtype, realBytes } from '../numeric/reals.ts';
 import { OFFER_BYTES, offersIn, SharedProducts, withdrawOffers } from './shared-products.ts';
 import { TeamWord } from './team-words.ts';
 

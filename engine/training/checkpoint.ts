@@ -1,12 +1,13 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { badArgument, ElmanError, plain } from '../errors.ts';
+import { plain } from '../describe.ts';
+import { badArgument, ElmanError } from '../errors.ts';
 import { makeFolder, writeFileAtomically } from '../io/atomic-file.ts';
 import { checksum } from '../io/checksum.ts';
 import { parseJson } from '../io/json.ts';
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from '../io/safetensors.ts';
+import { dtypeOfArray, type RealArray } from '../numeric/reals.ts';
 import { isCounts } from '../optimization/optimizers.ts';
-import { dtypeOfArray, type RealArray } from '../tensor.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import { historyArray, readHistory } from './history-array.ts';
 import type { OptimizerState } from './optimizer-slot.ts';

@@ -1,9 +1,9 @@
 import type { LabelledSequences } from '../data/labelled-sequences.ts';
 import { badArgument } from '../errors.ts';
 import { type LossSpec, lossSpec } from '../network/lanes/loss.ts';
+import type { NumberArray } from '../numeric/reals.ts';
 import type { OptimizerOptions, OptimizerType } from '../optimization/optimizers.ts';
 import { type Schedule, type ScheduleSpec, scheduleSpec } from '../optimization/schedules.ts';
-import type { NumberArray } from '../tensor.ts';
 import {
   checkFlag,
   checkInteger,

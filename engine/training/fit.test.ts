@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { afterEpoch, freshPlateau, scheduleSpec } from '../optimization/schedules.ts';
+import { freshPlateau, nextPlateau, scheduleSpec } from '../optimization/schedules.ts';
 import { bitsOf, labelled, withModel } from '../testing/models.ts';
 import type { Progress, StepsLog } from './fit-options.ts';
 
@@ -197,7 +197,7 @@ describe('a plateau schedule', () => {
         for (const log of history) {
           expect(log.learningRate).toBe(4 * state.factor);
           const loss = 'validation' in given ? (log.validationLoss as number) : log.loss;
-          state = afterEpoch(scheduleSpec(schedule), state, loss);
+          state = nextPlateau(scheduleSpec(schedule), state, loss);
         }
         expect(state.factor).toBeLessThan(1);
       });

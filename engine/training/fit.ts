@@ -10,8 +10,8 @@ import type { PredictionServer } from '../network/prediction-server.ts';
 import type { Epoch } from '../network/programs/jobs.ts';
 import { newStepLog } from '../network/programs/step-log.ts';
 import { Random } from '../numeric/random.ts';
-import { afterEpoch } from '../optimization/schedules.ts';
-import type { RealArray } from '../tensor.ts';
+import type { RealArray } from '../numeric/reals.ts';
+import { nextPlateau } from '../optimization/schedules.ts';
 import { bucketByLength } from './batch-order.ts';
 import { isOver, watchEpoch } from './early-stopping.ts';
 import type { EpochLog, FitSpec } from './fit-options.ts';
@@ -269,7 +269,7 @@ class Training {
       sums: noSums,
       random,
       history,
-      plateau: afterEpoch(schedule, plateau, log.validationLoss ?? log.loss),
+      plateau: nextPlateau(schedule, plateau, log.validationLoss ?? log.loss),
       stopping: watched,
     };
   }

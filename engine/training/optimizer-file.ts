@@ -1,11 +1,12 @@
-import { badArgument, badModelFile, plain, shorten } from '../errors.ts';
+import { plain, shorten } from '../describe.ts';
+import { badArgument, badModelFile } from '../errors.ts';
 import { checksum } from '../io/checksum.ts';
 import { parseJson } from '../io/json.ts';
 import { readSafetensors } from '../io/read-safetensors.ts';
 import type { StoredTensor } from '../io/safetensors.ts';
 import type { Geometry, Parameter } from '../network/memory/geometry.ts';
+import { newReals, type RealArray } from '../numeric/reals.ts';
 import { isCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
-import { newReals, type RealArray } from '../tensor.ts';
 import type { OptimizerState } from './optimizer-slot.ts';
 
 /**

@@ -3,8 +3,8 @@ import { Real } from '../network/memory/control.ts';
 import { stepCopies } from '../network/memory/model-memory.ts';
 import type { Network } from '../network/network.ts';
 import { readCounts, writeCounts } from '../network/programs/update-program.ts';
+import { newReals, type RealArray } from '../numeric/reals.ts';
 import { freshCounts, type OptimizerCounts, type OptimizerSpec } from '../optimization/optimizers.ts';
-import { newReals, type RealArray } from '../tensor.ts';
 
 /** Moments and counts of an optimizer, outside of the model's memory. */
 export interface OptimizerState {
@@ -48,8 +48,8 @@ export class OptimizerSlot {
     const { model, control } = network;
     const { first, second, counts } = this.#aside ?? freshState(network);
     // Both copies: SGD has no second moments, and never writes them.
-    for (const copy of model.first) network.parameterArray(copy).set(first);
-    for (const copy of model.second) network.parameterArray(copy).set(second);
+    for (const copy of model.firstMoments) network.parameterArray(copy).set(first);
+    for (const copy of model.secondMoments) network.parameterArray(copy).set(second);
     writeCounts(control.reals, 0, counts);
     residents.set(network, this);
     this.#aside = null;
@@ -71,8 +71,8 @@ export class OptimizerSlot {
     if (residents.get(network) !== this) return this.#aside ?? freshState(network);
     const { model, control, g } = network;
     return {
-      first: network.copy(model.first[0], g.paddedCount),
-      second: network.copy(model.second[0], g.paddedCount),
+      first: network.copy(model.firstMoments[0], g.paddedCount),
+      second: network.copy(model.secondMoments[0], g.paddedCount),
       counts: readCounts(control.reals, 0),
     };
   }

@@ -1,7 +1,7 @@
 import { fingerprint } from '../data/fingerprint.ts';
 import type { Sequences } from '../data/sequences.ts';
 import type { Network } from '../network/network.ts';
-import type { RealArray } from '../tensor.ts';
+import type { RealArray } from '../numeric/reals.ts';
 import { type Checkpoint, openCheckpoints, saveCheckpoint, type TrainingSettings } from './checkpoint.ts';
 import type { CheckpointSpec } from './checkpoint-options.ts';
 import type { FitSpec } from './fit-options.ts';

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Word } from '../network/memory/control.ts';
 import { networkOf } from '../network/registry.ts';
+import { newReals } from '../numeric/reals.ts';
 import type { RNNPhonemeClassifier } from '../rnn-classifier.ts';
-import { newReals } from '../tensor.ts';
 import { bitsOf, labelled, withModel } from '../testing/models.ts';
 
 /** Steps of so little work that most of them end while the parameters are being copied. */

@@ -1,7 +1,8 @@
 import type { CellBlock, CellRun, Scratch } from '../../cells/cell.ts';
-import type { Kernels, Panels } from '../../kernels/kernels.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
+import type { Panels } from '../../kernels/layout.ts';
+import type { RealArray } from '../../numeric/reals.ts';
 import type { SharedProducts } from '../../parallel/shared-products.ts';
-import type { RealArray } from '../../tensor.ts';
 import type { BlockWorkspace } from '../memory/batch-memory.ts';
 import type { Geometry } from '../memory/geometry.ts';
 import type { ModelMemory } from '../memory/model-memory.ts';

@@ -1,4 +1,4 @@
-import type { Panels } from '../../kernels/kernels.ts';
+import type { Panels } from '../../kernels/layout.ts';
 import { mix } from '../../numeric/random.ts';
 import { type Block, type LaneTools, positionOf, rowAt, stepOf } from './block.ts';
 

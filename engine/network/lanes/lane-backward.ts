@@ -1,7 +1,7 @@
-import type { Panels } from '../../kernels/kernels.ts';
+import type { Panels } from '../../kernels/layout.ts';
 import type { BatchMemory } from '../memory/batch-memory.ts';
 import { outputRowSize } from '../memory/geometry.ts';
-import { cellArrays } from '../memory/model-memory.ts';
+import { cellAddresses } from '../memory/model-memory.ts';
 import {
   type Block,
   cellRun,
@@ -138,7 +138,7 @@ function cellGradients(
   const { products, g } = tools;
   const run = cellRun(tools, block, l, direction, products.kernels);
   const dz = block.workspace.dz[l % 2][direction];
-  const arrays = cellArrays(g, l * g.directions + direction, target.block);
+  const arrays = cellAddresses(g, l * g.directions + direction, target.block);
   const { add } = target;
   g.kind.weightGradients(run, dz, arrays, { add, fromRest: block.fromRest });
   if (target.results) writeInitialGradient(tools, block, l, direction, target.results, target.divisor);

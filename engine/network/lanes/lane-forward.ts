@@ -1,4 +1,4 @@
-import { finalStates, initialStates, madeStates } from '../../cells/cell.ts';
+import { finalStates, initialStates, statesAfter } from '../../cells/cell.ts';
 import type { Sequences } from '../../data/sequences.ts';
 import { type RowKernels, rowKernelsFor } from '../../kernels/kernels.ts';
 import type { BatchMemory, BlockWorkspace } from '../memory/batch-memory.ts';
@@ -26,7 +26,7 @@ export function forwardBlock(tools: LaneTools, block: Block, data: Sequences, me
     cells.forEach((cell, direction) => {
       g.kind.forward(cellRun(tools, block, l, direction), block.fromRest);
       const above = layers[l + 1]?.[0].x[direction];
-      if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, madeStates(cell));
+      if (above && block.dropoutKey !== null) dropUnits(tools, block, l, direction, above, statesAfter(cell));
     });
   });
   if (g.output === 'mean') averageStates(tools, block);
@@ -76,7 +76,7 @@ function averageStates(tools: LaneTools, block: Block): void {
   const { kernels: k, g } = tools;
   const { layers, features, dFeatures, rows } = block.workspace;
   layers[g.numLayers - 1].forEach((cell, direction) => {
-    const states = madeStates(cell);
+    const states = statesAfter(cell);
     // The gradients' memory is free during the forward pass.
     const sums = dFeatures[direction];
     const means = features[direction];

@@ -1,5 +1,4 @@
 import type { Sequences } from '../../data/sequences.ts';
-import { panelColumns } from '../../kernels/kernels.ts';
 import { type Block, clearNoLogits, everyLogits, type LaneTools } from './block.ts';
 import { type LossSpec, meanOf, placeOf, rowDelta, rowLoss } from './loss.ts';
 
@@ -29,7 +28,7 @@ export function lossAndDelta(
 ): void {
   const { kernels: k, g, reals, doubles } = tools;
   const { logits, sums } = block.workspace;
-  const columns = panelColumns(g.dtype);
+  const { columns } = g;
   const stride = logits.stride / g.realBytes;
   clearNoLogits(tools, block);
   everyLogits(tools, block, (i, step, at) => {

@@ -1,6 +1,7 @@
-import { badArgument, lengthOf, plain } from '../../errors.ts';
+import { lengthOf, plain } from '../../describe.ts';
+import { badArgument } from '../../errors.ts';
 import { log } from '../../numeric/elementary.ts';
-import type { NumberArray, RealArray } from '../../tensor.ts';
+import type { NumberArray, RealArray } from '../../numeric/reals.ts';
 import { checkFraction, isList } from '../../validation.ts';
 
 /** Options of the softmax cross-entropy. */
@@ -54,8 +55,8 @@ export function rowLoss(
   mean: number,
 ): number {
   const { weights, smoothing } = spec;
-  const plain = log(sum) + (most - chosen);
-  const smoothed = smoothing === 0 ? plain : plain + smoothing * (chosen - mean);
+  const hard = log(sum) + (most - chosen);
+  const smoothed = smoothing === 0 ? hard : hard + smoothing * (chosen - mean);
   return weights ? weights[label] * smoothed : smoothed;
 }
 

@@ -1,5 +1,5 @@
-import { type CellBlock, finalStates, madeStates } from '../../cells/cell.ts';
-import { layoutOf, PANEL_BYTES, type Panels, rowLayout } from '../../kernels/kernels.ts';
+import { type CellBlock, finalStates, statesAfter } from '../../cells/cell.ts';
+import { layoutOf, PANEL_BYTES, type Panels, rowLayout } from '../../kernels/layout.ts';
 import { MemoryMap, type Region } from '../../parallel/memory-map.ts';
 import type { Geometry } from './geometry.ts';
 import { blocksPerLane, laneCount, largestBlock, smallestLane } from './lane-plan.ts';
@@ -268,12 +268,12 @@ function planLayers(
     x =
       dropout && isRead
         ? several(directions, 'h, units dropped', steps * rows)
-        : cells.map((cell) => madeStates(cell));
+        : cells.map((cell) => statesAfter(cell));
   }
   return layers;
 }
 
 function planFeatures(g: Geometry, top: readonly CellBlock[], means: () => Panels[]): readonly Panels[] {
   if (g.output === 'mean') return means();
-  return top.map((cell) => (g.output === 'steps' ? madeStates(cell) : finalStates(cell)));
+  return top.map((cell) => (g.output === 'steps' ? statesAfter(cell) : finalStates(cell)));
 }

@@ -1,16 +1,13 @@
 import type { CellKind } from '../../cells/cell.ts';
 import { cellKinds } from '../../cells/cell-kinds.ts';
-import {
-  type Dtype,
-  type KernelMaker,
-  type Nonlinearity,
-  panelColumns,
-  panelsFor,
-  realBytes,
-} from '../../kernels/kernels.ts';
+import type { Nonlinearity } from '../../kernels/kernels.ts';
+import { panelColumns, panelsFor } from '../../kernels/layout.ts';
+import type { KernelMaker } from '../../kernels/makers.ts';
+import { type Dtype, realBytes } from '../../numeric/reals.ts';
 
 /** What the output layer reads: each sequence's last state, the mean of its states, or every state. */
-export type OutputMode = 'last' | 'mean' | 'steps';
+export const OUTPUT_MODES = ['last', 'mean', 'steps'] as const;
+export type OutputMode = (typeof OUTPUT_MODES)[number];
 
 /** What a classifier computes: its sizes and the variant of its cells. */
 export interface NetworkShape {

@@ -1,4 +1,5 @@
-import { type KernelMaker, TILE_ROWS } from '../../kernels/kernels.ts';
+import { TILE_ROWS } from '../../kernels/layout.ts';
+import type { KernelMaker } from '../../kernels/makers.ts';
 
 /**
  * How a batch is cut into lanes. A lane is a run of rows that one thread computes by itself, into a

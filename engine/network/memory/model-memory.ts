@@ -1,6 +1,12 @@
-import { type CellArrays, type CellSizes, cellSizes, EDGE_BYTES, type PackedCell } from '../../cells/cell.ts';
+import {
+  type CellAddresses,
+  type CellSizes,
+  cellSizes,
+  EDGE_BYTES,
+  type PackedCell,
+} from '../../cells/cell.ts';
 import { planPackedCell } from '../../cells/pack-cell.ts';
-import { PANEL_BYTES, packedBytes } from '../../kernels/kernels.ts';
+import { PANEL_BYTES, packedBytes } from '../../kernels/layout.ts';
 import { MemoryMap, type Region } from '../../parallel/memory-map.ts';
 import { OFFER_BYTES } from '../../parallel/shared-products.ts';
 import { CONTROL_BYTES } from './control.ts';
@@ -22,8 +28,8 @@ export interface ModelMemory {
   /** [0] holds the accumulated gradients, [1] those that a call is computing. */
   readonly gradients: Copies;
   /** The optimizer's moments. */
-  readonly first: Copies;
-  readonly second: Copies;
+  readonly firstMoments: Copies;
+  readonly secondMoments: Copies;
   /** Σ g² of each run of parameters, f64. */
   readonly norms: number;
   readonly packedCells: readonly PackedCell[];
@@ -57,10 +63,10 @@ export interface Normalization {
 }
 
 /** What an optimizer's step changes. */
-export const stepCopies = ({ parameters, first, second }: ModelMemory): readonly Copies[] => [
+export const stepCopies = ({ parameters, firstMoments, secondMoments }: ModelMemory): readonly Copies[] => [
   parameters,
-  first,
-  second,
+  firstMoments,
+  secondMoments,
 ];
 
 /** Lays out a model's memory; throws MEMORY_TOO_LARGE where it does not fit into 4 GiB. */
@@ -71,8 +77,8 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
   const control = map.add('control', CONTROL_BYTES);
   const parameters = copies('parameters');
   const gradients = copies('gradients');
-  const first = copies('first moments');
-  const second = copies('second moments');
+  const firstMoments = copies('first moments');
+  const secondMoments = copies('second moments');
   const norms = map.add('squared norms', 8 * runCount(g));
   const zeros = map.add('zeros', PANEL_BYTES);
   const edges = map.add('edges', Math.max(1, threads) * EDGE_BYTES);
@@ -101,8 +107,8 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
     control,
     parameters,
     gradients,
-    first,
-    second,
+    firstMoments,
+    secondMoments,
     norms,
     packedCells,
     packedOutput,
@@ -117,7 +123,7 @@ export function planModel(g: Geometry, threads: number): ModelMemory {
 }
 
 /** The addresses of a cell's arrays in a block of parameters or gradients. */
-export function cellArrays(g: Geometry, cell: number, block: number): CellArrays {
+export function cellAddresses(g: Geometry, cell: number, block: number): CellAddresses {
   const { W_ih, W_hh, b_ih, b_hh } = g.cells[cell];
   const at = (parameter: Parameter | null) => (parameter ? block + parameter.offset * g.realBytes : 0);
   return { W_ih: at(W_ih), W_hh: at(W_hh), b_ih: at(b_ih), b_hh: at(b_hh) };

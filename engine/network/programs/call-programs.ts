@@ -1,6 +1,6 @@
 import type { Sequences } from '../../data/sequences.ts';
+import { type RealArray, realArray } from '../../numeric/reals.ts';
 import { nothing, type Place, type Program } from '../../parallel/program.ts';
-import { type RealArray, realArray } from '../../tensor.ts';
 import { backwardBlock, readDelta } from '../lanes/lane-backward.ts';
 import { forwardBlock, writeFinalStates, writeLogits } from '../lanes/lane-forward.ts';
 import { lossAndDelta, type Score, softmaxBlock } from '../lanes/lane-loss.ts';

@@ -1,8 +1,8 @@
 import { BACKWARD, BOTH, FORWARD, NEITHER, type Passes } from '../../cells/pack-cell.ts';
 import type { Sequences } from '../../data/sequences.ts';
+import type { RealArray } from '../../numeric/reals.ts';
 import type { OptimizerSpec } from '../../optimization/optimizers.ts';
 import type { ScheduleSpec } from '../../optimization/schedules.ts';
-import type { RealArray } from '../../tensor.ts';
 import type { LossSpec } from '../lanes/loss.ts';
 import type { BatchSpec } from '../memory/batch-memory.ts';
 
@@ -14,7 +14,7 @@ export type Job =
   | ({ kind: 'update' } & UpdateCall)
   | ({ kind: 'epoch' } & Epoch);
 
-/** The passes of each kind of job: what it packs weights for, and what it costs. */
+/** The passes that each kind of job packs weights for. */
 export const PASSES = {
   forward: FORWARD,
   backward: BACKWARD,

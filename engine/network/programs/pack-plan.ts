@@ -1,8 +1,8 @@
 import { BACKWARD, FORWARD, type PackPiece, packCellPieces } from '../../cells/pack-cell.ts';
-import { rowGroups } from '../../kernels/kernels.ts';
+import { rowGroups } from '../../kernels/layout.ts';
 import { type Place, share } from '../../parallel/program.ts';
 import type { Geometry } from '../memory/geometry.ts';
-import { cellArrays, type ModelMemory } from '../memory/model-memory.ts';
+import { cellAddresses, type ModelMemory } from '../memory/model-memory.ts';
 import type { ByteRange } from './reduce.ts';
 
 /** A piece of the packing: whole rows of a weight matrix, or biases, of the block of parameters at an address. */
@@ -17,7 +17,7 @@ export function packPieces(g: Geometry, memory: ModelMemory): readonly ModelPack
     packCellPieces(g.kind, memory.cells[Math.floor(cell / g.directions)], packed).map(
       ({ count, pack }): PackPiece<number> => ({
         count,
-        pack: (k, parameters, passes) => pack(k, cellArrays(g, cell, parameters), passes),
+        pack: (k, parameters, passes) => pack(k, cellAddresses(g, cell, parameters), passes),
       }),
     ),
   );

@@ -1,12 +1,14 @@
 import { EDGE_BYTES } from '../../cells/cell.ts';
 import { type CellName, cellKinds } from '../../cells/cell-kinds.ts';
 import type { Passes } from '../../cells/pack-cell.ts';
-import { type Dtype, type KernelOptions, type Kernels, realBytes, tiledRows } from '../../kernels/kernels.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
+import { tiledRows } from '../../kernels/layout.ts';
 import { makeKernels } from '../../kernels/make-kernels.ts';
+import type { KernelOptions } from '../../kernels/makers.ts';
+import { type Dtype, type RealArray, realArray } from '../../numeric/reals.ts';
 import { PAGE_BYTES } from '../../parallel/memory-map.ts';
 import type { Place } from '../../parallel/program.ts';
 import { offersIn, SharedProducts } from '../../parallel/shared-products.ts';
-import { type RealArray, realArray } from '../../tensor.ts';
 import type { Block, LaneTools } from '../lanes/block.ts';
 import {
   type BatchMemory,
@@ -22,9 +24,9 @@ import { type Geometry, geometryOf, type NetworkShape } from '../memory/geometry
 import { BLOCK_ROWS, laneStart } from '../memory/lane-plan.ts';
 import { type ModelMemory, planModel } from '../memory/model-memory.ts';
 import type { SortedBatch } from '../memory/sorted-batch.ts';
+import { BoundedCache } from './bounded-cache.ts';
 import { bytesOfPieces, type ModelPackPiece, ownPieces, packPieces } from './pack-plan.ts';
 import type { ByteRange } from './reduce.ts';
-import { Remembered } from './remembered.ts';
 
 /** What a network is: every thread plans the same memory from it. */
 export interface NetworkSpec {
@@ -47,7 +49,7 @@ const PLANS_KEPT = 64;
 const WORKSPACES_KEPT = 512;
 
 /** How a lane's blocks are computed. */
-export interface Pass {
+export interface BlockOptions {
   /** Key of the masks of this step; null where no unit is dropped. */
   readonly dropoutKey: number | null;
   /** Whether all initial states are zeros. */
@@ -67,9 +69,9 @@ export class ModelThread {
   /** Whether a single row can be computed by row kernels. */
   readonly #hasRows: boolean;
   readonly #packPieces: readonly ModelPackPiece[];
-  readonly #plans = new Remembered<BatchMemory>(PLANS_KEPT);
-  readonly #workspaces = new Remembered<BlockWorkspace>(WORKSPACES_KEPT);
-  readonly #products = new Remembered<SharedProducts>(PLANS_KEPT);
+  readonly #plans = new BoundedCache<BatchMemory>(PLANS_KEPT);
+  readonly #workspaces = new BoundedCache<BlockWorkspace>(WORKSPACES_KEPT);
+  readonly #products = new BoundedCache<SharedProducts>(PLANS_KEPT);
   #lastPlan: BatchMemory | null = null;
   #lastWorkspace: BlockWorkspace | null = null;
   #reals: RealArray;
@@ -91,7 +93,7 @@ export class ModelThread {
   }
 
   #viewReals(buffer: ArrayBufferLike): RealArray {
-    return realArray(this.g.dtype, buffer, 0, buffer.byteLength / realBytes(this.g.dtype));
+    return realArray(this.g.dtype, buffer, 0, buffer.byteLength / this.g.realBytes);
   }
 
   /**
@@ -195,7 +197,7 @@ export class ModelThread {
     lane: number,
     batch: SortedBatch,
     memory: BatchMemory,
-    { dropoutKey, fromRest }: Pass,
+    { dropoutKey, fromRest }: BlockOptions,
     place: Place,
   ): Generator<Block> {
     const { keep, gradients, dropout } = memory.spec;

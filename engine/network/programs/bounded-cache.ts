@@ -1,5 +1,5 @@
 /** Caches values by key. All are forgotten when there are too many. */
-export class Remembered<V> {
+export class BoundedCache<V> {
   readonly #values = new Map<string, V>();
   readonly #limit: number;
 
